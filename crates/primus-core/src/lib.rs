@@ -1,0 +1,63 @@
+//! The core of Primus for Rust: the vocabulary, the traits, and the machine.
+//!
+//! It exists so that one handler serves every kind of realtime client. A [`Transformer`] turns
+//! HTTP requests of one wire family into [`Session`]s; a session has an outbox, an inbox and the
+//! handler's future, and outlives nothing and nobody: it is passive data that a carrier lends its
+//! task to. Handlers see a [`handle::Spark`].
+//!
+//! This crate knows neither sockets nor an HTTP server; `primus-http` does. Applications use the
+//! facade, `primus-rs`.
+
+mod admission;
+mod authorize;
+mod broadcast;
+mod close;
+mod end;
+pub mod handle;
+mod handshake;
+mod hooks;
+mod id;
+mod message;
+mod metrics;
+mod middleware;
+mod mount;
+pub mod native;
+mod packet;
+pub mod parser;
+mod plugin;
+mod primus;
+mod registry;
+pub mod request;
+mod session;
+mod settings;
+mod shared;
+mod spark;
+pub mod transform;
+mod transformer;
+
+pub use self::{
+    admission::Pending,
+    authorize::{AuthorizeRequest, Authorizer, Rejection, User},
+    broadcast::Audience,
+    close::CloseReason,
+    end::{End, EndReport},
+    handshake::Handshake,
+    hooks::HandlerResult,
+    id::{ParseIdError, Secret, SparkId},
+    message::{Message, Payload},
+    middleware::{FromFn, Kind, Middleware, Middlewares, Place, UnknownLayer},
+    mount::{Mount, Opening},
+    packet::{FrameCounters, Outgoing, Packet, WireForm},
+    parser::{DecodeError, EncodeError, Parser},
+    plugin::Plugin,
+    primus::{ListenerGuard, Primus},
+    request::{
+        Body, BoxError, BoxFuture, Head, Io, Query, Request, Response, Upgrade, Upgraded,
+    },
+    session::{Callbacks, Carriage, Carrier, DeliverError, Session, Taken, Work},
+    settings::{Limits, MountSettings, Overflow, Settings},
+    shared::Phase,
+    spark::{Spark, State, WriteError, Written},
+    transform::Flow,
+    transformer::Transformer,
+};

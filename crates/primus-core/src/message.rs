@@ -1,0 +1,199 @@
+//! What travels: a [`Payload`] as the wire has it, and a [`Message`], which decodes it lazily.
+
+use std::{fmt, sync::Arc};
+
+use bytes::Bytes;
+use bytestring::ByteString;
+use serde::de::DeserializeOwned;
+
+use crate::parser::{DecodeError, Parser};
+
+/// The encoded body of one message. Cheap to clone: the bytes are shared.
+///
+/// ```
+/// use primus_core::Payload;
+/// assert_eq!(Payload::from("hi"), Payload::Text("hi".into()));
+/// assert_eq!(Payload::from(vec![1, 2]).len(), 2);
+/// ```
+#[derive(Clone, PartialEq, Eq)]
+pub enum Payload {
+    /// UTF-8 text, proven when it was made.
+    Text(ByteString),
+    /// Bytes that are carried as they are, whatever the parser.
+    Binary(Bytes),
+}
+
+impl Payload {
+    /// Length in bytes.
+    pub fn len(&self) -> usize {
+        self.as_bytes().len()
+    }
+
+    /// Whether there is nothing in it. An empty message is still a message.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The bytes, of text and binary alike.
+    pub fn as_bytes(&self) -> &[u8] {
+        match self {
+            Self::Text(text) => text.as_bytes(),
+            Self::Binary(bytes) => bytes,
+        }
+    }
+
+    /// The text, or `None` if this is binary.
+    pub fn as_text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::Binary(_) => None,
+        }
+    }
+
+    /// Whether this is binary.
+    pub fn is_binary(&self) -> bool {
+        matches!(self, Self::Binary(_))
+    }
+}
+
+impl fmt::Debug for Payload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => f.debug_tuple("Text").field(&&**text).finish(),
+            Self::Binary(bytes) => f.debug_tuple("Binary").field(&bytes).finish(),
+        }
+    }
+}
+
+impl From<String> for Payload {
+    fn from(text: String) -> Self {
+        Self::Text(text.into())
+    }
+}
+
+impl From<&str> for Payload {
+    fn from(text: &str) -> Self {
+        Self::Text(text.into())
+    }
+}
+
+impl From<ByteString> for Payload {
+    fn from(text: ByteString) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<Bytes> for Payload {
+    fn from(bytes: Bytes) -> Self {
+        Self::Binary(bytes)
+    }
+}
+
+impl From<Vec<u8>> for Payload {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self::Binary(bytes.into())
+    }
+}
+
+impl From<Message> for Payload {
+    fn from(message: Message) -> Self {
+        message.payload
+    }
+}
+
+/// A payload and the parser of the mount that it belongs to.
+///
+/// Nothing is decoded until it is asked for.
+///
+/// ```
+/// use primus_core::Message;
+/// let message = Message::text(r#"{"name":"Ada"}"#);
+/// let value: serde_json::Value = message.json()?;
+/// assert_eq!(value["name"], "Ada");
+/// # Ok::<(), primus_core::DecodeError>(())
+/// ```
+#[derive(Clone)]
+pub struct Message {
+    payload: Payload,
+    parser: Arc<dyn Parser>,
+}
+
+impl Message {
+    /// A message as a mount with `parser` would have received it.
+    pub fn new(payload: impl Into<Payload>, parser: Arc<dyn Parser>) -> Self {
+        Self { payload: payload.into(), parser }
+    }
+
+    /// A text message of the JSON parser.
+    pub fn text(text: impl Into<ByteString>) -> Self {
+        Self::new(Payload::Text(text.into()), crate::parser::json())
+    }
+
+    /// The encoded body.
+    pub fn payload(&self) -> &Payload {
+        &self.payload
+    }
+
+    /// The encoded text, or `None` if the message is binary.
+    pub fn as_text(&self) -> Option<&str> {
+        self.payload.as_text()
+    }
+
+    /// The encoded bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.payload.as_bytes()
+    }
+
+    /// Whether the message is binary.
+    pub fn is_binary(&self) -> bool {
+        self.payload.is_binary()
+    }
+
+    /// The value, read by the mount's parser.
+    ///
+    /// # Errors
+    /// When the payload is not what the parser reads, or not a `T`.
+    pub fn decode<T: DeserializeOwned>(&self) -> Result<T, DecodeError> {
+        crate::parser::decode(&*self.parser, &self.payload)
+    }
+
+    /// The value, read as JSON whatever the mount's parser is.
+    ///
+    /// # Errors
+    /// When the payload is not JSON, or not a `T`.
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T, DecodeError> {
+        serde_json::from_slice(self.payload.as_bytes()).map_err(DecodeError::new)
+    }
+
+    /// Puts another value in this message's place, encoded by the same parser. For transforms.
+    ///
+    /// # Errors
+    /// When the parser cannot encode the value; the message is then as it was.
+    pub fn replace<T: serde::Serialize + ?Sized>(
+        &mut self,
+        value: &T,
+    ) -> Result<(), crate::parser::EncodeError> {
+        self.payload = crate::parser::encode(&*self.parser, value)?;
+        Ok(())
+    }
+
+    /// Puts another payload in this message's place. For transforms.
+    pub fn replace_payload(&mut self, payload: impl Into<Payload>) {
+        self.payload = payload.into();
+    }
+}
+
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Message")
+            .field("payload", &self.payload)
+            .field("parser", &self.parser.name())
+            .finish()
+    }
+}
+
+impl PartialEq for Message {
+    fn eq(&self, other: &Self) -> bool {
+        self.payload == other.payload
+    }
+}

@@ -1,0 +1,283 @@
+//! A path under which a Primus is reached, with its own parser, limits and transformers.
+
+use std::{
+    collections::HashMap,
+    future::poll_fn,
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError, RwLock, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use http::StatusCode;
+use serde::Serialize;
+use tokio::time::Instant;
+
+use crate::{
+    admission::Pending,
+    authorize::{AuthorizeRequest, Rejection},
+    broadcast::Audience,
+    handle::Spark,
+    handshake::Handshake,
+    id::{Secret, SparkId},
+    message::Payload,
+    metrics::{self, Meters},
+    parser::EncodeError,
+    registry::Registry,
+    request::Head,
+    session::Session,
+    settings::MountSettings,
+    shared::{Phase, Shared},
+    transformer::Transformer,
+};
+
+/// What a transformer says of a session that it opens.
+#[derive(Debug, Clone, Default)]
+pub struct Opening<'a> {
+    /// What the client gave as its `auth`; null if its protocol has no place for it.
+    pub auth: serde_json::Value,
+    /// The WebSocket subprotocol that was agreed on.
+    pub protocol: Option<&'a str>,
+}
+
+/// One mount. Transformers open sessions on it; handlers broadcast to its sparks with it.
+pub struct Mount {
+    settings: MountSettings,
+    transformers: Vec<Arc<dyn Transformer>>,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) registry: Registry,
+    tokens: RwLock<HashMap<Secret, Weak<Session>>>,
+    meters: Mutex<Vec<Arc<Meters>>>,
+    start: OnceLock<Instant>,
+    beating: AtomicBool,
+}
+
+impl Mount {
+    pub(crate) fn new(
+        settings: MountSettings,
+        transformers: Vec<Arc<dyn Transformer>>,
+        shared: Arc<Shared>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            settings,
+            transformers,
+            shared,
+            registry: Registry::new(),
+            tokens: RwLock::default(),
+            meters: Mutex::default(),
+            start: OnceLock::new(),
+            beating: AtomicBool::new(false),
+        })
+    }
+
+    /// Path, parser and limits.
+    pub fn settings(&self) -> &MountSettings {
+        &self.settings
+    }
+
+    /// The transformers, in the order in which they are asked.
+    pub fn transformers(&self) -> &[Arc<dyn Transformer>] {
+        &self.transformers
+    }
+
+    /// How often silent peers are asked for a sign of life, and how long after that they are given up.
+    pub fn heartbeat(&self) -> (Duration, Duration) {
+        (self.shared.settings.ping_interval, self.shared.settings.ping_timeout)
+    }
+
+    /// Microseconds since the first session of this mount was opened.
+    pub fn clock(&self) -> u64 {
+        let start = self.start.get_or_init(Instant::now);
+        u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+
+    /// Whether the server is ending, and its listeners with it.
+    pub fn phase(&self) -> Phase {
+        *self.shared.phase.borrow()
+    }
+
+    pub(crate) fn meters(&self, transport: &'static str) -> Arc<Meters> {
+        let mut meters = self.meters.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(found) = meters.iter().find(|meters| meters.transport() == transport) {
+            return Arc::clone(found);
+        }
+        let new = Arc::new(Meters::new(transport));
+        meters.push(Arc::clone(&new));
+        new
+    }
+
+    /// Counts a connection that has been accepted and has not attached yet.
+    ///
+    /// # Errors
+    /// When the server is ending, or too many are pending.
+    pub fn pend(&self) -> Result<Pending, Rejection> {
+        self.shared.welcome()?;
+        self.shared.admission.pend(self.shared.settings.max_pending)
+    }
+
+    /// Authorizes a client and makes its session. Before this returns `Ok`, nothing exists.
+    ///
+    /// `transformer` is the name of the caller's transformer, `head` the request that asks.
+    ///
+    /// # Errors
+    /// When the server is ending or full, or `authorize` refused. What the rejection says goes to
+    /// the client in the form that its protocol has for it.
+    pub async fn open(
+        self: &Arc<Self>,
+        transformer: &'static str,
+        head: &Head,
+        opening: Opening<'_>,
+    ) -> Result<Arc<Session>, Rejection> {
+        let opened = self.admit(transformer, head, opening).await;
+        match &opened {
+            Ok(session) => {
+                metrics::connect("accepted");
+                tracing::debug!(spark = %session.id(), transformer, "open");
+            }
+            Err(rejection) => {
+                let status = rejection.status();
+                metrics::connect("refused");
+                tracing::debug!(transformer, %status, error = %rejection.error(), "refused");
+            }
+        }
+        opened
+    }
+
+    async fn admit(
+        self: &Arc<Self>,
+        transformer: &'static str,
+        head: &Head,
+        opening: Opening<'_>,
+    ) -> Result<Arc<Session>, Rejection> {
+        let shared = &self.shared;
+        shared.welcome()?;
+        shared.remember_runtime();
+        let permit = shared.admission.admit(head.address, &shared.settings)?;
+        let user = match shared.hooks.authorizer() {
+            None => None,
+            Some(authorizer) => {
+                let request = AuthorizeRequest {
+                    head: head.clone(),
+                    auth: opening.auth,
+                    mount: Arc::clone(&self.settings.path),
+                    transformer,
+                };
+                // A task of its own, so that a panic in it is a refusal and nothing else.
+                let asked = tokio::spawn(async move { authorizer.authorize(request).await }).await;
+                let answer = asked.unwrap_or_else(|error| {
+                    tracing::error!(%error, "authorize failed");
+                    Err(StatusCode::INTERNAL_SERVER_ERROR.into())
+                });
+                Some(answer.inspect_err(|no| metrics::auth_failure(no.status().as_u16()))?)
+            }
+        };
+        shared.welcome()?; // it may have begun to end meanwhile
+        let keep = &shared.settings.keep_headers;
+        let handshake = Handshake::new(head, keep, transformer, opening.protocol);
+        let session = Session::new(Arc::clone(self), handshake, user, permit);
+        self.registry.insert(&session);
+        self.beat();
+        Ok(session)
+    }
+
+    /// A token by which requests of an HTTP carrier find the session, until it ends.
+    pub fn issue_token(&self, session: &Arc<Session>) -> Secret {
+        let token = session.issue_token();
+        let mut tokens = self.tokens.write().unwrap_or_else(PoisonError::into_inner);
+        tokens.insert(token, Arc::downgrade(session));
+        token
+    }
+
+    /// The session of a token.
+    pub fn by_token(&self, token: &str) -> Option<Arc<Session>> {
+        let token = Secret::parse(token)?;
+        self.tokens.read().unwrap_or_else(PoisonError::into_inner).get(&token)?.upgrade()
+    }
+
+    pub(crate) fn forget(&self, session: &Session) {
+        self.registry.remove(session.id());
+        if let Some(token) = session.token() {
+            self.tokens.write().unwrap_or_else(PoisonError::into_inner).remove(&token);
+        }
+    }
+
+    /// Starts the heartbeat with the first session. One task a mount, no timer a connection.
+    fn beat(self: &Arc<Self>) {
+        if self.beating.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let settings = &self.shared.settings;
+        let limits = &self.settings.limits;
+        let shortest = [settings.ping_interval, settings.ping_timeout, limits.close_timeout]
+            .into_iter()
+            .filter(|duration| !duration.is_zero())
+            .min()
+            .unwrap_or(Duration::from_secs(1));
+        let tick = (shortest / 4).clamp(Duration::from_millis(10), Duration::from_secs(1));
+        let mount = Arc::downgrade(self);
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(tick).await;
+                let Some(mount) = mount.upgrade() else { return };
+                let (clock, now) = (mount.clock(), Instant::now());
+                mount.registry.visit(|session| {
+                    session.sweep(clock, now);
+                    true
+                });
+            }
+        });
+    }
+
+    // ---- for applications ----
+
+    /// Sessions of this mount, also those without a carrier at the moment.
+    pub fn sessions(&self) -> usize {
+        self.registry.len()
+    }
+
+    /// The spark with this id, if it lives.
+    pub fn spark(&self, id: SparkId) -> Option<Spark> {
+        self.registry.get(id).map(|session| Spark::from_session(&session))
+    }
+
+    /// All sparks of this mount, to write to.
+    pub fn everyone(&self) -> Audience<'_> {
+        Audience::new(std::slice::from_ref(self))
+    }
+
+    /// All sparks of this mount but one.
+    pub fn except(&self, spark: &Spark) -> Audience<'_> {
+        self.everyone().except(spark)
+    }
+
+    /// Writes a value to every spark of this mount: encoded once, framed once for each wire form. Returns how many it was queued for.
+    ///
+    /// # Errors
+    /// When the parser cannot encode the value.
+    pub fn write<T: Serialize + ?Sized>(&self, value: &T) -> Result<usize, EncodeError> {
+        self.everyone().write(value)
+    }
+
+    /// Writes a payload as it is to every spark of this mount. Returns how many it was queued for.
+    pub fn write_message(&self, payload: impl Into<Payload>) -> usize {
+        self.everyone().write_message(payload)
+    }
+
+    pub(crate) async fn all_ended(&self) {
+        let mut sessions = Vec::new();
+        self.registry.visit(|session| {
+            sessions.push(Arc::clone(session));
+            true
+        });
+        for session in sessions {
+            poll_fn(|cx| session.poll_ended(cx)).await;
+        }
+    }
+}
+
+impl std::fmt::Debug for Mount {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Mount").field("path", &self.settings.path).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,12 @@
+//! The native protocol (`docs/protocol.md`): what the `websocket`, `sse` and `polling` transformers
+//! share. No I/O, no clock.
+
+mod attach;
+mod frame;
+mod line;
+
+pub use self::{
+    attach::{AttachError, ClientAttach, ServerAttach, end_frame, refuse_frame},
+    frame::{Frame, FrameError, encode_text, parse},
+    line::{decode_line, encode_line, lines},
+};

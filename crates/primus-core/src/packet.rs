@@ -1,0 +1,129 @@
+//! A message on its way out: encoded once, framed once for each wire form in use.
+
+use std::sync::{
+    Arc, Mutex, OnceLock, PoisonError,
+    atomic::{AtomicU64, Ordering},
+};
+
+use bytes::Bytes;
+
+use crate::message::Payload;
+
+/// Names one way of putting a payload on a wire, such as `websocket` or `sse.2`.
+///
+/// Receivers of a broadcast whose carriers share a wire form share the framed bytes. A transformer
+/// declares its forms as constants; two forms are the same when their names are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct WireForm(pub &'static str);
+
+/// How often this server encoded and framed for broadcasts.
+///
+/// N receivers on one wire form cost one of each; a test counts.
+#[derive(Debug, Default)]
+pub struct FrameCounters {
+    encoded: AtomicU64,
+    framed: AtomicU64,
+}
+
+impl FrameCounters {
+    /// Broadcast values that were encoded: one a parser in use.
+    pub fn encoded(&self) -> u64 {
+        self.encoded.load(Ordering::Relaxed)
+    }
+
+    /// Broadcast packets that were framed: one a wire form in use.
+    pub fn framed(&self) -> u64 {
+        self.framed.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn count_encoded(&self) {
+        self.encoded.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// A payload that goes to many, with its frames prepared lazily and shared.
+#[derive(Debug)]
+pub struct Packet {
+    payload: Payload,
+    counters: Arc<FrameCounters>,
+    // Nearly every broadcast meets one wire form, so the first has a place without a lock.
+    first: OnceLock<(WireForm, Bytes)>,
+    others: Mutex<Vec<(WireForm, Bytes)>>,
+}
+
+impl Packet {
+    pub(crate) fn new(payload: Payload, counters: Arc<FrameCounters>) -> Self {
+        Self { payload, counters, first: OnceLock::new(), others: Mutex::new(Vec::new()) }
+    }
+
+    /// What is sent.
+    pub fn payload(&self) -> &Payload {
+        &self.payload
+    }
+
+    /// The frame for `form`, made by `make` if this is the first carrier that asks.
+    pub fn frame(&self, form: WireForm, make: impl FnOnce(&Payload) -> Bytes) -> Bytes {
+        let make = || {
+            self.counters.framed.fetch_add(1, Ordering::Relaxed);
+            make(&self.payload)
+        };
+        let mut make = Some(make);
+        let (first, frame) =
+            self.first.get_or_init(|| (form, make.take().map_or_else(Bytes::new, |make| make())));
+        if *first == form {
+            return frame.clone();
+        }
+        let mut others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, frame)) = others.iter().find(|(other, _)| *other == form) {
+            return frame.clone();
+        }
+        let frame = make.take().map_or_else(Bytes::new, |make| make());
+        others.push((form, frame.clone()));
+        frame
+    }
+}
+
+/// One entry of an outbox.
+#[derive(Debug, Clone)]
+pub enum Outgoing {
+    /// For this session alone.
+    Own(Payload),
+    /// Shared with other receivers.
+    Shared(Arc<Packet>),
+}
+
+impl Outgoing {
+    /// What is sent.
+    pub fn payload(&self) -> &Payload {
+        match self {
+            Self::Own(payload) => payload,
+            Self::Shared(packet) => packet.payload(),
+        }
+    }
+
+    /// The bytes for a wire: prepared once when shared, made now when not.
+    pub fn frame(&self, form: WireForm, make: impl FnOnce(&Payload) -> Bytes) -> Bytes {
+        match self {
+            Self::Own(payload) => make(payload),
+            Self::Shared(packet) => packet.frame(form, make),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_packet_is_framed_once_for_each_wire_form() {
+        let counters = Arc::new(FrameCounters::default());
+        let packet = Arc::new(Packet::new("x".into(), Arc::clone(&counters)));
+        for _ in 0..3 {
+            for (form, byte) in [("a", "1"), ("b", "2"), ("c", "3")] {
+                let sent = Outgoing::Shared(Arc::clone(&packet));
+                assert_eq!(sent.frame(WireForm(form), |_| Bytes::from(byte)), byte);
+            }
+        }
+        assert_eq!(counters.framed(), 3);
+    }
+}

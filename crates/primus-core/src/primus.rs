@@ -1,0 +1,289 @@
+//! The server handle.
+
+use std::{
+    future::Future,
+    ops::ControlFlow,
+    sync::{Arc, atomic::Ordering},
+};
+
+use async_trait::async_trait;
+use serde::Serialize;
+use tokio::sync::{Mutex, watch};
+
+use crate::{
+    authorize::{AuthorizeRequest, Authorizer, Rejection, User},
+    broadcast::Audience,
+    close::CloseReason,
+    handle::Spark,
+    hooks::HandlerResult,
+    id::SparkId,
+    message::Payload,
+    middleware::Middlewares,
+    mount::Mount,
+    packet::FrameCounters,
+    parser::EncodeError,
+    settings::{MountSettings, Settings},
+    shared::{Phase, Shared},
+    transform::Transforms,
+    transformer::Transformer,
+};
+
+/// The server: a cheap clone. Handlers, broadcast, the end. It has one or more [`Mount`]s.
+///
+/// Applications use `primus::Primus` of the facade, which adds configuration and listening and
+/// derefs to this.
+#[derive(Clone)]
+pub struct Primus {
+    pub(crate) shared: Arc<Shared>,
+    mounts: Arc<[Arc<Mount>]>,
+    pub(crate) listeners: Arc<watch::Sender<usize>>,
+    pub(crate) ending: Arc<Mutex<()>>,
+}
+
+/// A listener that lives; the end waits until it is dropped.
+pub struct ListenerGuard {
+    primus: Primus,
+}
+
+impl ListenerGuard {
+    /// Resolves with the phase once listeners are to close.
+    pub async fn closing(&self) -> Phase {
+        let mut phase = self.primus.shared.phase.subscribe();
+        phase.wait_for(|phase| phase.closing).await.map_or_else(|_| Phase::default(), |phase| *phase)
+    }
+
+    /// Counts connections that the listener cut.
+    pub fn cut(&self, connections: usize) {
+        self.primus.shared.tally.connections_cut.fetch_add(connections, Ordering::Relaxed);
+    }
+}
+
+impl Drop for ListenerGuard {
+    fn drop(&mut self) {
+        self.primus.listeners.send_modify(|count| *count -= 1);
+    }
+}
+
+impl Primus {
+    /// Puts a server together from parts that are valid already; the facade's builder checks them.
+    pub fn new(
+        settings: Settings,
+        transforms: Transforms,
+        mounts: impl IntoIterator<Item = (MountSettings, Vec<Arc<dyn Transformer>>)>,
+    ) -> Self {
+        let shared = Arc::new(Shared::new(settings, transforms));
+        let mounts = mounts
+            .into_iter()
+            .map(|(settings, transformers)| {
+                Mount::new(settings, transformers, Arc::clone(&shared))
+            })
+            .collect();
+        Self {
+            shared,
+            mounts,
+            listeners: Arc::new(watch::Sender::new(0)),
+            ending: Arc::default(),
+        }
+    }
+
+    // ---- hooks ----
+
+    /// Sets the handler of new sparks. When it returns, its spark ends, unless it set `on_data`.
+    ///
+    /// An error ends the spark with [`CloseReason::HANDLER_FAILED`], or with the reason itself if
+    /// the error is a [`CloseReason`]. A panic does the same and touches nothing else.
+    ///
+    /// ```
+    /// # fn f(primus: &primus_core::Primus) {
+    /// primus.on_connection(async |mut spark| {
+    ///     while let Some(message) = spark.next().await {
+    ///         spark.write_message(message)?;
+    ///     }
+    ///     Ok(())
+    /// });
+    /// # }
+    /// ```
+    pub fn on_connection<F, Fut>(&self, handler: F)
+    where
+        F: Fn(Spark) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = HandlerResult> + Send + 'static,
+    {
+        self.shared.hooks.set_connection(Arc::new(move |spark| Box::pin(handler(spark))));
+    }
+
+    /// Sets what runs when a spark is over, after its handler, with the reason.
+    pub fn on_disconnection<F, Fut>(&self, handler: F)
+    where
+        F: Fn(Spark, CloseReason) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        self.shared
+            .hooks
+            .set_disconnection(Arc::new(move |spark, reason| Box::pin(handler(spark, reason))));
+    }
+
+    /// Sets who may open a session. What it returns is `spark.user::<T>()`.
+    ///
+    /// ```
+    /// # fn f(primus: &primus_core::Primus) {
+    /// use primus_core::{AuthorizeRequest, Rejection};
+    /// primus.authorize(async |request: AuthorizeRequest| match request.query("token") {
+    ///     Some(token) => Ok(token),
+    ///     None => Err(Rejection::unauthorized("no token")),
+    /// });
+    /// # }
+    /// ```
+    pub fn authorize<F, Fut, U>(&self, f: F)
+    where
+        F: Fn(AuthorizeRequest) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<U, Rejection>> + Send + 'static,
+        U: Send + Sync + 'static,
+    {
+        struct FromFn<F>(F);
+
+        #[async_trait]
+        impl<F, Fut, U> Authorizer for FromFn<F>
+        where
+            F: Fn(AuthorizeRequest) -> Fut + Send + Sync + 'static,
+            Fut: Future<Output = Result<U, Rejection>> + Send + 'static,
+            U: Send + Sync + 'static,
+        {
+            async fn authorize(&self, request: AuthorizeRequest) -> Result<User, Rejection> {
+                let user = (self.0)(request).await?;
+                Ok(Arc::new(user))
+            }
+        }
+
+        self.authorize_with(FromFn(f));
+    }
+
+    /// As [`authorize`](Self::authorize), by a type of one's own.
+    pub fn authorize_with(&self, authorizer: impl Authorizer) {
+        self.shared.hooks.set_authorizer(Arc::new(authorizer));
+    }
+
+    /// The HTTP middleware, which can be changed at any time.
+    pub fn middleware(&self) -> &Middlewares {
+        &self.shared.middlewares
+    }
+
+    // ---- sparks ----
+
+    /// The mounts.
+    pub fn mounts(&self) -> &[Arc<Mount>] {
+        &self.mounts
+    }
+
+    /// The mount at exactly this path.
+    pub fn mount(&self, path: &str) -> Option<&Arc<Mount>> {
+        self.mounts.iter().find(|mount| &*mount.settings().path == path)
+    }
+
+    /// How many sessions have a carrier.
+    pub fn connected(&self) -> usize {
+        self.shared.connected_count()
+    }
+
+    /// How many sessions there are, with a carrier or without.
+    pub fn sessions(&self) -> usize {
+        self.mounts.iter().map(|mount| mount.sessions()).sum()
+    }
+
+    /// The spark with this id, if it lives.
+    pub fn spark(&self, id: SparkId) -> Option<Spark> {
+        self.mounts.iter().find_map(|mount| mount.spark(id))
+    }
+
+    /// Visits every spark until `visit` breaks; what it broke with is returned. Sparks that come
+    /// or go meanwhile may or may not be visited.
+    pub fn for_each<B>(&self, mut visit: impl FnMut(Spark) -> ControlFlow<B>) -> Option<B> {
+        for mount in self.mounts.iter() {
+            let mut broke = None;
+            mount.registry.visit(|session| match visit(Spark::from_session(session)) {
+                ControlFlow::Continue(()) => true,
+                ControlFlow::Break(value) => {
+                    broke = Some(value);
+                    false
+                }
+            });
+            if broke.is_some() {
+                return broke;
+            }
+        }
+        None
+    }
+
+    /// As [`for_each`](Self::for_each), one after the other, awaiting each. Sparks that end before
+    /// their turn are skipped; sparks that come after the call are not visited.
+    pub async fn for_each_async<B, Fut>(&self, mut visit: impl FnMut(Spark) -> Fut) -> Option<B>
+    where
+        Fut: Future<Output = ControlFlow<B>>,
+    {
+        let mut ids = Vec::new();
+        let _: Option<()> = self.for_each(|spark| {
+            ids.push(spark.id());
+            ControlFlow::Continue(())
+        });
+        for id in ids {
+            if let Some(spark) = self.spark(id)
+                && let ControlFlow::Break(value) = visit(spark).await
+            {
+                return Some(value);
+            }
+        }
+        None
+    }
+
+    /// All sparks of all mounts, to write to.
+    pub fn everyone(&self) -> Audience<'_> {
+        Audience::new(&self.mounts)
+    }
+
+    /// All sparks but one.
+    pub fn except(&self, spark: &Spark) -> Audience<'_> {
+        self.everyone().except(spark)
+    }
+
+    /// Writes a value to every spark: encoded once for each parser, framed once for each wire
+    /// form. Returns how many it was queued for.
+    ///
+    /// # Errors
+    /// When a parser cannot encode the value.
+    pub fn write<T: Serialize + ?Sized>(&self, value: &T) -> Result<usize, EncodeError> {
+        self.everyone().write(value)
+    }
+
+    /// Writes a payload as it is to every spark. Returns how many it was queued for.
+    pub fn write_message(&self, payload: impl Into<Payload>) -> usize {
+        self.everyone().write_message(payload)
+    }
+
+    /// How often broadcasts were encoded and framed.
+    pub fn frame_counters(&self) -> &FrameCounters {
+        &self.shared.counters
+    }
+
+    /// The settings that it was made with.
+    pub fn settings(&self) -> &Settings {
+        &self.shared.settings
+    }
+
+    // ---- listeners ----
+
+    /// Registers a listener, so that the end closes it and waits for it.
+    pub fn listener(&self) -> ListenerGuard {
+        self.listeners.send_modify(|count| *count += 1);
+        ListenerGuard { primus: self.clone() }
+    }
+
+    /// Whether the server is ending.
+    pub fn phase(&self) -> Phase {
+        *self.shared.phase.borrow()
+    }
+}
+
+impl std::fmt::Debug for Primus {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Primus").field("mounts", &self.mounts).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,45 @@
+//! Callbacks of one spark, in the Primus manner: `on_data`, `on_end`, `on_error`.
+
+use std::sync::Arc;
+
+use crate::{close::CloseReason, handle::Spark, message::Message};
+
+pub(crate) type OnData = Arc<dyn Fn(&Spark, Message) + Send + Sync>;
+pub(crate) type OnEnd = Box<dyn FnOnce(&Spark, &CloseReason) + Send>;
+
+/// Nothing is allocated until one is set.
+#[derive(Default)]
+pub struct Callbacks {
+    data: Option<OnData>,
+    end: Option<OnEnd>,
+    error: Option<OnEnd>,
+}
+
+impl Callbacks {
+    pub(crate) fn data(&self) -> Option<OnData> {
+        self.data.clone()
+    }
+
+    pub(crate) fn set_data(&mut self, data: OnData) {
+        self.data = Some(data);
+    }
+
+    pub(crate) fn set_end(&mut self, end: OnEnd) {
+        self.end = Some(end);
+    }
+
+    pub(crate) fn set_error(&mut self, error: OnEnd) {
+        self.error = Some(error);
+    }
+
+    /// Tells the end: first as an error if it was one, then as the end.
+    pub(super) fn announce(self, spark: &Spark, reason: &CloseReason) {
+        let failed = !matches!(reason.code(), 1000 | 1001 | 4000..=4003);
+        if let Some(error) = self.error.filter(|_| failed) {
+            error(spark, reason);
+        }
+        if let Some(end) = self.end {
+            end(spark, reason);
+        }
+    }
+}

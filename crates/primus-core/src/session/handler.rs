@@ -1,0 +1,263 @@
+//! The handler's future and who polls it.
+//!
+//! The future lives in a slot. Who polls it takes it out under a short lock, polls it without the
+//! lock and puts it back; an empty slot means that someone else is polling. Its waker is the
+//! session's own: it marks the slot woken, and wakes the carrier that drives or spawns a task that
+//! polls once. Carriers come and go; none of them owns the future.
+
+use std::{
+    any::Any,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, atomic::Ordering},
+    task::{Context, Poll, Wake, Waker},
+};
+
+use super::{Session, outbox::Place};
+use crate::{
+    close::CloseReason,
+    handle::Spark,
+    request::{BoxError, BoxFuture},
+};
+
+/// Messages that callbacks get before the carrier is served again.
+const TURN: usize = 64;
+
+pub(super) enum Stage {
+    /// The connection handler has not been called.
+    Start,
+    /// It waits.
+    Waiting(BoxFuture<'static, Result<(), BoxError>>),
+    /// Someone is polling it.
+    Busy,
+    /// It has returned; callbacks serve the spark, so it holds no future at all.
+    Callbacks,
+    /// It has returned, and so has the spark.
+    Done,
+}
+
+pub(super) struct Slot {
+    pub(super) stage: Stage,
+    woken: bool,
+}
+
+impl Slot {
+    pub(super) fn new() -> Self {
+        Self { stage: Stage::Start, woken: false }
+    }
+}
+
+enum Outcome {
+    Pending(BoxFuture<'static, Result<(), BoxError>>),
+    Returned(Result<(), BoxError>),
+    Callbacks,
+}
+
+impl Wake for Session {
+    fn wake(self: Arc<Self>) {
+        self.schedule();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.schedule();
+    }
+}
+
+impl Session {
+    pub(super) fn begin_turn(&self) {
+        self.driving.store(true, Ordering::Release);
+    }
+
+    /// Ends a turn: what woke the handler meanwhile did not wake the carrier, so look once more.
+    pub(super) fn end_turn(self: &Arc<Self>) {
+        self.driving.store(false, Ordering::Release);
+        let again = {
+            let slot = self.slot();
+            slot.woken && !matches!(slot.stage, Stage::Busy | Stage::Done)
+        };
+        if again {
+            self.dispatch();
+        }
+    }
+
+    /// Sees to it that `run` is called soon.
+    pub(crate) fn schedule(self: &Arc<Self>) {
+        {
+            let mut slot = self.slot();
+            if std::mem::replace(&mut slot.woken, true)
+                || matches!(slot.stage, Stage::Busy) // who polls looks at `woken` when done
+                || self.driving.load(Ordering::Acquire)
+            {
+                return;
+            }
+        }
+        self.dispatch();
+    }
+
+    /// Wakes the carrier that drives, or spawns a task that polls once.
+    fn dispatch(self: &Arc<Self>) {
+        let driver = {
+            let outbox = self.outbox();
+            match &outbox.place {
+                Place::Carried { waker: Some(waker), drives: true } => Some(waker.clone()),
+                Place::Carried { waker: None, drives: true } => return, // in its first turn
+                _ => None,
+            }
+        };
+        if let Some(waker) = driver {
+            return waker.wake();
+        }
+        let session = Arc::clone(self);
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => runtime.spawn(async move { session.run() }),
+            Err(_) => self.mount.shared.runtime().spawn(async move { session.run() }),
+        };
+    }
+
+    /// Polls the handler if it has been woken, then serves the callbacks.
+    pub fn run(self: &Arc<Self>) {
+        let stage = {
+            let mut slot = self.slot();
+            if !slot.woken || matches!(slot.stage, Stage::Busy | Stage::Done) {
+                return;
+            }
+            slot.woken = false;
+            std::mem::replace(&mut slot.stage, Stage::Busy)
+        };
+        let waker = Waker::from(Arc::clone(self));
+        let mut cx = Context::from_waker(&waker);
+        let polled = catch_unwind(AssertUnwindSafe(|| self.poll_stage(stage, &mut cx)));
+        let stage = match polled {
+            Ok(Outcome::Pending(future)) => Stage::Waiting(future),
+            Ok(Outcome::Callbacks) if self.is_input_over() => {
+                self.end(CloseReason::ENDED);
+                Stage::Done
+            }
+            Ok(Outcome::Callbacks) => Stage::Callbacks,
+            Ok(Outcome::Returned(result)) => {
+                match result {
+                    Ok(()) => self.end(CloseReason::ENDED),
+                    Err(error) => match error.downcast::<CloseReason>() {
+                        Ok(reason) => self.end(*reason),
+                        Err(error) => {
+                            tracing::warn!(spark = %self.id(), %error, "the handler failed");
+                            self.end(CloseReason::HANDLER_FAILED);
+                        }
+                    },
+                }
+                Stage::Done
+            }
+            Err(panic) => {
+                let message = panic_text(&*panic);
+                tracing::error!(spark = %self.id(), panic = message, "the handler panicked");
+                self.end(CloseReason::HANDLER_FAILED);
+                Stage::Done
+            }
+        };
+        let done = matches!(stage, Stage::Done);
+        let again = {
+            let mut slot = self.slot();
+            // The grace is over: the future is dropped, here where nobody holds a lock on it.
+            let abandoned = matches!(slot.stage, Stage::Done);
+            if !abandoned {
+                slot.stage = stage;
+            }
+            slot.woken && !done && !abandoned
+        };
+        if done {
+            self.handler_returned();
+        } else if again && !self.driving.load(Ordering::Acquire) {
+            self.dispatch();
+        }
+    }
+
+    fn poll_stage(self: &Arc<Self>, stage: Stage, cx: &mut Context<'_>) -> Outcome {
+        let mut future = match stage {
+            Stage::Start => {
+                let spark = Spark::from_session(self);
+                self.mount.shared.hooks.connect(spark)
+            }
+            Stage::Waiting(future) => future,
+            Stage::Callbacks | Stage::Busy | Stage::Done => {
+                self.serve_callbacks(cx);
+                return Outcome::Callbacks;
+            }
+        };
+        match future.as_mut().poll(cx) {
+            Poll::Pending => {
+                self.serve_callbacks(cx);
+                Outcome::Pending(future)
+            }
+            Poll::Ready(Ok(())) if self.callbacks().data().is_some() => {
+                drop(future);
+                self.serve_callbacks(cx);
+                Outcome::Callbacks
+            }
+            Poll::Ready(result) => Outcome::Returned(result),
+        }
+    }
+
+    fn serve_callbacks(self: &Arc<Self>, cx: &mut Context<'_>) {
+        let Some(data) = self.callbacks().data() else { return };
+        let spark = Spark::from_session(self);
+        for _ in 0..TURN {
+            match self.poll_message(&spark, cx) {
+                Poll::Ready(Some(message)) => data(&spark, message),
+                Poll::Ready(None) | Poll::Pending => return,
+            }
+        }
+        self.slot().woken = true;
+    }
+
+    fn is_input_over(&self) -> bool {
+        let inbox = self.inbox();
+        inbox.closed && inbox.is_empty()
+    }
+
+    /// Takes the handler's future away after its grace.
+    pub(super) fn abandon_handler(self: &Arc<Self>) {
+        let stage = std::mem::replace(&mut self.slot().stage, Stage::Done);
+        if matches!(stage, Stage::Done) {
+            return;
+        }
+        // Dropping runs user code.
+        if catch_unwind(AssertUnwindSafe(|| drop(stage))).is_err() {
+            tracing::error!(spark = %self.id(), "the handler panicked while it was dropped");
+        }
+        self.handler_returned();
+    }
+
+    /// The handler is over; when the session is too, the disconnection is announced.
+    fn handler_returned(self: &Arc<Self>) {
+        if self.is_ended() {
+            self.announce_disconnection();
+        }
+    }
+
+    pub(super) fn is_handler_done(&self) -> bool {
+        matches!(self.slot().stage, Stage::Done)
+    }
+
+    pub(super) fn announce_disconnection(self: &Arc<Self>) {
+        if self.announced.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        self.wake_waiting();
+        let reason = self.close_reason().unwrap_or(CloseReason::GOING_AWAY);
+        let spark = Spark::from_session(self);
+        let callbacks = self.take_callbacks();
+        let session = Arc::clone(self);
+        // A task of its own: a panic in it touches nothing else.
+        self.mount.shared.runtime().spawn(async move {
+            callbacks.announce(&spark, &reason);
+            session.mount.shared.hooks.disconnect(spark, reason).await;
+        });
+    }
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message")
+}

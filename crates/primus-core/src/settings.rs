@@ -1,0 +1,136 @@
+//! What the machine needs to know of the configuration: settings of the whole server, and of each mount.
+
+use std::{sync::Arc, time::Duration};
+
+use http::HeaderName;
+
+use crate::parser::Parser;
+
+/// What happens to a message for a spark whose outbox is at its hard mark.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Overflow {
+    /// The spark is ended with code 4005; its client comes back. The default.
+    #[default]
+    Disconnect,
+    /// The new message is dropped.
+    DropNewest,
+    /// The oldest waiting messages are dropped.
+    DropOldest,
+}
+
+/// Bounds of a mount. Each has a default that is safe to expose, and an error of its own.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Bytes of one message, after reassembly. Default 1 MiB.
+    pub max_message: usize,
+    /// Fragments of one WebSocket message. Default 128.
+    pub max_fragments: usize,
+    /// Items in the body of one POST. Default 256.
+    pub max_post_items: usize,
+    /// Bytes of an attach frame. Default 8 KiB.
+    pub max_attach: usize,
+    /// How long a client may take for its attach frame. Default 10 s.
+    pub attach_timeout: Duration,
+    /// How long a request may take for its body, and a POST may wait for a busy handler. Default 10 s.
+    pub body_timeout: Duration,
+    /// How long a poll is held when there is nothing to say. Default 25 s.
+    pub poll_timeout: Duration,
+    /// How long a peer may take to answer a close frame. Default 5 s.
+    pub close_timeout: Duration,
+    /// Bytes waiting in an outbox from which `write` says `Pressured`. Default 64 KiB.
+    pub pressure: usize,
+    /// Bytes waiting in an outbox above which `overflow` applies. There is always room for one message. Default 1 MiB.
+    pub max_queued: usize,
+    /// What happens above `max_queued`.
+    pub overflow: Overflow,
+    /// Messages in an inbox from which the carrier stops reading. Default 64.
+    pub inbox_messages: usize,
+    /// Bytes in an inbox from which the carrier stops reading. Default 256 KiB.
+    pub inbox_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_message: 1 << 20,
+            max_fragments: 128,
+            max_post_items: 256,
+            max_attach: 8 << 10,
+            attach_timeout: Duration::from_secs(10),
+            body_timeout: Duration::from_secs(10),
+            poll_timeout: Duration::from_secs(25),
+            close_timeout: Duration::from_secs(5),
+            pressure: 64 << 10,
+            max_queued: 1 << 20,
+            overflow: Overflow::Disconnect,
+            inbox_messages: 64,
+            inbox_bytes: 256 << 10,
+        }
+    }
+}
+
+/// What one mount is.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct MountSettings {
+    /// Where it is mounted: begins with `/`, does not end with one unless it is `/`.
+    pub path: Arc<str>,
+    /// Value ⇄ payload.
+    pub parser: Arc<dyn Parser>,
+    /// Bounds.
+    pub limits: Limits,
+    /// WebSocket subprotocols that a plain client may choose from.
+    pub subprotocols: Vec<String>,
+}
+
+impl MountSettings {
+    /// A mount at `path` with the JSON parser and default limits. The path is brought into form: one slash in front, none behind.
+    pub fn new(path: &str) -> Self {
+        let path = format!("/{}", path.trim_matches('/'));
+        Self {
+            path: path.into(),
+            parser: crate::parser::json(),
+            limits: Limits::default(),
+            subprotocols: Vec::new(),
+        }
+    }
+}
+
+/// What the whole server is.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Settings {
+    /// Headers of the opening request that a spark keeps. Default: `user-agent`.
+    pub keep_headers: Vec<HeaderName>,
+    /// How often a silent peer is asked for a sign of life. Zero: never. Default 30 s.
+    pub ping_interval: Duration,
+    /// How long after that it is given up. Default 10 s.
+    pub ping_timeout: Duration,
+    /// Sessions in total. Default 100,000.
+    pub max_connections: usize,
+    /// Sessions from one address (a /64 for IPv6). Default 256.
+    pub max_connections_per_address: usize,
+    /// Whether sessions from loopback addresses count too. Default false.
+    pub count_loopback: bool,
+    /// WebSockets that were accepted and have not attached yet. Default 1,024.
+    pub max_pending: usize,
+    /// How long the handler of an ended spark may go on. Default 10 s.
+    pub handler_grace: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            keep_headers: vec![http::header::USER_AGENT],
+            ping_interval: Duration::from_secs(30),
+            ping_timeout: Duration::from_secs(10),
+            max_connections: 100_000,
+            max_connections_per_address: 256,
+            count_loopback: false,
+            max_pending: 1024,
+            handler_grace: Duration::from_secs(10),
+        }
+    }
+}
