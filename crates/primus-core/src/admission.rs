@@ -13,7 +13,7 @@ use std::{
 
 use http::StatusCode;
 
-use crate::{authorize::Rejection, settings::Settings};
+use crate::{authorize::Rejection, metrics, settings::Settings};
 
 #[derive(Default)]
 struct Counts {
@@ -58,6 +58,7 @@ impl Admission {
             .map(unit);
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         if counts.total >= settings.max_connections {
+            metrics::limit("max_connections");
             return Err(Rejection::unavailable(
                 "the server is full (max_connections)",
                 Duration::from_secs(5),
@@ -66,6 +67,7 @@ impl Admission {
         if let Some(address) = address {
             let count = counts.by_address.entry(address).or_default();
             if *count >= settings.max_connections_per_address {
+                metrics::limit("max_connections_per_address");
                 let error =
                     "too many connections from your address (max_connections_per_address)";
                 return Err(Rejection::new(StatusCode::TOO_MANY_REQUESTS, error)
@@ -80,6 +82,7 @@ impl Admission {
     pub(crate) fn pend(self: &Arc<Self>, max: usize) -> Result<Pending, Rejection> {
         if self.pending.fetch_add(1, Ordering::AcqRel) >= max {
             self.pending.fetch_sub(1, Ordering::AcqRel);
+            metrics::limit("max_pending");
             return Err(Rejection::unavailable(
                 "too many connections are opening (max_pending)",
                 Duration::from_secs(1),

@@ -8,6 +8,8 @@ pub(crate) use off::*;
 
 #[cfg(feature = "metrics")]
 mod on {
+    use std::time::Duration;
+
     use metrics::{Counter, Histogram, counter, gauge, histogram};
 
     use crate::close::CloseReason;
@@ -78,6 +80,24 @@ mod on {
             _ => "other".to_owned(),
         };
         counter!("primus_disconnects_total", "reason" => code).increment(1);
+        match reason.code() {
+            1008 => limit("max_fragments"),
+            1009 => limit("max_message"),
+            4005 => limit("max_queued"),
+            _ => {}
+        }
+    }
+
+    pub(crate) fn sessions(change: i8) {
+        gauge!("primus_sessions", "state" => "open").increment(f64::from(change));
+    }
+
+    pub(crate) fn handshake(took: Duration) {
+        histogram!("primus_handshake_seconds").record(took.as_secs_f64());
+    }
+
+    pub(crate) fn limit(limit: &'static str) {
+        counter!("primus_limit_hits_total", "limit" => limit).increment(1);
     }
 
     pub(crate) fn broadcast(reached: usize) {
@@ -91,6 +111,8 @@ mod on {
 
 #[cfg(not(feature = "metrics"))]
 mod off {
+    use std::time::Duration;
+
     use crate::close::CloseReason;
 
     pub(crate) struct Meters(&'static str);
@@ -118,6 +140,12 @@ mod off {
     pub(crate) fn auth_failure(_: u16) {}
 
     pub(crate) fn disconnect(_: &CloseReason) {}
+
+    pub(crate) fn sessions(_: i8) {}
+
+    pub(crate) fn handshake(_: Duration) {}
+
+    pub(crate) fn limit(_: &'static str) {}
 
     pub(crate) fn broadcast(_: usize) {}
 

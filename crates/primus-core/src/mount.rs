@@ -129,7 +129,9 @@ impl Mount {
         head: &Head,
         opening: Opening<'_>,
     ) -> Result<Arc<Session>, Rejection> {
+        let began = Instant::now();
         let opened = self.admit(transformer, head, opening).await;
+        metrics::handshake(began.elapsed());
         match &opened {
             Ok(session) => {
                 metrics::connect("accepted");
@@ -177,6 +179,7 @@ impl Mount {
         let handshake = Handshake::new(head, keep, transformer, opening.protocol);
         let session = Session::new(Arc::clone(self), handshake, user, permit);
         self.registry.insert(&session);
+        metrics::sessions(1);
         self.beat();
         Ok(session)
     }
@@ -197,6 +200,7 @@ impl Mount {
 
     pub(crate) fn forget(&self, session: &Session) {
         self.registry.remove(session.id());
+        metrics::sessions(-1);
         if let Some(token) = session.token() {
             self.tokens.write().unwrap_or_else(PoisonError::into_inner).remove(&token);
         }

@@ -44,17 +44,22 @@ pub struct Taken {
 pub struct Carriage {
     /// Its task also polls the handler: it calls [`Carrier::begin_turn`] and [`Carrier::run`].
     pub drives: bool,
-    /// The peer is asked for signs of life while this carrier is there.
+    /// Pings are written while this carrier is there.
     pub heartbeat: bool,
+    /// The peer answers pings, so long silence means that it is gone.
+    pub answers: bool,
 }
 
 impl Carriage {
     /// One long connection whose task drives the handler: a WebSocket.
-    pub const DRIVER: Self = Self { drives: true, heartbeat: true };
+    pub const DRIVER: Self = Self { drives: true, heartbeat: true, answers: true };
     /// A stream to a client that answers by other requests.
-    pub const STREAM: Self = Self { drives: false, heartbeat: true };
-    /// One held request, or a stream to a client that cannot answer.
-    pub const SILENT: Self = Self { drives: false, heartbeat: false };
+    pub const STREAM: Self = Self { drives: false, heartbeat: true, answers: true };
+    /// A stream to a client that cannot answer: pings keep the connection awake, and only its loss
+    /// tells that the client is gone.
+    pub const FEED: Self = Self { drives: false, heartbeat: true, answers: false };
+    /// One held request.
+    pub const SILENT: Self = Self { drives: false, heartbeat: false, answers: false };
 }
 
 /// Attaches one connection to a session. Dropping it detaches the session, which ends: what is
@@ -129,6 +134,19 @@ impl Carrier {
             waker.wake();
         }
         Poll::Ready(taken)
+    }
+
+    /// For a carrier that has been told the end and waits for the peer: wakes the task when the
+    /// session is cut. True if it has been.
+    pub fn poll_cut(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut outbox = self.session.outbox();
+        if outbox.generation != self.generation || matches!(outbox.life, Life::Ended(_)) {
+            return true;
+        }
+        if let Place::Carried { waker, .. } = &mut outbox.place {
+            *waker = Some(cx.waker().clone());
+        }
+        false
     }
 
     /// The next thing to do, one at a time.

@@ -90,6 +90,7 @@ pub struct Session {
     /// Round trip of the last ping in microseconds; 0: not known.
     latency: AtomicU64,
     heartbeat: AtomicBool,
+    answers: AtomicBool,
     /// The carrier does not read because the handler is behind.
     paused: AtomicBool,
     /// The carrier is in a turn and will run the handler and write before it waits, so nobody need wake it.
@@ -127,6 +128,7 @@ impl Session {
             last_ping: AtomicU64::new(now.saturating_sub(early)),
             latency: AtomicU64::new(0),
             heartbeat: AtomicBool::new(false),
+            answers: AtomicBool::new(false),
             paused: AtomicBool::new(false),
             driving: AtomicBool::new(false),
             announced: AtomicBool::new(false),
@@ -222,6 +224,7 @@ impl Session {
             (outbox.generation, std::mem::replace(&mut outbox.place, place))
         };
         self.heartbeat.store(carriage.heartbeat, Ordering::Relaxed);
+        self.answers.store(carriage.answers, Ordering::Relaxed);
         self.seen();
         if matches!(older, Place::Nowhere) {
             self.mount.shared.connected(self.handshake.transformer(), 1);
@@ -532,6 +535,15 @@ impl Session {
             }
             return;
         }
+        let seen = self.last_seen.load(Ordering::Relaxed);
+        if matches!(outbox.place, Place::Nowhere) {
+            // Opened by a transformer that never attached it.
+            if clock.saturating_sub(seen) > micros(self.limits().attach_timeout) {
+                drop(outbox);
+                self.cut(CloseReason::GOING_AWAY);
+            }
+            return;
+        }
         if interval == 0 || !self.heartbeat.load(Ordering::Relaxed) || !outbox.is_open() {
             return;
         }
@@ -540,7 +552,8 @@ impl Session {
             return self.seen();
         }
         let seen = self.last_seen.load(Ordering::Relaxed);
-        if clock.saturating_sub(seen) > interval + timeout {
+        let answers = self.answers.load(Ordering::Relaxed);
+        if answers && clock.saturating_sub(seen) > interval + timeout {
             drop(outbox);
             // It has been silent all the time, so nobody would read a farewell either.
             self.end(CloseReason::HEARTBEAT);
@@ -590,6 +603,8 @@ impl Session {
                 let room = if inbox.is_full(self.limits()) {
                     Vec::new()
                 } else {
+                    // Also when who waited for room has gone away meanwhile.
+                    self.paused.store(false, Ordering::Relaxed);
                     std::mem::take(&mut inbox.room)
                 };
                 (payload, room)

@@ -1,0 +1,67 @@
+// How the source becomes the files that are shipped. Used by the build and by the check that the committed files are fresh.
+import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
+
+export const root = fileURLToPath(new URL('..', import.meta.url));
+
+/** The scripts that the Rust crate serves. */
+export const served = fileURLToPath(new URL('../../crates/primus-library/client', import.meta.url));
+
+/** What the server replaces by its configuration. */
+export const TOKEN = '__PRIMUS_CONFIG__';
+
+export const combinations = [
+  ['websocket'],
+  ['sse'],
+  ['polling'],
+  ['websocket', 'sse'],
+  ['websocket', 'polling'],
+  ['sse', 'polling'],
+  ['websocket', 'sse', 'polling'],
+];
+
+const common = { absWorkingDir: root, bundle: true, target: 'es2020', charset: 'utf8', legalComments: 'none', logLevel: 'error' };
+
+/** What names the properties that nobody outside can see: they may become one letter. */
+const MANGLE = /^_[a-z]/;
+
+/** A classic script for these transports; its configuration is the expression `config`. */
+export async function classic(transports, config, { minify = true, sourcemap = false } = {}) {
+  const names = transports.join(', ');
+  const connect = transports.length > 1 ? `race([${names}])` : `alone(${names})`;
+  const imports = transports.map((name) => `import { ${name} } from './transports/${name}';`).join('\n');
+  const result = await build({
+    ...common,
+    stdin: {
+      contents: `import { publish } from './classic';\nimport { alone, race } from './race';\n${imports}\npublish(${connect}, ${config});\n`,
+      resolveDir: root + 'src',
+      sourcefile: 'src/script.ts',
+      loader: 'ts',
+    },
+    format: 'iife',
+    outfile: 'dist/script.js',
+    minify,
+    mangleProps: minify ? MANGLE : undefined,
+    sourcemap: sourcemap && 'external',
+    write: false,
+  });
+  const [map, text] = result.outputFiles.length > 1 ? result.outputFiles : [undefined, result.outputFiles[0]];
+  return { text: text.text, map: map?.text };
+}
+
+/** The scripts for the Rust crate: file name and text. */
+export async function scripts() {
+  const all = await Promise.all(
+    combinations.map(async (names) => {
+      const { text } = await classic(names, TOKEN);
+      const count = text.split(TOKEN).length - 1;
+      if (count !== 1) throw new Error(`${names}: ${TOKEN} is there ${count} times`);
+      return [names.join('-') + '.js', text];
+    }),
+  );
+  return Object.fromEntries(all);
+}
+
+/** A module of the npm package. */
+export const module = (entry, outfile, more) =>
+  build({ ...common, entryPoints: [entry], outfile, format: 'esm', sourcemap: true, platform: 'neutral', ...more });

@@ -1,0 +1,204 @@
+import type { ReconnectOptions } from './backoff';
+import type { CloseReason } from './close';
+import type { Payload } from './frames';
+import type { Network } from './network';
+import type { Parser } from './parsers';
+
+/** The name of a transport. */
+export type TransportName = 'websocket' | 'sse' | 'polling';
+
+/** A moment at which a client may come back by itself. */
+export type Strategy = 'disconnect' | 'online' | 'timeout';
+
+/** What a plugin does to every new client. */
+export type Plugin = (this: Primus, primus: Primus, options: Options) => void;
+
+/** A value, or a function that gives it, now or later. It is asked at every attempt to connect. */
+export type Asked<T> = T | (() => T | Promise<T>);
+
+/** The options of a client. Times are in milliseconds, sizes in bytes. */
+export interface Options {
+  /** Where the server is, if not given as the first argument. */
+  url?: string;
+  /** The same as `url`. */
+  uri?: string;
+  /** The path of the mount, if the URL has none. Default `/primus`. */
+  pathname?: string;
+  /** The transports to use, in this order. Default: all that were built in, `websocket` first. */
+  transports?: TransportName[];
+  /** How to come back. */
+  reconnect?: Partial<ReconnectOptions>;
+  /** How long the first connect may take; `false`: as long as it likes. Default 10000. */
+  timeout?: number | false;
+  /**
+   * After how long without traffic to ask the server for a sign of life; `false`: never. By default the client expects the
+   * server's own heartbeat, and asks only when that is late.
+   */
+  ping?: number | false;
+  /** How long to wait for that sign. Default: half of the server's timeout. */
+  pingTimeout?: number | false;
+  /** When to come back by itself: after a lost connection, when the network is back, when the first connect failed. Default: all. */
+  strategy?: Strategy[] | string | false;
+  /** Do not connect before `open()`. */
+  manual?: boolean;
+  /** How much may be queued while there is no connection. Default 262144. */
+  queueSize?: number;
+  /** Credentials for the server's `authorize`: anything that JSON can hold. */
+  auth?: Asked<unknown>;
+  /** Added to the query of the URL: a string, an object of strings, or `URLSearchParams`. */
+  query?: Asked<string | Record<string, string> | URLSearchParams | undefined>;
+  /** How values travel; it must be the mount's parser. Default `json`. */
+  parser?: 'json' | 'raw' | Parser;
+  /** Who tells about the network and the page; `false`: nobody. Default: `window`, where there is one. */
+  network?: Network | boolean;
+  /** The constructor to use, for environments that have none (Node 20), or a special one. */
+  WebSocket?: unknown;
+  /** The function to use, for environments that have none, or a special one. */
+  fetch?: typeof fetch;
+  /** Whether the HTTP transports send cookies to other origins. Default `same-origin`. */
+  credentials?: RequestCredentials;
+  /** Plugins for this client alone. */
+  plugins?: Plugin[];
+}
+
+/** The progress of coming back: the argument of the reconnect events. */
+export interface Recovery extends ReconnectOptions {
+  /** The number of this attempt, from 1. */
+  attempt: number;
+  /** Milliseconds from the last event to this attempt. */
+  scheduled: number;
+  /** When it began, in milliseconds since 1970. */
+  start: number;
+  /** How long it has taken so far. */
+  duration: number;
+  /** Always true: an attempt is being waited for or made. */
+  backoff: boolean;
+}
+
+/** A message on its way through the transforms. */
+export interface Packet {
+  data: any;
+}
+
+/** What a client is doing. `resuming`: it had a connection, and is on its way to the next. */
+export type State = 'connecting' | 'open' | 'resuming' | 'offline' | 'closed';
+
+/** An error of a connection. For a refusal by the server it has `status` (401), `code` (4401), `reason`, and `body`, the server's JSON. */
+export type ConnectionError = Error & CloseReason;
+
+/** The events, and what their listeners get. */
+export interface Events {
+  /** There is a connection. What was queued has been sent before. */
+  open: [];
+  /** A message, decoded, and as it came. */
+  data: [data: any, raw: Payload];
+  /** The connection is gone; `reason.reconnect` tells whether the client comes back. */
+  close: [reason: CloseReason];
+  /** It is over, for good. */
+  end: [reason: CloseReason];
+  /** Something failed: the first connect, a refusal (`ConnectionError`), a message that cannot be encoded, decoded or queued. */
+  error: [error: any];
+  /** `readyState` has changed. */
+  readyStateChange: [state: 'opening' | 'open' | 'end'];
+  /** An attempt to come back will be made in `recovery.scheduled` ms. */
+  'reconnect scheduled': [recovery: Recovery];
+  /** That attempt has been started. */
+  reconnect: [recovery: Recovery];
+  /** It has succeeded; `open` follows. */
+  reconnected: [recovery: Recovery];
+  /** It took too long; another one follows. */
+  'reconnect timeout': [error: Error, recovery: Recovery];
+  /** It was the last one allowed; `end` came just before. */
+  'reconnect failed': [error: Error, recovery: Recovery];
+  /** The first connect took too long. */
+  timeout: [];
+  /** The network is back, or the server is. */
+  online: [];
+  /** The network has gone, or the server gives no sign of life. */
+  offline: [];
+  /** The last event of `destroy()`. */
+  destroy: [];
+}
+
+/** Any function that listens to an event. */
+export type Listener = (...args: any[]) => void;
+
+/** The arguments of an event: those of `Events`, anything for an event of one's own. */
+export type Arguments<E> = E extends keyof Events ? Events[E] : any[];
+
+/** A client: keeps one connection to a Primus server, by whatever transport works, until `end`. */
+export interface Primus extends AsyncIterable<any> {
+  /** The options, with their defaults. */
+  readonly options: Options & { reconnect: ReconnectOptions };
+  /** The URL of the mount. */
+  readonly url: string;
+  /** `Primus.OPENING` 1, `Primus.CLOSED` 2, `Primus.OPEN` 3. */
+  readonly readyState: 1 | 2 | 3;
+  /** What it is doing, in one word. */
+  readonly state: State;
+  /** The name of the transport in use, or of the last one. */
+  readonly transport: string;
+  /** False while the network is known to be away, or the server gives no sign of life. */
+  readonly online: boolean;
+  /** Encoded messages that wait for a connection. */
+  readonly buffer: Payload[];
+  /** Fulfilled when there is a connection; rejected if it is over for good. */
+  readonly ready: Promise<Primus>;
+  /**
+   * The messages as a stream. While nobody reads it the client stops reading from the network, where it can: SSE, polling, and
+   * `ws` of Node can, a WebSocket of a browser cannot.
+   */
+  readonly readable: ReadableStream<any>;
+  /** Messages written to this stream are sent; a write takes as long as the network does. Closing it ends the client. */
+  readonly writable: WritableStream<any>;
+
+  /** Connects, unless it is connected or on its way. After `end` it begins anew. */
+  open(): this;
+  /**
+   * Sends a message, or queues it until there is a connection. False means that it was not taken: because the end has come,
+   * the queue is full, or it cannot be encoded; the latter two also emit `error`.
+   */
+  write(value: any): boolean;
+  /** Ends it for good, after sending `data` if given. */
+  end(data?: any): this;
+  /** `end`, and all listeners are removed. */
+  destroy(): this;
+  /** The id of the session: as a promise, or by a callback. It waits for the connection. */
+  id(callback?: (id: string) => void): Promise<string>;
+  /** Adds a function that all messages pass. It may change `packet.data`; a message for which it returns `false` is dropped. */
+  transform(type: 'incoming' | 'outgoing', transformer: (this: Primus, packet: Packet) => unknown): this;
+  /** Gives this client to a plugin. */
+  plugin(plugin: Plugin): this;
+  /** Whether this event is emitted by the client itself. */
+  reserved(event: string): boolean;
+  /** A function that emits `event`; a `parser` gets `next(error, ...args)` before the arguments, and decides what is emitted. */
+  emits(event: string, parser?: (this: Primus, next: (error?: unknown, ...args: any[]) => void, ...args: any[]) => void): Listener;
+  /** All messages from now on, until the end: `for await (const message of primus)`. */
+  [Symbol.asyncIterator](): AsyncIterableIterator<any>;
+
+  /** Calls `listener` at every `event`. */
+  on<E extends keyof Events | (string & {})>(event: E, listener: (this: this, ...args: Arguments<E>) => void): this;
+  /** Calls `listener` at the next `event` only. */
+  once<E extends keyof Events | (string & {})>(event: E, listener: (this: this, ...args: Arguments<E>) => void): this;
+  /** Removes `listener`, or all listeners of `event`. */
+  off(event: string, listener?: Listener): this;
+  /** The same as `off`. */
+  removeListener(event: string, listener?: Listener): this;
+  /** Removes all listeners, of `event` or of everything. */
+  removeAllListeners(event?: string): this;
+  /** The listeners of `event`. */
+  listeners(event: string): Listener[];
+  /** Calls the listeners of `event`; tells whether there were any. An error that one throws is reported as uncaught, just after. */
+  emit(event: string, ...args: any[]): boolean;
+}
+
+/** What the server bakes into the script that it serves; the npm package uses the defaults. */
+export interface Config {
+  path?: string;
+  transports?: string[];
+  global?: string;
+  parser?: 'json' | 'raw';
+  version?: string;
+  options?: Options;
+  plugins?: Plugin[];
+}

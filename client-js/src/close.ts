@@ -1,0 +1,43 @@
+/** Why a connection ended: the argument of the events `close` and `end`. */
+export interface CloseReason {
+  /** The close code; docs/protocol.md has the table. 1006: the connection broke without a word. */
+  code: number;
+  /** The same for people. */
+  reason: string;
+  /** Whether the client comes back by itself. */
+  reconnect: boolean;
+  /** How long the server asked to stay away, in milliseconds. */
+  after?: number;
+  /** The HTTP status of a refused connection; without it, it was not refused. */
+  status?: number;
+  /** The JSON of a refused connection. */
+  body?: any;
+}
+
+/** Ended by someone who meant it, replaced, or refused by a server that was unwilling rather than busy (408, 425, 429). */
+const forGood = /^(1000|400[036]|44(?!0[08]|25|29)..)$/;
+
+/** The reason for a close code. A code that is not in the table means: come back. */
+export const closing = (code: number, reason?: string, more?: Partial<CloseReason>): CloseReason => {
+  const status = code > 4400 && code < 4600 ? code - 4000 : undefined;
+  return {
+    status,
+    ...more,
+    code,
+    reason: reason || (status ? 'refused' : 'connection lost'),
+    reconnect: more?.reconnect ?? !forGood.test('' + code),
+  };
+};
+
+/** The reason for a refused attach: the server's status and its JSON. */
+export const refusal = (status: number, body: any, after = body.after): CloseReason =>
+  closing(4000 + status, body.error, {
+    status,
+    body,
+    after,
+    // As a close code, 4400 is something else.
+    reconnect: status == 400 ? false : undefined,
+  });
+
+/** The error for a reason. */
+export const failure = (reason: CloseReason): Error & CloseReason => Object.assign(new Error(reason.reason), reason);

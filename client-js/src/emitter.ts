@@ -1,0 +1,57 @@
+import type { Listener } from './api';
+
+type Once = Listener & { _of?: Listener };
+
+/**
+ * Gives `target` the methods of an event emitter, as everyone knows them, and returns `emit`.
+ *
+ * A listener that throws cannot stop the others, nor the state machine that emitted: its error is reported as an uncaught
+ * one, just after.
+ */
+export const emitter = (target: any): ((event: string, ...args: unknown[]) => boolean) => {
+  const events = new Map<string, Once[]>();
+  const listeners = (event: string) => events.get(event) || [];
+  // A new array every time: whoever is emitting goes on with the list that it began with.
+  const on = (event: string, listener: Listener) => {
+    events.set(event, [...listeners(event), listener]);
+    return target;
+  };
+  const off = (event: string, listener?: Listener) => {
+    events.set(
+      event,
+      listeners(event).filter((one) => listener && one != listener && one._of != listener),
+    );
+    return target;
+  };
+  const emit = (event: string, ...args: unknown[]) =>
+    listeners(event).map((listener) => {
+      try {
+        listener.apply(target, args);
+      } catch (error) {
+        setTimeout(() => {
+          throw error;
+        });
+      }
+    }).length > 0;
+  Object.assign(target, {
+    on,
+    off,
+    emit,
+    listeners,
+    removeListener: off,
+    once(event: string, listener: Listener) {
+      const once: Once = (...args) => {
+        off(event, once);
+        listener.apply(target, args);
+      };
+      once._of = listener;
+      return on(event, once);
+    },
+    removeAllListeners(event?: string) {
+      if (event) return off(event);
+      events.clear();
+      return target;
+    },
+  });
+  return emit;
+};

@@ -1,0 +1,65 @@
+import type { CloseReason } from './close';
+import type { Payload } from './frames';
+
+/** What one attempt to connect needs to know. */
+export interface Dial {
+  /** The mount: `http://host/primus`, without a slash at its end. */
+  _url: string;
+  /** The query of the application, encoded, perhaps empty. */
+  _query: string;
+  /** The first frame. */
+  _attach: string;
+  /** The names of the transports to use, if not all. */
+  _transports?: string[];
+  _socket?: typeof WebSocket;
+  _fetch?: typeof fetch;
+  _credentials?: RequestCredentials;
+}
+
+/** What the server says in its first frame. */
+export interface AttachReply {
+  id: string;
+  ping: number;
+  timeout: number;
+  maxMessage?: number;
+  token?: string;
+}
+
+/** What a carrier tells. Its owner changes: at first the race of an attempt, then the connection of who won it. */
+export interface Wire {
+  /** It looks good, the attach frame is on its way. */
+  _opened(): void;
+  /** The peer lives, though it had nothing to say. */
+  _alive(): void;
+  /** A frame has come. */
+  _frame(data: Payload): void;
+  /** It is over. `soft`: the server may just not serve this transport. */
+  _down(reason: CloseReason, soft?: boolean): void;
+}
+
+/** One connection of one transport. */
+export interface Carrier {
+  /**
+   * The server's attach frame has come. From now on the carrier takes from the front of the queue what it sends, and puts back
+   * what it could not deliver.
+   */
+  _attached(reply: AttachReply, queue: Payload[]): void;
+  /** Sends a control frame, if there is one, and what is in the queue. */
+  _flush(frame?: string): void;
+  /** Whether a writer had better wait. */
+  _busy(): boolean;
+  /** Stops reading, or goes on, so that the sender feels that we are slow. */
+  _pause(on: boolean): void;
+  /** Leaves: without a word, with a clean end after all that is queued, or in haste because the page is going. */
+  _close(how: 0 | 1 | 2): void;
+}
+
+/** One way to reach the server. A client has any number of them, in the order in which it tries them. */
+export interface Transport {
+  /** @internal */
+  _name: string;
+  /** @internal Whether this environment can do it. */
+  _able(dial: Dial): unknown;
+  /** @internal Opens a carrier. */
+  _dial(dial: Dial, wire: Wire): Carrier;
+}

@@ -1,0 +1,90 @@
+// The vectors of docs/protocol-vectors.json, and the arithmetic of coming back.
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { delay } from '../build/backoff.mjs';
+import { closing, refusal } from '../build/close.mjs';
+import { parse, payloadOf, toFrame, toLine } from '../build/frames.mjs';
+import { BATCH, EVENT, lineReader } from '../build/transports/lines.mjs';
+
+const vectors = JSON.parse(readFileSync(new URL('../../docs/protocol-vectors.json', import.meta.url)));
+
+const bytes = (base64) => new Uint8Array(Buffer.from(base64, 'base64')).buffer;
+const payload = (message) => message.text ?? bytes(message.binary);
+const decode = (frame) => payloadOf(...parse(frame));
+
+/** All frames that a reader finds in these pieces. */
+const read = (begin, pieces) => {
+  const frames = [];
+  pieces.forEach(lineReader(begin, (frame) => frames.push(frame)));
+  return frames;
+};
+
+test('frames', () => {
+  assert.equal(vectors.frames.length, 10);
+  for (const { text, kind, fields, body } of vectors.frames) {
+    const [head, rest] = parse(text);
+    assert.deepEqual({ kind: head.split(':')[0], fields: head.split(':').slice(1), body: rest }, { kind, fields, body }, text);
+  }
+});
+
+test('invalid frames', () => {
+  assert.equal(vectors.invalid_frames.length, 23);
+  for (const text of vectors.invalid_frames) assert.throws(() => decode(text), undefined, text);
+});
+
+test('messages as WebSocket frames, both ways', () => {
+  for (const { message, frame } of vectors.websocket_data) {
+    assert.deepEqual(toFrame(payload(message)), payload(frame));
+    assert.deepEqual(decode(payload(frame)), payload(message));
+  }
+});
+
+test('messages as lines, both ways', () => {
+  for (const { message, line } of vectors.line_data) {
+    assert.equal(toLine(payload(message)), line);
+    assert.deepEqual(decode(line), payload(message));
+  }
+});
+
+test('batches', () => {
+  for (const { body, lines } of vectors.batches) assert.deepEqual(read(BATCH, [body, '\n']), lines);
+});
+
+test('an event stream in pieces of any size, with any line end', () => {
+  const frames = ['1', 'primus::data::', ' lead', '{"a":"ü☃"}'];
+  for (const end of ['\n', '\r\n', '\r']) {
+    const text = ': comment' + end + frames.map((frame) => `id: 7${end}data: ${frame}${end}${end}`).join('') + 'data:bare' + end;
+    for (let size = 1; size <= text.length; size++) {
+      const pieces = text.match(new RegExp(`[^]{1,${size}}`, 'g'));
+      assert.deepEqual(read(EVENT, pieces), [...frames, 'bare']);
+    }
+  }
+});
+
+test('close codes', () => {
+  assert.equal(vectors.close_codes.length, 22);
+  for (const { code, reason, reconnect } of vectors.close_codes) {
+    const result = closing(code, reason);
+    assert.equal(result.code, code);
+    assert.equal(result.reconnect, reconnect, `code ${code}`);
+    if (reason) assert.equal(result.reason, reason);
+  }
+});
+
+test('refusals', () => {
+  assert.deepEqual(refusal(401, { error: 'no' }), { status: 401, body: { error: 'no' }, after: undefined, code: 4401, reason: 'no', reconnect: false });
+  assert.equal(refusal(400, { error: 'bad' }).reconnect, false);
+  assert.equal(refusal(503, {}).reconnect, true);
+  assert.equal(refusal(503, {}).reason, 'refused');
+  assert.equal(refusal(429, { after: 10 }).after, 10);
+  assert.equal(refusal(429, { after: 10 }, 5000).after, 5000);
+});
+
+test('backoff: full jitter from the first attempt, bounded', () => {
+  const options = { min: 500, max: 30000, factor: 2 };
+  const bounds = [1, 2, 3, 4, 5, 6, 7, 8, 1000].map((attempt) => delay(options, attempt, () => 1));
+  assert.deepEqual(bounds, [500, 1000, 2000, 4000, 8000, 16000, 30000, 30000, 30000]);
+  assert.equal(delay(options, 1, () => 0), 0);
+  assert.equal(delay(options, 3, () => 0.25), 500);
+});

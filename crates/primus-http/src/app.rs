@@ -1,0 +1,224 @@
+//! Finds what a request is for, and answers it.
+
+use std::sync::Arc;
+
+use http::{HeaderValue, Method, StatusCode, header};
+use primus_core::{
+    Head, Mount, Primus, Request, Response, Transformer,
+    request::{full, json, text},
+};
+use primus_library::Library;
+
+use crate::{cors, forwarded, options::Options};
+
+/// One Primus with its HTTP options. A cheap clone.
+#[derive(Clone)]
+pub struct App {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    primus: Primus,
+    mounts: Vec<Mounted>,
+    options: Options,
+}
+
+/// A mount and the client library for it.
+struct Mounted {
+    mount: Arc<Mount>,
+    library: Option<Library>,
+}
+
+/// What a request of ours is for.
+pub(crate) enum Route {
+    Library { mount: usize, immutable: bool },
+    Spec { mount: usize },
+    Preflight,
+    Transform { mount: usize, transformer: Arc<dyn Transformer> },
+}
+
+impl App {
+    /// `libraries` has one for each mount, in order; none for a mount whose transformers have no
+    /// client of ours.
+    pub fn new(
+        primus: Primus,
+        libraries: impl IntoIterator<Item = Option<Library>>,
+        options: Options,
+    ) -> Self {
+        let libraries = libraries.into_iter().chain(std::iter::repeat_with(|| None));
+        let mut mounts: Vec<Mounted> = primus
+            .mounts()
+            .iter()
+            .cloned()
+            .zip(libraries)
+            .map(|(mount, library)| Mounted { mount, library })
+            .collect();
+        // The longest path is asked first, so that `/` does not hide the others.
+        mounts.sort_by_key(|mounted| std::cmp::Reverse(mounted.mount.settings().path.len()));
+        Self { inner: Arc::new(Inner { primus, mounts, options }) }
+    }
+
+    /// The server behind it.
+    pub fn primus(&self) -> &Primus {
+        &self.inner.primus
+    }
+
+    /// The HTTP options.
+    pub fn options(&self) -> &Options {
+        &self.inner.options
+    }
+
+    /// The client library of the mount at `path`.
+    pub fn library(&self, path: &str) -> Option<&Library> {
+        let mounted = self.inner.mounts.iter().find(|m| &*m.mount.settings().path == path)?;
+        mounted.library.as_ref()
+    }
+
+    /// What a request is for; `None` if it is not ours.
+    pub(crate) fn route(&self, head: &Head) -> Option<Route> {
+        self.inner.mounts.iter().enumerate().find_map(|(index, mounted)| {
+            let tail = tail(head.uri.path(), &mounted.mount.settings().path)?;
+            mounted.route(index, head, tail)
+        })
+    }
+
+    /// Answers a request that [`route`](Self::route) found to be ours.
+    pub(crate) async fn answer(&self, route: Route, mut request: Request) -> Response {
+        let Inner { primus, mounts, options } = &*self.inner;
+        let head = &mut request.head;
+        forwarded::resolve(head, &options.trusted_proxies);
+        if head.headers.len() > options.max_headers {
+            let error = format!("more than {} headers (max_headers)", options.max_headers);
+            return refuse(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, &error);
+        }
+        let origin = head.headers.get(header::ORIGIN).cloned();
+        let mut response = match route {
+            Route::Library { mount, immutable } => return mounts[mount].library(head, immutable),
+            Route::Spec { mount } => mounts[mount].spec(primus),
+            Route::Preflight => match options.origins.check(head) {
+                Ok(()) => cors::answer_preflight(),
+                Err(error) => return refuse(StatusCode::FORBIDDEN, &error),
+            },
+            Route::Transform { mount, transformer } => {
+                if let Err(error) = options.origins.check(head) {
+                    return refuse(StatusCode::FORBIDDEN, &error);
+                }
+                match primus.middleware().run(head).await {
+                    Some(response) => response,
+                    None => transformer.serve(request, Arc::clone(&mounts[mount].mount)).await,
+                }
+            }
+        };
+        cors::allow(origin.as_ref(), &options.origins, response.headers_mut());
+        response
+    }
+
+    /// The answer where nobody is behind us.
+    pub(crate) fn not_found(&self, head: &Head) -> Response {
+        let websocket_only = self.inner.mounts.iter().any(|mounted| {
+            matches!(tail(head.uri.path(), &mounted.mount.settings().path), Some("" | "/"))
+                && mounted.mount.transformers().iter().all(|t| t.name() == "websocket")
+        });
+        let mut response = if websocket_only && head.method == Method::GET {
+            let mut response = text(StatusCode::UPGRADE_REQUIRED, "Upgrade Required");
+            let websocket = HeaderValue::from_static("websocket");
+            response.headers_mut().insert(header::UPGRADE, websocket);
+            response
+        } else {
+            let paths = self.inner.mounts.iter().map(|mounted| &*mounted.mount.settings().path);
+            let paths = paths.collect::<Vec<_>>().join(", ");
+            refuse(StatusCode::NOT_FOUND, &format!("nothing is here; Primus is at {paths}"))
+        };
+        if head.wants_websocket() && head.connect_protocol.is_none() {
+            // Nobody will speak on it any more.
+            let close = HeaderValue::from_static("close");
+            response.headers_mut().insert(header::CONNECTION, close);
+        }
+        response
+    }
+}
+
+impl Mounted {
+    fn route(&self, mount: usize, head: &Head, tail: &str) -> Option<Route> {
+        let readable = matches!(head.method, Method::GET | Method::HEAD);
+        if tail == "/spec" && readable {
+            return Some(Route::Spec { mount });
+        }
+        if let Some(library) = self.library.as_ref().filter(|_| readable)
+            && let Some(name) = tail.strip_prefix("/primus.")
+        {
+            if name == "js" {
+                return Some(Route::Library { mount, immutable: false });
+            }
+            if name.strip_suffix(".js") == Some(library.hash()) {
+                return Some(Route::Library { mount, immutable: true });
+            }
+        }
+        let claims = |head: &Head| {
+            self.mount.transformers().iter().find(|transformer| transformer.claims(head, tail))
+        };
+        if let Some(method) = cors::preflight(head) {
+            let mut wanted = head.clone();
+            wanted.method = method;
+            return claims(&wanted).map(|_| Route::Preflight);
+        }
+        let transformer = Arc::clone(claims(head)?);
+        Some(Route::Transform { mount, transformer })
+    }
+
+    fn library(&self, head: &Head, immutable: bool) -> Response {
+        match &self.library {
+            Some(library) => library.respond(&head.method, &head.headers, immutable).map(full),
+            None => refuse(StatusCode::NOT_FOUND, "this mount has no client library"),
+        }
+    }
+
+    fn spec(&self, primus: &Primus) -> Response {
+        let settings = self.mount.settings();
+        let names: Vec<_> = self.mount.transformers().iter().map(|t| t.name()).collect();
+        // The name that Primus 8 gives to its WebSocket transformer.
+        let first = if names.contains(&"websocket") { "websockets" } else { names[0] };
+        let mut response = json(
+            StatusCode::OK,
+            &serde_json::json!({
+                "pingInterval": u64::try_from(primus.settings().ping_interval.as_millis()).unwrap_or(0),
+                "pathname": &*settings.path,
+                "version": env!("CARGO_PKG_VERSION"),
+                "parser": settings.parser.name(),
+                "transformer": first,
+                "transports": names,
+            }),
+        );
+        let no_store = HeaderValue::from_static("no-store");
+        response.headers_mut().insert(header::CACHE_CONTROL, no_store);
+        response
+    }
+}
+
+/// The rest of `path` behind a mount's, by segment: empty or beginning with `/`.
+fn tail<'a>(path: &'a str, mount: &str) -> Option<&'a str> {
+    if mount == "/" {
+        return Some(path);
+    }
+    path.strip_prefix(mount).filter(|tail| tail.is_empty() || tail.starts_with('/'))
+}
+
+/// An error as docs/protocol.md §4 has it.
+pub(crate) fn refuse(status: StatusCode, error: &str) -> Response {
+    json(status, &serde_json::json!({ "error": error }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::tail;
+
+    #[test]
+    fn paths_match_by_segment() {
+        assert_eq!(tail("/primus", "/primus"), Some(""));
+        assert_eq!(tail("/primus/", "/primus"), Some("/"));
+        assert_eq!(tail("/primus/sse", "/primus"), Some("/sse"));
+        assert_eq!(tail("/primusx", "/primus"), None);
+        assert_eq!(tail("/x/primus", "/primus"), None);
+        assert_eq!(tail("/sse", "/"), Some("/sse"));
+    }
+}

@@ -1,0 +1,151 @@
+//! What the HTTP carriers have in common: requests that find a session by its token, and POSTs
+//! (docs/protocol.md §2, §4 and §7).
+//!
+//! The event stream and polling differ in how messages leave. How they come in is the same, and
+//! is here once, for both transformers:
+//!
+//! - [`send`]: a batch of frames to a session (resumable);
+//! - [`message`]: one message, to a session or as a whole conversation (plain);
+//! - [`attach`]: the frame that opens a session (resumable).
+//!
+//! # How large a body may be
+//!
+//! `max_message` bounds a message as it is once decoded. A plain body is not encoded, so it may
+//! have `max_message` bytes. A batch may have 4/3 of that, which is what base64 makes of the
+//! largest message, and 8 KiB for its control frames. An attach may have `max_attach`. A body
+//! that declares more is refused before it is read.
+
+mod batch;
+mod body;
+mod oneshot;
+mod requests;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, StatusCode, header};
+use primus_core::{
+    Head, Mount, Payload, Rejection, Request, Response, native::encode_line, request::status,
+};
+
+use self::{
+    batch::{Item, deliver},
+    requests::Turn,
+};
+pub use self::{
+    body::attach,
+    requests::{Requests, find, token},
+};
+
+/// Whether the request speaks the resumable dialect.
+pub fn is_resumable(head: &Head) -> bool {
+    head.query().get("v") == Some("2")
+}
+
+/// The path behind the mount's: empty or beginning with `/`.
+pub fn tail<'a>(head: &'a Head, mount: &Mount) -> &'a str {
+    let path = head.uri.path();
+    path.strip_prefix(mount.settings().path.trim_end_matches('/'))
+        .unwrap_or(path)
+}
+
+/// Whether a request is one that every HTTP transformer serves: `{path}/send`, and a plain POST
+/// to the mount itself. A mount at `/` leaves `POST /` to the application that it is part of.
+pub fn claims(head: &Head, tail: &str) -> bool {
+    match tail {
+        "/send" => true,
+        "" | "/" => head.method == Method::POST && head.uri.path() != "/" && !is_resumable(head),
+        _ => false,
+    }
+}
+
+/// Answers `{path}/send`: takes a batch of frames for a session.
+///
+/// A batch is taken as a whole or not at all as far as its form goes: a malformed frame ends the
+/// session before anything of the batch has been delivered.
+pub async fn send(request: Request, mount: Arc<Mount>) -> Response {
+    if request.head.method != Method::POST {
+        return wrong_method("POST");
+    }
+    match try_send(request, &mount).await {
+        Ok(response) => response,
+        Err(rejection) => rejection.into_response(),
+    }
+}
+
+async fn try_send(request: Request, mount: &Mount) -> Result<Response, Rejection> {
+    let Request { head, body, .. } = request;
+    if !is_resumable(&head) {
+        let error = "frames are sent to /send?v=2; a plain message goes to the mount itself";
+        return Err(Rejection::new(StatusCode::BAD_REQUEST, error));
+    }
+    let session = find(&head, mount)?;
+    let turn = Turn::take(&session)?;
+    let bytes = body::read_batch(&head, body, session.limits()).await?;
+    session.seen();
+    let answer = deliver(&session, batch::decode(bytes, &session)?).await;
+    drop(turn); // before the answer: the client may send its next batch as soon as it has it
+    Ok(answer)
+}
+
+/// Answers a plain POST: with a token it is a message to a session, without one a conversation
+/// of its own, opened in the name of `transformer`.
+pub async fn message(transformer: &'static str, request: Request, mount: Arc<Mount>) -> Response {
+    let answer = if token(&request.head).is_some() {
+        message_to_session(request, &mount).await
+    } else {
+        oneshot::converse(transformer, request, &mount).await
+    };
+    answer.unwrap_or_else(Rejection::into_response)
+}
+
+async fn message_to_session(request: Request, mount: &Mount) -> Result<Response, Rejection> {
+    let Request { head, body, .. } = request;
+    let session = find(&head, mount)?;
+    let turn = Turn::take(&session)?;
+    let messages = body::read_messages(&head, body, session.limits()).await?;
+    session.seen();
+    let answer = deliver(&session, messages.into_iter().map(Item::Message)).await;
+    drop(turn);
+    Ok(answer)
+}
+
+/// One message as plain polls and conversations have it: a line. Binary is base64; text is as it
+/// is, so text with line ends is several lines.
+pub fn plain_line(payload: &Payload) -> Bytes {
+    let line = match payload {
+        Payload::Text(text) => format!("{text}\n"),
+        Payload::Binary(_) => {
+            // The resumable frame is `primus::binary::<base64>`, and base64 has no colon.
+            let frame = encode_line(payload);
+            let base64 = frame.rsplit(':').next().unwrap_or_default();
+            format!("{base64}\n")
+        }
+    };
+    line.into()
+}
+
+/// 405, with the methods that would do.
+pub fn wrong_method(allow: &'static str) -> Response {
+    let error = format!("this URL takes {allow}");
+    let mut response = Rejection::new(StatusCode::METHOD_NOT_ALLOWED, error).into_response();
+    response
+        .headers_mut()
+        .insert(header::ALLOW, HeaderValue::from_static(allow));
+    response
+}
+
+/// 204, not to be kept by anybody.
+pub fn nothing() -> Response {
+    let mut response = status(StatusCode::NO_CONTENT);
+    no_store(&mut response);
+    response
+}
+
+/// Marks an answer as one that no cache may keep.
+pub fn no_store(response: &mut Response) {
+    let no_store = HeaderValue::from_static("no-store");
+    response
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, no_store);
+}

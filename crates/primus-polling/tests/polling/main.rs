@@ -1,0 +1,8 @@
+//! Polling, and the POSTs that it shares with the event stream, driven by requests.
+
+mod conversations;
+#[path = "../driver/mod.rs"]
+mod driver;
+mod plain;
+mod posts;
+mod resumable;

@@ -1,0 +1,289 @@
+//! From options to a server: checks everything, then puts the parts together.
+
+use std::{collections::HashSet, sync::Arc};
+
+use primus_core::{Limits, MountSettings, Plugin, Settings, Transformer};
+use primus_http::App;
+use primus_library::{Library, LibraryConfig, LibraryError};
+
+use crate::{
+    builder::Builder,
+    config::{Config, Mount, options::join},
+    error::BuildError,
+    known::Known,
+    primus::Primus,
+};
+
+/// A mount that has been checked.
+struct Ready {
+    settings: MountSettings,
+    transformers: Vec<Arc<dyn Transformer>>,
+    library: Option<Library>,
+}
+
+pub(crate) fn build(builder: Builder) -> Result<Primus, BuildError> {
+    let Builder {
+        config,
+        known,
+        transforms,
+        plugins,
+        middlewares,
+    } = builder;
+    config.check()?;
+    distinct("plugins", plugins.iter().map(|plugin| plugin.name()))?;
+    distinct(
+        "middleware layers",
+        middlewares.iter().map(|(name, _)| &**name),
+    )?;
+
+    let mut mounts = vec![ready(
+        &config,
+        &known,
+        &plugins,
+        "",
+        &config.path,
+        &Mount::new(),
+    )?];
+    for (path, mount) in &config.mounts {
+        let prefix = join("mounts", path);
+        let next = ready(&config, &known, &plugins, &prefix, path, mount)?;
+        if mounts
+            .iter()
+            .any(|other| other.settings.path == next.settings.path)
+        {
+            let path = next.settings.path.to_string();
+            return Err(BuildError::SamePath {
+                at: config.at(&prefix),
+                path,
+            });
+        }
+        mounts.push(next);
+    }
+
+    let settings = settings(&config)?;
+    let options = config.http_options()?;
+    let libraries: Vec<_> = mounts.iter().map(|mount| mount.library.clone()).collect();
+    let mounts = mounts
+        .into_iter()
+        .map(|mount| (mount.settings, mount.transformers));
+    let core = primus_core::Primus::new(settings, transforms, mounts);
+    for (_, add) in middlewares {
+        add(&core);
+    }
+    for plugin in &plugins {
+        plugin.install(&core);
+    }
+    let main = libraries.first().cloned().flatten();
+    let main = main.unwrap_or_else(|| Library::unavailable(&LibraryError::NoTransport));
+    Ok(Primus::assemble(
+        App::new(core, libraries, options),
+        main,
+        config,
+    ))
+}
+
+fn settings(config: &Config) -> Result<Settings, BuildError> {
+    let mut settings = Settings::default();
+    settings.keep_headers = config.header_names()?;
+    settings.ping_interval = config.ping_interval;
+    settings.ping_timeout = config.ping_timeout;
+    settings.max_connections = config.max_connections;
+    settings.max_connections_per_address = config.max_connections_per_address;
+    settings.count_loopback = config.count_loopback;
+    settings.max_pending = config.max_pending;
+    settings.handler_grace = config.handler_grace;
+    Ok(settings)
+}
+
+/// Checks a mount. `prefix` is the key of its table, empty for the main one.
+fn ready(
+    config: &Config,
+    known: &Known,
+    plugins: &[Box<dyn Plugin>],
+    prefix: &str,
+    path: &str,
+    mount: &Mount,
+) -> Result<Ready, BuildError> {
+    check_path(
+        config,
+        if prefix.is_empty() { "path" } else { prefix },
+        path,
+    )?;
+    let mut settings = MountSettings::new(path);
+
+    let names = mount.transformers.as_ref().unwrap_or(&config.transformers);
+    let key = key_of(prefix, "transformers", mount.transformers.is_some());
+    let transformers = transformers(config, known, &key, names)?;
+
+    let name = mount.parser.as_ref().unwrap_or(&config.parser);
+    settings.parser = known
+        .parser(name)
+        .map_err(|nearest| BuildError::UnknownName {
+            at: config.at(&key_of(prefix, "parser", mount.parser.is_some())),
+            kind: "parser",
+            name: name.clone(),
+            nearest,
+        })?;
+
+    let subprotocols = mount.subprotocols.as_ref().unwrap_or(&config.subprotocols);
+    let key = key_of(prefix, "subprotocols", mount.subprotocols.is_some());
+    check_subprotocols(config, &key, subprotocols)?;
+    settings.subprotocols.clone_from(subprotocols);
+    settings.limits = limits(config, prefix, mount)?;
+
+    let modules: Vec<_> = transformers
+        .iter()
+        .filter_map(|one| one.client_module())
+        .collect();
+    let library = if modules.is_empty() {
+        None
+    } else {
+        let mut script = LibraryConfig::new(&*settings.path, modules);
+        script.global.clone_from(&config.global);
+        script.parser = settings.parser.name().to_owned();
+        script.ping_interval = config.ping_interval;
+        script.ping_timeout = config.ping_timeout;
+        script.options = config.client.to_json();
+        script.plugins = plugins
+            .iter()
+            .filter_map(|plugin| plugin.client_script())
+            .map(str::to_owned)
+            .collect();
+        let failed = |source| BuildError::Library {
+            path: settings.path.to_string(),
+            source,
+        };
+        Some(Library::new(script).map_err(failed)?)
+    };
+    Ok(Ready {
+        settings,
+        transformers,
+        library,
+    })
+}
+
+/// The key that a value was set by: the mount's own, or the server's.
+fn key_of(prefix: &str, name: &str, own: bool) -> String {
+    join(if own { prefix } else { "" }, name)
+}
+
+fn check_path(config: &Config, key: &str, path: &str) -> Result<(), BuildError> {
+    let inner = path.trim_end_matches('/');
+    let problem = if !path.starts_with('/') {
+        "must begin with `/`"
+    } else if inner.contains("//") {
+        "has two slashes side by side; no request has that"
+    } else if !path
+        .bytes()
+        .all(|byte| byte.is_ascii_graphic() && !b"?#%\"<>\\".contains(&byte))
+    {
+        "may have ASCII letters, digits and the signs that stand in a path as they are"
+    } else {
+        return Ok(());
+    };
+    Err(config.invalid(key, format!("is the path {path:?}, which {problem}")))
+}
+
+fn transformers(
+    config: &Config,
+    known: &Known,
+    key: &str,
+    names: &[String],
+) -> Result<Vec<Arc<dyn Transformer>>, BuildError> {
+    if names.is_empty() {
+        let problem = "is empty; name at least one, such as \"websocket\"";
+        return Err(config.invalid(key, problem));
+    }
+    let mut found: Vec<Arc<dyn Transformer>> = Vec::new();
+    for name in names {
+        if found.iter().any(|other| other.name() == name) {
+            return Err(config.invalid(key, format!("has {name:?} twice")));
+        }
+        found.push(
+            known
+                .transformer(name)
+                .map_err(|nearest| BuildError::UnknownName {
+                    at: config.at(key),
+                    kind: "transformer",
+                    name: name.clone(),
+                    nearest,
+                })?,
+        );
+    }
+    Ok(found)
+}
+
+/// Subprotocols are tokens (RFC 9110 §5.6.2), and one is our own client's.
+fn check_subprotocols(config: &Config, key: &str, names: &[String]) -> Result<(), BuildError> {
+    let token = |name: &str| {
+        let sign = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+        !name.is_empty() && name.bytes().all(sign)
+    };
+    for name in names {
+        if !token(name) {
+            let problem =
+                format!("has {name:?}, which no client can offer; use letters and digits");
+            return Err(config.invalid(key, problem));
+        }
+        if name == "primus.2" {
+            let problem = "has \"primus.2\", which is our own client's; leave it out";
+            return Err(config.invalid(key, problem));
+        }
+    }
+    Ok(())
+}
+
+fn limits(config: &Config, prefix: &str, mount: &Mount) -> Result<Limits, BuildError> {
+    /// The mount's own value, or the server's, after a check.
+    macro_rules! pick {
+        ($($check:ident($name:ident $(, $least:literal)?);)*) => {{
+            let mut limits = Limits::default();
+            $(
+                limits.$name = mount.$name.unwrap_or(config.$name);
+                let key = key_of(prefix, stringify!($name), mount.$name.is_some());
+                config.$check(&key, limits.$name $(, $least)?)?;
+            )*
+            limits
+        }};
+    }
+    let mut limits = pick! {
+        at_least(max_message, 1);
+        at_least(max_fragments, 1);
+        at_least(max_post_items, 1);
+        at_least(max_attach, 64);
+        lasts(attach_timeout);
+        lasts(body_timeout);
+        lasts(poll_timeout);
+        lasts(close_timeout);
+        at_least(max_queued, 0);
+        at_least(pressure, 0);
+        at_least(inbox_messages, 1);
+        at_least(inbox_bytes, 1);
+    };
+    limits.overflow = mount.overflow.unwrap_or(config.overflow);
+    if limits.pressure > limits.max_queued {
+        let key = key_of(prefix, "pressure", mount.pressure.is_some());
+        let problem = format!(
+            "is {}, more than `max_queued`, {}",
+            limits.pressure, limits.max_queued
+        );
+        return Err(config.invalid(&key, problem));
+    }
+    Ok(limits)
+}
+
+fn distinct<'a>(
+    kind: &'static str,
+    names: impl Iterator<Item = &'a str>,
+) -> Result<(), BuildError> {
+    let mut seen = HashSet::new();
+    for name in names {
+        if !seen.insert(name) {
+            return Err(BuildError::SameName {
+                kind,
+                name: name.to_owned(),
+            });
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,28 @@
+//! Every option of a server: one struct, read from a file, from the environment, and set by the
+//! methods of the [`Builder`](crate::Builder).
+//!
+//! `docs/configuration.md` is the reference.
+
+mod client;
+mod env;
+mod error;
+mod file;
+mod mounts;
+pub(crate) mod names;
+pub(crate) mod options;
+#[cfg(test)]
+mod reference;
+mod serde;
+mod server;
+pub(crate) mod units;
+pub(crate) mod value;
+mod words;
+
+pub use self::{
+    client::{ClientOptions, ReconnectOptions},
+    error::ConfigError,
+    mounts::Mount,
+    server::{Config, TlsFiles},
+    value::Origin,
+    words::{Credentials, Strategy},
+};

@@ -1,0 +1,137 @@
+//! What a mount may have of its own.
+
+use std::collections::BTreeMap;
+
+use primus_core::Overflow;
+
+use super::{
+    error::ConfigError,
+    options::{Options, Row, Sources, join, optional, read_table},
+    units::{Bytes, Count, List, Text, Time},
+    value::{Entry, Origin},
+    words::Word,
+};
+
+optional! {
+    /// One more mount, for [`Builder::mount`](crate::Builder::mount) or `[mounts."/ws"]`.
+    ///
+    /// What it leaves out it has from the options of the server.
+    ///
+    /// ```
+    /// let mount = primus::Mount::new().parser("raw").max_message(16 << 20);
+    /// ```
+    pub struct Mount {
+        /// What its clients may speak, as
+        /// [`Config::transformers`](crate::Config::transformers).
+        transformers: List,
+        /// How values travel, as [`Config::parser`](crate::Config::parser).
+        parser: Text,
+        /// WebSocket subprotocols that plain clients may choose from.
+        subprotocols: List,
+        /// Bytes of one message.
+        max_message: Bytes,
+        /// Fragments of one WebSocket message.
+        max_fragments: Count,
+        /// Items in the body of one POST.
+        max_post_items: Count,
+        /// Bytes of a client's attach frame.
+        max_attach: Bytes,
+        /// How long a client may take for its attach frame.
+        attach_timeout: Time,
+        /// How long a request may take for its body, and a POST may wait for a busy handler.
+        body_timeout: Time,
+        /// How long a poll is held when there is nothing to say.
+        poll_timeout: Time,
+        /// How long a client may take to answer a close frame.
+        close_timeout: Time,
+        /// Bytes waiting for a client above which `overflow` applies.
+        max_queued: Bytes,
+        /// Bytes waiting for a client from which `write` says `Pressured`.
+        pressure: Bytes,
+        /// What happens above `max_queued`.
+        overflow: Word<Overflow>,
+        /// Messages waiting for a handler from which nothing more is read.
+        inbox_messages: Count,
+        /// Bytes waiting for a handler from which nothing more is read.
+        inbox_bytes: Bytes,
+    }
+    tables {}
+    aliases { "transformer" = transformers, }
+}
+
+/// The mounts by their paths: a table with any keys.
+impl Options for BTreeMap<String, Mount> {
+    fn keys(&self) -> Vec<String> {
+        Self::keys(self).cloned().collect()
+    }
+
+    /// A variable cannot have a path in its name, so it names a mount that is there already:
+    /// `/api-v2/ws` is `API_V2_WS`.
+    fn resolve(&self, entry: &Entry) -> Option<String> {
+        let Origin::Variable(_) = entry.origin else {
+            return Some(entry.key.clone());
+        };
+        Self::keys(self)
+            .find(|path| variable_name(path) == entry.key)
+            .cloned()
+    }
+
+    fn set(
+        &mut self,
+        key: &str,
+        entry: &Entry,
+        path: &str,
+        sources: &mut Sources,
+    ) -> Result<(), ConfigError> {
+        read_table(
+            self.entry(key.to_owned()).or_default(),
+            entry,
+            path,
+            sources,
+        )
+    }
+
+    fn rows(&self, prefix: &str) -> Vec<Row> {
+        self.iter()
+            .flat_map(|(path, mount)| mount.rows(&join(prefix, path)))
+            .collect()
+    }
+}
+
+/// A path as a variable has it, in small letters.
+fn variable_name(path: &str) -> String {
+    let name = path.trim_matches('/').to_ascii_lowercase();
+    name.replace(|letter: char| !letter.is_ascii_alphanumeric(), "_")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_option_has_a_method() {
+        let mount = Mount::new()
+            .transformers(["sse"])
+            .parser("raw")
+            .subprotocols(["a", "b"])
+            .max_message(1)
+            .overflow(Overflow::DropOldest)
+            .poll_timeout(std::time::Duration::from_secs(2));
+        assert_eq!(mount.transformers, Some(vec!["sse".to_owned()]));
+        assert_eq!(mount.parser.as_deref(), Some("raw"));
+        assert_eq!(
+            mount.subprotocols,
+            Some(vec!["a".to_owned(), "b".to_owned()])
+        );
+        assert_eq!(mount.max_message, Some(1));
+        assert_eq!(mount.overflow, Some(Overflow::DropOldest));
+        assert_eq!(mount.poll_timeout, Some(std::time::Duration::from_secs(2)));
+        assert_eq!(mount.pressure, None);
+    }
+
+    #[test]
+    fn paths_as_variables() {
+        assert_eq!(variable_name("/ws"), "ws");
+        assert_eq!(variable_name("/API-v2/ws/"), "api_v2_ws");
+    }
+}

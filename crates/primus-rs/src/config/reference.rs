@@ -1,0 +1,116 @@
+//! Holds `docs/configuration.md` to the code: every option stands there once, with its variable,
+//! its method, its type and its default, and nothing else does.
+
+use std::collections::BTreeMap;
+
+use super::{
+    mounts::Mount,
+    options::{Options as _, Row},
+    server::Config,
+};
+
+const REFERENCE: &str = include_str!("../../../../docs/configuration.md");
+
+/// The rows of all tables of the page whose first cell is a key in backticks.
+fn documented() -> BTreeMap<String, Vec<String>> {
+    let mut rows = BTreeMap::new();
+    for line in REFERENCE.lines().filter(|line| line.starts_with("| `")) {
+        let cells = line
+            .trim_matches('|')
+            .split(" | ")
+            .map(|cell| cell.trim().to_owned());
+        let mut cells = cells.collect::<Vec<_>>().into_iter();
+        let key = cells.next().unwrap().trim_matches('`').to_owned();
+        assert!(
+            rows.insert(key.clone(), cells.collect()).is_none(),
+            "{key} is there twice"
+        );
+    }
+    rows
+}
+
+fn method(key: &str) -> String {
+    let last = key.rsplit('.').next().unwrap();
+    match key {
+        key if key.starts_with("client.reconnect.") => format!("ReconnectOptions::{last}"),
+        key if key.starts_with("client.") => format!("ClientOptions::{last}"),
+        key if key.starts_with("mounts.") => format!("Mount::{last}"),
+        key if key.starts_with("tls.") => "Builder::tls".to_owned(),
+        key if key.starts_with("end.") => "Builder::end".to_owned(),
+        key => format!("Builder::{key}"),
+    }
+}
+
+fn variable(key: &str) -> String {
+    let key = key.replace("\"/ws\"", "ws").replace('.', "__");
+    format!("PRIMUS_{}", key.to_ascii_uppercase())
+}
+
+fn rows() -> Vec<Row> {
+    let mut config = Config::default();
+    config.mounts.insert("/ws".to_owned(), Mount::new());
+    config.rows("")
+}
+
+#[test]
+fn every_option_is_documented_as_it_is() {
+    let mut documented = documented();
+    for Row { key, kind, value } in rows() {
+        let cells = documented
+            .remove(&key)
+            .unwrap_or_else(|| panic!("`{key}` is not there"));
+        let [found_variable, found_method, found_kind, default, meaning] = &cells[..] else {
+            panic!("{key}: {cells:?}");
+        };
+        assert_eq!(found_variable, &format!("`{}`", variable(&key)), "{key}");
+        assert_eq!(found_method, &format!("`{}`", method(&key)), "{key}");
+        assert_eq!(found_kind, kind, "{key}");
+        if !value.is_empty() {
+            assert_eq!(default, &format!("`{value}`"), "{key}");
+        } else if key.starts_with("mounts.") {
+            assert_eq!(default, "the server's", "{key}");
+        } else if key.starts_with("client.") {
+            assert!(default.starts_with("the client's: "), "{key}: {default}");
+        } else {
+            assert_eq!(default, "none", "{key}");
+        }
+        assert!(meaning.len() > 10, "{key}");
+    }
+    assert!(
+        documented.is_empty(),
+        "not options: {:?}",
+        documented.keys()
+    );
+}
+
+#[test]
+fn every_mount_option_has_the_same_type_as_the_server_s() {
+    let rows = rows();
+    let (mounts, server): (Vec<_>, Vec<_>) =
+        rows.iter().partition(|row| row.key.starts_with("mounts."));
+    for row in mounts {
+        let name = row.key.rsplit('.').next().unwrap();
+        let same = server.iter().find(|other| other.key == name).unwrap();
+        assert_eq!(row.kind, same.kind, "{name}");
+    }
+}
+
+#[test]
+fn the_defaults_are_those_of_the_parts() {
+    let config = Config::default();
+    let limits = primus_core::Limits::default();
+    macro_rules! same {
+        ($of:ident: $($name:ident)*) => {
+            $( assert_eq!(config.$name, $of.$name, stringify!($name)); )*
+        };
+    }
+    same!(limits: max_message max_fragments max_post_items max_attach attach_timeout body_timeout
+        poll_timeout close_timeout pressure max_queued overflow inbox_messages inbox_bytes);
+    let settings = primus_core::Settings::default();
+    same!(settings: ping_interval ping_timeout max_connections max_connections_per_address
+        count_loopback max_pending handler_grace);
+    assert_eq!(config.keep_headers, ["user-agent"]);
+    assert_eq!(settings.keep_headers, ["user-agent"]);
+    let http = primus_http::Options::default();
+    same!(http: max_headers max_header_bytes handshake_timeout http2);
+}

@@ -1,0 +1,63 @@
+//! The transformers and parsers that can be named. To add a transformer to this repository is to
+//! write its crate and one line here.
+
+use std::sync::Arc;
+
+use primus_core::{Parser, Transformer, parser};
+
+use crate::config::names::nearest;
+
+pub(crate) struct Known {
+    transformers: Vec<Arc<dyn Transformer>>,
+    parsers: Vec<Arc<dyn Parser>>,
+}
+
+impl Default for Known {
+    fn default() -> Self {
+        Self {
+            transformers: vec![
+                Arc::new(primus_websocket::WebSocket::new()),
+                Arc::new(primus_sse::Sse::new()),
+                Arc::new(primus_polling::Polling::new()),
+            ],
+            parsers: vec![parser::json(), parser::raw()],
+        }
+    }
+}
+
+impl Known {
+    pub(crate) fn add_transformer(&mut self, transformer: Arc<dyn Transformer>) {
+        self.transformers
+            .retain(|other| other.name() != transformer.name());
+        self.transformers.push(transformer);
+    }
+
+    pub(crate) fn add_parser(&mut self, parser: Arc<dyn Parser>) {
+        self.parsers.retain(|other| other.name() != parser.name());
+        self.parsers.push(parser);
+    }
+
+    /// The transformer of this name, or the nearest name.
+    pub(crate) fn transformer(&self, name: &str) -> Result<Arc<dyn Transformer>, Option<String>> {
+        let found = self
+            .transformers
+            .iter()
+            .find(|transformer| transformer.name() == name);
+        let names = self
+            .transformers
+            .iter()
+            .map(|transformer| transformer.name());
+        found
+            .map(Arc::clone)
+            .ok_or_else(|| nearest(name, names).map(str::to_owned))
+    }
+
+    /// The parser of this name, or the nearest name.
+    pub(crate) fn parser(&self, name: &str) -> Result<Arc<dyn Parser>, Option<String>> {
+        let found = self.parsers.iter().find(|parser| parser.name() == name);
+        let names = self.parsers.iter().map(|parser| parser.name());
+        found
+            .map(Arc::clone)
+            .ok_or_else(|| nearest(name, names).map(str::to_owned))
+    }
+}

@@ -1,0 +1,82 @@
+//! Server-sent events (the HTML standard, "Server-sent events"): how a message becomes one.
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use bytes::Bytes;
+use primus_core::{Payload, WireForm, native::encode_line};
+
+/// Frames of the resumable dialect, one an event.
+pub(crate) const RESUMABLE: WireForm = WireForm("sse.2");
+/// Messages alone. Each stream puts an `id:` line of its own in front.
+pub(crate) const PLAIN: WireForm = WireForm("sse");
+
+/// An event without a name whose data is one line.
+pub(crate) fn line(line: &str) -> Bytes {
+    format!("data: {line}\n\n").into()
+}
+
+/// A message as a frame of the resumable dialect.
+pub(crate) fn resumable(payload: &Payload) -> Bytes {
+    line(&encode_line(payload))
+}
+
+/// A message as a bare `EventSource` reads it: text in one `data:` line for each of its lines,
+/// binary as base64.
+pub(crate) fn plain(payload: &Payload) -> Bytes {
+    let text = match payload {
+        Payload::Binary(bytes) => return line(&STANDARD.encode(bytes)),
+        Payload::Text(text) => text,
+    };
+    let mut event = String::with_capacity(text.len() + 16);
+    let mut rest: &str = text;
+    loop {
+        let end = rest.find(['\r', '\n']);
+        event.push_str("data: ");
+        event.push_str(&rest[..end.unwrap_or(rest.len())]);
+        event.push('\n');
+        let Some(end) = end else { break };
+        let after = &rest[end..];
+        rest = after.strip_prefix("\r\n").unwrap_or(&after[1..]);
+    }
+    event.push('\n');
+    event.into()
+}
+
+/// What readers skip. It makes headers leave at once, and keeps proxies awake.
+pub(crate) const COMMENT: Bytes = Bytes::from_static(b":\n\n");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn vectors() -> serde_json::Value {
+        serde_json::from_str(include_str!("../../../docs/protocol-vectors.json")).unwrap()
+    }
+
+    fn payload(message: &serde_json::Value) -> Payload {
+        match message["text"].as_str() {
+            Some(text) => text.into(),
+            None => STANDARD
+                .decode(message["binary"].as_str().unwrap())
+                .unwrap()
+                .into(),
+        }
+    }
+
+    #[test]
+    fn plain_events_of_the_vectors() {
+        for row in vectors()["plain_events"].as_array().unwrap() {
+            assert_eq!(
+                plain(&payload(&row["message"])),
+                row["data"].as_str().unwrap()
+            );
+        }
+    }
+
+    #[test]
+    fn lines_of_the_vectors_are_events() {
+        for row in vectors()["line_data"].as_array().unwrap() {
+            let expected = format!("data: {}\n\n", row["line"].as_str().unwrap());
+            assert_eq!(resumable(&payload(&row["message"])), expected);
+        }
+    }
+}

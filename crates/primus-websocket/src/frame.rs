@@ -1,0 +1,96 @@
+//! Frames that a server sends: never masked, so that one frame serves every receiver.
+
+use bytes::{BufMut as _, Bytes, BytesMut};
+use primus_core::{CloseReason, Payload};
+
+const TEXT: u8 = 0x81;
+const BINARY: u8 = 0x82;
+const CLOSE: u8 = 0x88;
+const PING: u8 = 0x89;
+
+/// The longest header of an unmasked frame.
+pub(crate) const MAX_HEADER: usize = 10;
+
+/// Appends the header of a whole message (RFC 6455 §5.2), with the shortest form of its length.
+pub(crate) fn put_header(out: &mut BytesMut, payload: &Payload) {
+    let first = if payload.is_binary() { BINARY } else { TEXT };
+    put(out, first, payload.len());
+}
+
+fn put(out: &mut BytesMut, first: u8, length: usize) {
+    out.put_u8(first);
+    match length {
+        0..=125 => out.put_u8(length as u8),
+        126..=0xffff => {
+            out.put_u8(126);
+            out.put_u16(length as u16);
+        }
+        _ => {
+            out.put_u8(127);
+            out.put_u64(length as u64);
+        }
+    }
+}
+
+/// A whole message as one frame.
+pub(crate) fn message(payload: &Payload) -> Bytes {
+    let mut frame = BytesMut::with_capacity(MAX_HEADER + payload.len());
+    put_header(&mut frame, payload);
+    frame.extend_from_slice(payload.as_bytes());
+    frame.freeze()
+}
+
+/// Appends a ping without a payload.
+pub(crate) fn put_ping(out: &mut BytesMut) {
+    put(out, PING, 0);
+}
+
+/// Appends a close frame. Codes that must not be on the wire (RFC 6455 §7.4) are left out.
+pub(crate) fn put_close(out: &mut BytesMut, reason: &CloseReason) {
+    let code = reason.code();
+    if !matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999) {
+        return put(out, CLOSE, 0);
+    }
+    let text = reason.frame_text();
+    put(out, CLOSE, 2 + text.len());
+    out.put_u16(code);
+    out.extend_from_slice(text.as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio_tungstenite::tungstenite::protocol::frame::{
+        FrameHeader,
+        coding::{Data, OpCode},
+    };
+
+    use super::*;
+
+    #[test]
+    fn headers_are_those_of_tungstenite() {
+        for length in [0, 1, 125, 126, 127, 65_535, 65_536, 70_000] {
+            for (payload, data) in [
+                (Payload::from("x".repeat(length)), Data::Text),
+                (Payload::from(vec![0; length]), Data::Binary),
+            ] {
+                let header = FrameHeader { opcode: OpCode::Data(data), ..FrameHeader::default() };
+                let mut expected = Vec::new();
+                header.format(length as u64, &mut expected).unwrap();
+                expected.extend_from_slice(payload.as_bytes());
+                assert_eq!(message(&payload), expected);
+            }
+        }
+    }
+
+    #[test]
+    fn close_frames() {
+        let close = |reason: &CloseReason| {
+            let mut out = BytesMut::new();
+            put_close(&mut out, reason);
+            out.to_vec()
+        };
+        assert_eq!(close(&CloseReason::ENDED), b"\x88\x07\x0f\xa0ended");
+        assert_eq!(close(&CloseReason::from_code(1006, "lost")), b"\x88\x00");
+        assert_eq!(close(&CloseReason::from_code(4100, "é".repeat(90))).len(), 2 + 2 + 122);
+    }
+}

@@ -1,0 +1,95 @@
+//! The opening handshake: RFC 6455 §4.2 over HTTP/1.1, RFC 8441 §5 over HTTP/2.
+
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use primus_core::{
+    Head, Response,
+    request::{empty, json, status},
+};
+use tokio_tungstenite::tungstenite::{
+    error::{Error, ProtocolError},
+    handshake::server::create_response_with_body,
+};
+
+/// The subprotocol by which our own client says that it speaks the resumable dialect.
+pub(crate) const RESUMABLE: &str = "primus.2";
+
+/// Checks the request and makes the answer that switches protocols.
+pub(crate) fn accept(head: &Head, protocol: Option<&str>) -> Result<Response, Response> {
+    let mut response = if head.method == Method::CONNECT {
+        status(StatusCode::OK)
+    } else {
+        let mut request = http::Request::new(());
+        *request.uri_mut() = head.uri.clone();
+        *request.headers_mut() = head.headers.clone();
+        create_response_with_body(&request, empty).map_err(|error| refuse(&error))?
+    };
+    if let Some(protocol) = protocol.and_then(|protocol| HeaderValue::from_str(protocol).ok()) {
+        response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, protocol);
+    }
+    Ok(response)
+}
+
+fn refuse(error: &Error) -> Response {
+    let version = matches!(
+        error,
+        Error::Protocol(ProtocolError::MissingSecWebSocketVersionHeader)
+    );
+    let status = if version { StatusCode::UPGRADE_REQUIRED } else { StatusCode::BAD_REQUEST };
+    let error = format!("not a WebSocket handshake: {error}");
+    let mut response = json(status, &serde_json::json!({ "error": error }));
+    let headers = response.headers_mut();
+    if version {
+        headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+    }
+    headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
+/// The subprotocols that a client offers, in its order; what is no token is left out.
+pub(crate) fn offered(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    headers
+        .get_all(header::SEC_WEBSOCKET_PROTOCOL)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
+        .filter(|protocol| is_token(protocol))
+}
+
+/// RFC 9110 §5.6.2.
+fn is_token(text: &str) -> bool {
+    !text.is_empty()
+        && text.bytes().all(|byte| {
+            byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+        })
+}
+
+/// What a plain client gets: its first that is configured; with none configured, its first.
+pub(crate) fn choose<'a>(headers: &'a HeaderMap, configured: &[String]) -> Option<&'a str> {
+    offered(headers)
+        .find(|protocol| configured.is_empty() || configured.iter().any(|known| known == protocol))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(values: &[&str]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for value in values {
+            let value = HeaderValue::from_str(value).unwrap();
+            headers.append(header::SEC_WEBSOCKET_PROTOCOL, value);
+        }
+        headers
+    }
+
+    #[test]
+    fn subprotocols() {
+        let both = headers(&["bad name, a ,b", "c"]);
+        assert_eq!(choose(&both, &[]), Some("a"));
+        assert_eq!(choose(&both, &["c".into(), "b".into()]), Some("b"));
+        assert_eq!(choose(&both, &["x".into()]), None);
+        assert_eq!(choose(&headers(&[", ,\"q\",(x)"]), &[]), None);
+        assert_eq!(choose(&headers(&[&" ".repeat(10_000)]), &[]), None);
+    }
+}

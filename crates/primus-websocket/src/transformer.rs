@@ -1,0 +1,98 @@
+//! The transformer: decides the dialect, does the handshake, and starts the driver.
+
+use std::sync::Arc;
+
+use http::StatusCode;
+use primus_core::{
+    BoxFuture, Carriage, Head, Mount, Opening, Request, Response, Session, Transformer, Upgraded,
+    request::json,
+};
+use tracing::Instrument as _;
+
+use crate::{
+    dialect::Dialect,
+    driver::{Connection, drive},
+    handshake::{self, RESUMABLE},
+};
+
+/// The name in configuration.
+const NAME: &str = "websocket";
+
+/// WebSockets: our own client (subprotocol `primus.2`), the stock Primus 8 client, and plain ones.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct WebSocket(());
+
+impl WebSocket {
+    /// The transformer.
+    pub fn new() -> Self {
+        Self(())
+    }
+}
+
+impl Transformer for WebSocket {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn claims(&self, head: &Head, tail: &str) -> bool {
+        matches!(tail, "" | "/") && head.wants_websocket()
+    }
+
+    fn serve(self: Arc<Self>, request: Request, mount: Arc<Mount>) -> BoxFuture<'static, Response> {
+        Box::pin(async move { open(request, mount).await.unwrap_or_else(|refusal| refusal) })
+    }
+
+    fn client_module(&self) -> Option<&'static str> {
+        Some(NAME)
+    }
+}
+
+async fn open(request: Request, mount: Arc<Mount>) -> Result<Response, Response> {
+    let Request { head, upgrade, .. } = request;
+    let Some(upgrade) = upgrade else {
+        let error = "this connection cannot be upgraded";
+        return Err(json(StatusCode::BAD_REQUEST, &serde_json::json!({ "error": error })));
+    };
+    if handshake::offered(&head.headers).any(|protocol| protocol == RESUMABLE) {
+        let response = handshake::accept(&head, Some(RESUMABLE))?;
+        let pending = mount.pend().map_err(|no| no.into_response())?;
+        let span = tracing::debug_span!("websocket", address = ?head.address);
+        let attached = async move {
+            let Ok(upgraded) = upgrade.await else { return };
+            let connection = Connection::new(upgraded, mount.settings());
+            if let Some((connection, session, carrier)) =
+                crate::driver::attach(connection, &head, &mount).await
+            {
+                drop(pending);
+                drop((head, mount));
+                tracing::debug!(spark = %session.id(), "attached");
+                tokio::spawn(drive(connection, carrier, Dialect::Resumable).in_current_span());
+            }
+        };
+        tokio::spawn(attached.instrument(span));
+        return Ok(response);
+    }
+    let classic = head.query().get("_primuscb").is_some();
+    let dialect = if classic { Dialect::Classic } else { Dialect::Plain };
+    let protocol = handshake::choose(&head.headers, &mount.settings().subprotocols);
+    let response = handshake::accept(&head, protocol)?;
+    let opening = Opening { protocol, ..Opening::default() };
+    let session = mount.open(NAME, &head, opening).await.map_err(|no| no.into_response())?;
+    let span = tracing::debug_span!("websocket", address = ?head.address, spark = %session.id());
+    tokio::spawn(start(session, upgrade, dialect).instrument(span));
+    Ok(response)
+}
+
+/// Waits for the socket of a session that is authorized already.
+async fn start(session: Arc<Session>, upgrade: primus_core::Upgrade, dialect: Dialect) {
+    // Attached before the socket is there, so that a client that goes meanwhile ends the session.
+    let carrier = session.attach(Carriage::DRIVER);
+    let upgraded: Upgraded = match upgrade.await {
+        Ok(upgraded) => upgraded,
+        Err(error) => return tracing::debug!(%error, "the client went during the handshake"),
+    };
+    let connection = Connection::new(upgraded, session.mount().settings());
+    drop(session);
+    // A task of its own, so that the upgrade's future does not count for the connection's life.
+    tokio::spawn(drive(connection, carrier, dialect).in_current_span());
+}

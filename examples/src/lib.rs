@@ -1,0 +1,1 @@
+//! Small applications of Primus for Rust; see the folders beside `src`.

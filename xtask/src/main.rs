@@ -1,0 +1,76 @@
+//! The chores of this repository, as `cargo xtask <task>`.
+//!
+//! It has no dependencies on purpose: on a fresh machine it is the first thing that is compiled, and it
+//! should be running within seconds.
+
+mod cargo_output;
+mod child;
+mod features;
+mod node_output;
+mod npm;
+mod outcome;
+mod processes;
+mod setup;
+mod suites;
+mod tree;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+const HELP: &str = "\
+cargo xtask <task>
+
+tasks:
+  test [SUITE…]  install what is missing, run every suite (or those named) and print the sum
+  client         build client-js and the client files that crates/primus-library embeds
+  setup          install what is missing and stop
+
+suites:
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let root = root();
+    let done = match arguments.as_slice() {
+        ["test", names @ ..] => suites::test(&root, names),
+        ["client"] => client(&root),
+        ["setup"] => setup::tools(&root).map(|_| true),
+        [processes::GUARD, marker] => {
+            processes::guard(marker);
+            Ok(true)
+        }
+        [] | ["help" | "--help" | "-h"] => {
+            print!("{HELP}");
+            for suite in suites::SUITES {
+                println!("  {:<14} {}", suite.name, suite.what);
+            }
+            Ok(true)
+        }
+        [unknown, ..] => Err(format!("no task `{unknown}`; see cargo xtask --help")),
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(problem) => {
+            eprintln!("xtask: {problem}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn client(root: &Path) -> Result<bool, String> {
+    let tools = setup::node(root)?;
+    npm::install(root, "client-js", &tools)?;
+    npm::build_client(root, &tools)?;
+    Ok(true)
+}
+
+/// The top of the repository. Cargo says at run time where the package is, so a moved checkout works.
+fn root() -> PathBuf {
+    let package = std::env::var_os("CARGO_MANIFEST_DIR")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
+    package
+        .parent()
+        .map_or_else(|| package.clone(), Path::to_path_buf)
+}
