@@ -38,7 +38,10 @@ export const heartbeat = (
   return {
     _heard() {
       heard = Date.now();
-      asked = 0;
+      if (asked) {
+        asked = 0;
+        look();
+      }
     },
     _ask: inquire,
     _stop: () => clearTimeout(timer),

@@ -188,7 +188,7 @@ export const create = (
         return primus;
       },
       reserved: (event: string) =>
-        /^(in|out)going::|^(open|data|close|end|error|readyStateChange|timeout|o..?line|destroy|reconnect.*)$/.test(
+        /^(incom|outgo)ing::|^(open|data|close|end|error|readyStateChange|timeout|o..?line|destroy|reconnect.*)$/.test(
           event,
         ),
       emits:
@@ -416,7 +416,7 @@ export const create = (
   };
 
   /** Whether a writer had better wait. */
-  const busy = () => live && (primus.readyState != OPEN || carrier!._busy());
+  const busy = () => !ended && (primus.readyState != OPEN || carrier!._busy());
 
   const end = (data?: unknown, how: 1 | 2 = 1) => {
     if (live || timer) {

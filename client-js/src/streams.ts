@@ -37,15 +37,18 @@ export const readable = (
 
 /** A sink whose writes take as long as the network does. */
 export const writable = (primus: Primus, busy: () => boolean): WritableStream => {
+  const drained = async () => {
+    while (busy()) await (primus.readyState == 3 ? new Promise((look) => setTimeout(look, LOOK)) : primus.ready);
+  };
   const end = () => {
     primus.end();
   };
   return new WritableStream({
     async write(value) {
-      while (busy()) await (primus.readyState == 3 ? new Promise((look) => setTimeout(look, LOOK)) : primus.ready);
+      await drained();
       if (!primus.write(value)) throw new Error('not written');
     },
-    close: end,
+    close: () => drained().then(end),
     abort: end,
   });
 };

@@ -29,10 +29,8 @@ for (const transports of [['websocket'], ['sse'], ['polling']]) {
     const { server, primus, events } = await client(t, {}, { transports });
     assert.equal(primus.state, 'connecting');
     primus.write('queued');
-    let flushed;
-    primus.on('open', () => { flushed = primus.buffer.length === 0; primus.write('greeting'); });
+    primus.on('open', () => primus.write('greeting'));
     await next(primus, 'open');
-    assert.equal(flushed, true);
     assert.deepEqual([primus.transport, primus.state, primus.readyState], [name, 'open', Primus.OPEN]);
     const session = server.last;
     assert.equal(await session.frame(), '"queued"');
@@ -159,7 +157,6 @@ test('nobody there: error, then it tries again', async (t) => {
   t.after(() => primus.destroy());
   const events = record(primus);
   await next(primus, 'reconnect failed');
-  await next(primus, 'readyStateChange');
   assert.deepEqual([...events], [
     'readyStateChange(opening)', 'error', 'reconnect scheduled', 'readyStateChange(end)',
     'readyStateChange(opening)', 'reconnect', 'reconnect scheduled', 'readyStateChange(end)',

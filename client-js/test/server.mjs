@@ -116,11 +116,13 @@ export async function serve(hooks = {}) {
       } else {
         response.writeHead(200, { 'Content-Type': 'text/plain', ...cors }).end(one.out.splice(0).join('\n'));
         one.cut = () => { sessions.delete(one.token); one.poll?.destroy(); };
-        one.finish = () => sessions.delete(one.token);
+        // Ended, but the next poll still hears why.
+        one.finish = () => { one.over = true; one.flush(); };
         one.flush = () => {
           if (!one.poll || !one.out.length) return;
           one.poll.writeHead(200, { 'Content-Type': 'text/plain' }).end(one.out.splice(0).join('\n'));
           one.poll = undefined;
+          if (one.over) sessions.delete(one.token);
         };
       }
       return announce(one);

@@ -73,15 +73,16 @@ impl Primus {
         let deadline = Instant::now() + end.deadline;
 
         self.shared.tally.reset();
+        if end.end {
+            // Listeners still accept: a client between two polls comes back to be told.
+            self.end_sparks(&end, deadline).await;
+        }
         if end.close {
             let abort = end.end.then_some(deadline);
             phase.send_replace(Phase { draining: true, closing: true, deadline: abort });
-        }
-        if end.end {
-            self.end_sparks(&end, deadline).await;
-        }
-        if end.close && end.end {
-            self.listeners_done(deadline).await;
+            if end.end {
+                self.listeners_done(deadline).await;
+            }
         }
         if !end.close && end.end && end.reconnect {
             phase.send_modify(|phase| phase.draining = false);

@@ -45,8 +45,7 @@ pub fn is_resumable(head: &Head) -> bool {
 /// The path behind the mount's: empty or beginning with `/`.
 pub fn tail<'a>(head: &'a Head, mount: &Mount) -> &'a str {
     let path = head.uri.path();
-    path.strip_prefix(mount.settings().path.trim_end_matches('/'))
-        .unwrap_or(path)
+    path.strip_prefix(mount.settings().path.trim_end_matches('/')).unwrap_or(path)
 }
 
 /// Whether a request is one that every HTTP transformer serves: `{path}/send`, and a plain POST
@@ -80,12 +79,11 @@ async fn try_send(request: Request, mount: &Mount) -> Result<Response, Rejection
         return Err(Rejection::new(StatusCode::BAD_REQUEST, error));
     }
     let session = find(&head, mount)?;
-    let turn = Turn::take(&session)?;
+    let _turn = Turn::take(&session)?;
     let bytes = body::read_batch(&head, body, session.limits()).await?;
     session.seen();
-    let answer = deliver(&session, batch::decode(bytes, &session)?).await;
-    drop(turn); // before the answer: the client may send its next batch as soon as it has it
-    Ok(answer)
+    let items = batch::decode(bytes, &session)?;
+    Ok(deliver(&session, items).await)
 }
 
 /// Answers a plain POST: with a token it is a message to a session, without one a conversation
@@ -102,12 +100,10 @@ pub async fn message(transformer: &'static str, request: Request, mount: Arc<Mou
 async fn message_to_session(request: Request, mount: &Mount) -> Result<Response, Rejection> {
     let Request { head, body, .. } = request;
     let session = find(&head, mount)?;
-    let turn = Turn::take(&session)?;
+    let _turn = Turn::take(&session)?;
     let messages = body::read_messages(&head, body, session.limits()).await?;
     session.seen();
-    let answer = deliver(&session, messages.into_iter().map(Item::Message)).await;
-    drop(turn);
-    Ok(answer)
+    Ok(deliver(&session, messages.into_iter().map(Item::Message)).await)
 }
 
 /// One message as plain polls and conversations have it: a line. Binary is base64; text is as it
@@ -129,9 +125,7 @@ pub fn plain_line(payload: &Payload) -> Bytes {
 pub fn wrong_method(allow: &'static str) -> Response {
     let error = format!("this URL takes {allow}");
     let mut response = Rejection::new(StatusCode::METHOD_NOT_ALLOWED, error).into_response();
-    response
-        .headers_mut()
-        .insert(header::ALLOW, HeaderValue::from_static(allow));
+    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allow));
     response
 }
 
@@ -145,7 +139,5 @@ pub fn nothing() -> Response {
 /// Marks an answer as one that no cache may keep.
 pub fn no_store(response: &mut Response) {
     let no_store = HeaderValue::from_static("no-store");
-    response
-        .headers_mut()
-        .insert(header::CACHE_CONTROL, no_store);
+    response.headers_mut().insert(header::CACHE_CONTROL, no_store);
 }

@@ -33,10 +33,8 @@ mod tests {
     fn every_combination_has_a_script_of_its_own_with_one_token() {
         let mut seen = Vec::new();
         for set in 1..8_u8 {
-            let modules: Vec<_> = (0..3)
-                .filter(|bit| set & (1 << bit) != 0)
-                .map(|bit| MODULES[bit])
-                .collect();
+            let modules: Vec<_> =
+                (0..3).filter(|bit| set & (1 << bit) != 0).map(|bit| MODULES[bit]).collect();
             let found = script(&modules).unwrap();
             assert_eq!(found.matches(TOKEN).count(), 1, "{modules:?}");
             let mut reversed = modules.clone();

@@ -62,11 +62,7 @@ impl LibraryConfig {
         ]
         .map(|(name, value)| format!("\"{name}\":{}", embeddable(&value.to_string())))
         .join(",");
-        let plugins = self
-            .plugins
-            .iter()
-            .enumerate()
-            .map(|(index, script)| plugin(index, script));
+        let plugins = self.plugins.iter().enumerate().map(|(index, script)| plugin(index, script));
         fields.push_str(",\"plugins\":[");
         fields.push_str(&plugins.collect::<Result<Vec<_>, _>>()?.join(","));
         fields.push(']');
@@ -100,9 +96,7 @@ fn milliseconds(duration: Duration) -> u64 {
 /// JSON that is JavaScript in every browser (U+2028, U+2029) and cannot leave a `<script>` of a
 /// page that has the script inline. All three characters stand in strings only.
 fn embeddable(json: &str) -> String {
-    json.replace('<', "\\u003c")
-        .replace('\u{2028}', "\\u2028")
-        .replace('\u{2029}', "\\u2029")
+    json.replace('<', "\\u003c").replace('\u{2028}', "\\u2028").replace('\u{2029}', "\\u2029")
 }
 
 /// A script in parentheses; the new line ends a comment that may stand last in it.
@@ -123,10 +117,7 @@ mod tests {
         let mut config = LibraryConfig::new("/primus", ["sse", "websocket"]);
         config.version = "1.2.3".to_owned();
         config.options.insert("timeout".to_owned(), json!(false));
-        config.plugins = vec![
-            "function (primus) {};\n".to_owned(),
-            "(p) => p // why".to_owned(),
-        ];
+        config.plugins = vec!["function (primus) {};\n".to_owned(), "(p) => p // why".to_owned()];
         assert_eq!(
             config.literal().unwrap(),
             concat!(
@@ -141,14 +132,9 @@ mod tests {
     #[test]
     fn nothing_in_it_can_end_a_script_element_or_a_string() {
         let mut config = LibraryConfig::new("/</script><!--\u{2028}\u{2029}\"\\", ["sse"]);
-        config
-            .options
-            .insert("</script>".to_owned(), json!({ "a": ["<"] }));
+        config.options.insert("</script>".to_owned(), json!({ "a": ["<"] }));
         let literal = config.literal().unwrap();
-        assert!(
-            !literal.contains(['<', '\u{2028}', '\u{2029}']),
-            "{literal}"
-        );
+        assert!(!literal.contains(['<', '\u{2028}', '\u{2029}']), "{literal}");
         assert!(literal.starts_with(r#"{"path":"/\u003c/script>\u003c!--\u2028\u2029\"\\","#));
         let back: Value = serde_json::from_str(&literal).unwrap();
         assert_eq!(back["path"], json!(config.path));

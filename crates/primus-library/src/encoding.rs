@@ -51,9 +51,7 @@ impl<'a> Weights<'a> {
     /// Elements that make no sense count as not being there.
     fn read(headers: &'a HeaderMap) -> Self {
         let values = headers.get_all(header::ACCEPT_ENCODING).iter();
-        let elements = values
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|v| v.split(','));
+        let elements = values.filter_map(|value| value.to_str().ok()).flat_map(|v| v.split(','));
         Self(
             elements
                 .filter_map(|element| {
@@ -70,10 +68,7 @@ impl<'a> Weights<'a> {
 
     fn find(&self, names: &[&str]) -> Option<u16> {
         let named = |coding: &str| names.iter().any(|name| coding.eq_ignore_ascii_case(name));
-        self.0
-            .iter()
-            .find(|(coding, _)| named(coding))
-            .map(|(_, quality)| *quality)
+        self.0.iter().find(|(coding, _)| named(coding)).map(|(_, quality)| *quality)
     }
 
     fn of(&self, names: &[&str]) -> u16 {
@@ -167,14 +162,10 @@ mod tests {
     fn both_codings_give_the_text_back() {
         let text = "a script, a script, a script — ü";
         let mut back = String::new();
-        flate2::read::GzDecoder::new(&*gzip(text))
-            .read_to_string(&mut back)
-            .unwrap();
+        flate2::read::GzDecoder::new(&*gzip(text)).read_to_string(&mut back).unwrap();
         assert_eq!(back, text);
         let mut back = String::new();
-        brotli::Decompressor::new(&*brotli(text), 4096)
-            .read_to_string(&mut back)
-            .unwrap();
+        brotli::Decompressor::new(&*brotli(text), 4096).read_to_string(&mut back).unwrap();
         assert_eq!(back, text);
         assert_eq!(gzip(text), gzip(text));
     }

@@ -35,11 +35,7 @@ impl Library {
         if config.transports.is_empty() {
             return Err(LibraryError::NoTransport);
         }
-        if let Some(unknown) = config
-            .transports
-            .iter()
-            .find(|name| !MODULES.contains(&&***name))
-        {
+        if let Some(unknown) = config.transports.iter().find(|name| !MODULES.contains(&&***name)) {
             return Err(LibraryError::UnknownModule(unknown.clone()));
         }
         let script = clients::script(&config.transports).ok_or(LibraryError::NoTransport)?;
@@ -50,10 +46,7 @@ impl Library {
     /// that browsers do not use: whoever loads it all the same learns the reason.
     pub fn unavailable(reason: &LibraryError) -> Self {
         let message = serde_json::Value::String(format!("primus.js: {reason}")).to_string();
-        Self::from_script(format!(
-            "throw new Error({});\n",
-            message.replace('<', "\\u003c")
-        ))
+        Self::from_script(format!("throw new Error({});\n", message.replace('<', "\\u003c")))
     }
 
     fn from_template(template: &str, literal: &str) -> Self {
@@ -63,16 +56,8 @@ impl Library {
     pub(crate) fn from_script(text: String) -> Self {
         let hash = etag::hash(&text);
         let script = Bytes::from(text.clone());
-        let inner = Inner {
-            script,
-            text,
-            hash,
-            gzip: OnceLock::new(),
-            brotli: OnceLock::new(),
-        };
-        Self {
-            inner: Arc::new(inner),
-        }
+        let inner = Inner { script, text, hash, gzip: OnceLock::new(), brotli: OnceLock::new() };
+        Self { inner: Arc::new(inner) }
     }
 
     /// The script.
@@ -94,18 +79,12 @@ impl Library {
 
     /// The script, compressed by gzip as far as it goes. Made at the first call.
     pub fn gzip(&self) -> Bytes {
-        self.inner
-            .gzip
-            .get_or_init(|| encoding::gzip(self.script()))
-            .clone()
+        self.inner.gzip.get_or_init(|| encoding::gzip(self.script())).clone()
     }
 
     /// The script, compressed by brotli as far as it goes. Made at the first call.
     pub fn brotli(&self) -> Bytes {
-        self.inner
-            .brotli
-            .get_or_init(|| encoding::brotli(self.script()))
-            .clone()
+        self.inner.brotli.get_or_init(|| encoding::brotli(self.script())).clone()
     }
 
     pub(crate) fn etag_of(&self, encoding: Encoding) -> String {
@@ -126,9 +105,7 @@ impl Library {
 
 impl std::fmt::Debug for Library {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Library")
-            .field("hash", &self.hash())
-            .finish_non_exhaustive()
+        f.debug_struct("Library").field("hash", &self.hash()).finish_non_exhaustive()
     }
 }
 
@@ -156,10 +133,7 @@ mod tests {
             let config = LibraryConfig::new("/primus", transports.iter().copied());
             Library::new(config).unwrap().script().to_owned()
         };
-        let (one, other) = (
-            library(&["sse", "websocket"]),
-            library(&["websocket", "sse"]),
-        );
+        let (one, other) = (library(&["sse", "websocket"]), library(&["websocket", "sse"]));
         let (first, second) = (r#"["sse","websocket"]"#, r#"["websocket","sse"]"#);
         assert!(one.contains(first) && other.contains(second));
         assert_eq!(one.replace(first, second), other);

@@ -24,12 +24,8 @@ impl Library {
         let mut response = Response::new(Bytes::new());
         if method != Method::GET && method != Method::HEAD {
             *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
-            response
-                .headers_mut()
-                .insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
-            response
-                .headers_mut()
-                .insert(header::CONTENT_LENGTH, HeaderValue::from(0));
+            response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+            response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(0));
             return response;
         }
 
@@ -42,11 +38,7 @@ impl Library {
         set(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
         set(
             header::CACHE_CONTROL,
-            if immutable {
-                "public, max-age=31536000, immutable"
-            } else {
-                "no-cache"
-            },
+            if immutable { "public, max-age=31536000, immutable" } else { "no-cache" },
         );
         if !known {
             set(header::CONTENT_TYPE, "text/javascript; charset=utf-8");
@@ -79,10 +71,7 @@ mod tests {
 
     fn request(pairs: &[(&'static str, &str)]) -> HeaderMap {
         let pairs = pairs.iter().map(|(name, value)| {
-            (
-                header::HeaderName::from_static(name),
-                HeaderValue::from_str(value).unwrap(),
-            )
+            (header::HeaderName::from_static(name), HeaderValue::from_str(value).unwrap())
         });
         pairs.collect()
     }
@@ -137,15 +126,10 @@ mod tests {
             ("gzip", "-gzip", Some("gzip"), library.gzip()),
             ("gzip, br", "-br", Some("br"), library.brotli()),
         ];
-        let tags = forms
-            .each_ref()
-            .map(|form| format!("\"{}{}\"", library.hash(), form.1));
+        let tags = forms.each_ref().map(|form| format!("\"{}{}\"", library.hash(), form.1));
         for (accept, suffix, name, body) in &forms {
-            let response = library.respond(
-                &Method::GET,
-                &request(&[("accept-encoding", accept)]),
-                false,
-            );
+            let response =
+                library.respond(&Method::GET, &request(&[("accept-encoding", accept)]), false);
             let etag = format!("\"{}{suffix}\"", library.hash());
             assert_eq!(response.status(), 200);
             assert_eq!(response.headers()[header::ETAG], etag);
@@ -155,11 +139,7 @@ mod tests {
             for known in &tags {
                 let headers = request(&[("accept-encoding", accept), ("if-none-match", known)]);
                 let status = library.respond(&Method::GET, &headers, false).status();
-                assert_eq!(
-                    status,
-                    if *known == etag { 304 } else { 200 },
-                    "{accept} {known}"
-                );
+                assert_eq!(status, if *known == etag { 304 } else { 200 }, "{accept} {known}");
             }
         }
     }
@@ -195,10 +175,7 @@ mod tests {
         let head = library.respond(&Method::HEAD, &headers, false);
         assert_eq!((head.status(), shown(&head)), (get.status(), shown(&get)));
         assert!(head.body().is_empty());
-        assert_eq!(
-            head.headers()[header::CONTENT_LENGTH],
-            library.gzip().len().to_string()
-        );
+        assert_eq!(head.headers()[header::CONTENT_LENGTH], library.gzip().len().to_string());
     }
 
     #[test]

@@ -56,16 +56,9 @@ impl Batch {
         } else {
             (PLAIN, plain_line as fn(&Payload) -> Bytes)
         };
-        let mut lines: Vec<_> = messages
-            .iter()
-            .map(|message| message.frame(form, make))
-            .collect();
+        let mut lines: Vec<_> = messages.iter().map(|message| message.frame(form, make)).collect();
         if resumable {
-            lines.extend(
-                pongs
-                    .iter()
-                    .map(|number| format!("primus::pong:{number}::\n").into()),
-            );
+            lines.extend(pongs.iter().map(|number| format!("primus::pong:{number}::\n").into()));
             lines.extend(end.as_ref().map(|reason| line(&end_frame(reason))));
         }
         Poll::Ready(Self { lines, end, gone })
@@ -95,19 +88,10 @@ mod tests {
             let message = &row["message"];
             let payload: Payload = match message["text"].as_str() {
                 Some(text) => text.into(),
-                None => STANDARD
-                    .decode(message["binary"].as_str().unwrap())
-                    .unwrap()
-                    .into(),
+                None => STANDARD.decode(message["binary"].as_str().unwrap()).unwrap().into(),
             };
-            assert_eq!(
-                frame_line(&payload),
-                format!("{}\n", row["line"].as_str().unwrap())
-            );
-            let plain = message["text"]
-                .as_str()
-                .or(message["binary"].as_str())
-                .unwrap();
+            assert_eq!(frame_line(&payload), format!("{}\n", row["line"].as_str().unwrap()));
+            let plain = message["text"].as_str().or(message["binary"].as_str()).unwrap();
             assert_eq!(plain_line(&payload), format!("{plain}\n"));
         }
     }

@@ -18,10 +18,7 @@ pub(crate) struct Farewell {
 
 impl Farewell {
     pub(crate) fn new(body: primus_core::Body, carrier: Carrier) -> Self {
-        Self {
-            body,
-            carrier: Some(carrier),
-        }
+        Self { body, carrier: Some(carrier) }
     }
 }
 

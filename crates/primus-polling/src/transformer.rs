@@ -90,10 +90,7 @@ impl Held {
     fn poll(&mut self, resumable: bool, cx: &mut Context<'_>) -> Poll<Batch> {
         match &mut self.0 {
             Some(carrier) => Batch::poll(carrier, resumable, cx),
-            None => Poll::Ready(Batch {
-                gone: true,
-                ..Batch::default()
-            }),
+            None => Poll::Ready(Batch { gone: true, ..Batch::default() }),
         }
     }
 
@@ -130,10 +127,7 @@ impl Drop for Held {
 async fn attach(request: Request, mount: &Arc<Mount>) -> Result<Response, Rejection> {
     let Request { head, body, .. } = request;
     let mut asked = post::attach(&head, body, &mount.settings().limits).await?;
-    let opening = Opening {
-        auth: asked.auth.take(),
-        ..Opening::default()
-    };
+    let opening = Opening { auth: asked.auth.take(), ..Opening::default() };
     let session = mount.open(NAME, &head, opening).await?;
     mount.issue_token(&session);
     let (held, mut batch) = first_poll(&session, true).await;
@@ -164,10 +158,7 @@ async fn open_plain(head: &Head, mount: &Arc<Mount>) -> Result<Response, Rejecti
 /// answer whichever thread is faster. Who calls this has to call [`Session::run`] once the
 /// session is parked: until then nobody else polls the handler.
 async fn first_poll(session: &Arc<Session>, resumable: bool) -> (Held, Batch) {
-    let carrier = session.attach(Carriage {
-        drives: true,
-        ..Carriage::SILENT
-    });
+    let carrier = session.attach(Carriage { drives: true, ..Carriage::SILENT });
     session.set_extension(Requests::new(carrier.generation()));
     carrier.run();
     let mut held = Held(Some(carrier));

@@ -22,40 +22,18 @@ struct Ready {
 }
 
 pub(crate) fn build(builder: Builder) -> Result<Primus, BuildError> {
-    let Builder {
-        config,
-        known,
-        transforms,
-        plugins,
-        middlewares,
-    } = builder;
+    let Builder { config, known, transforms, plugins, middlewares } = builder;
     config.check()?;
     distinct("plugins", plugins.iter().map(|plugin| plugin.name()))?;
-    distinct(
-        "middleware layers",
-        middlewares.iter().map(|(name, _)| &**name),
-    )?;
+    distinct("middleware layers", middlewares.iter().map(|(name, _)| &**name))?;
 
-    let mut mounts = vec![ready(
-        &config,
-        &known,
-        &plugins,
-        "",
-        &config.path,
-        &Mount::new(),
-    )?];
+    let mut mounts = vec![ready(&config, &known, &plugins, "", &config.path, &Mount::new())?];
     for (path, mount) in &config.mounts {
         let prefix = join("mounts", path);
         let next = ready(&config, &known, &plugins, &prefix, path, mount)?;
-        if mounts
-            .iter()
-            .any(|other| other.settings.path == next.settings.path)
-        {
+        if mounts.iter().any(|other| other.settings.path == next.settings.path) {
             let path = next.settings.path.to_string();
-            return Err(BuildError::SamePath {
-                at: config.at(&prefix),
-                path,
-            });
+            return Err(BuildError::SamePath { at: config.at(&prefix), path });
         }
         mounts.push(next);
     }
@@ -63,9 +41,7 @@ pub(crate) fn build(builder: Builder) -> Result<Primus, BuildError> {
     let settings = settings(&config)?;
     let options = config.http_options()?;
     let libraries: Vec<_> = mounts.iter().map(|mount| mount.library.clone()).collect();
-    let mounts = mounts
-        .into_iter()
-        .map(|mount| (mount.settings, mount.transformers));
+    let mounts = mounts.into_iter().map(|mount| (mount.settings, mount.transformers));
     let core = primus_core::Primus::new(settings, transforms, mounts);
     for (_, add) in middlewares {
         add(&core);
@@ -75,11 +51,7 @@ pub(crate) fn build(builder: Builder) -> Result<Primus, BuildError> {
     }
     let main = libraries.first().cloned().flatten();
     let main = main.unwrap_or_else(|| Library::unavailable(&LibraryError::NoTransport));
-    Ok(Primus::assemble(
-        App::new(core, libraries, options),
-        main,
-        config,
-    ))
+    Ok(Primus::assemble(App::new(core, libraries, options), main, config))
 }
 
 fn settings(config: &Config) -> Result<Settings, BuildError> {
@@ -104,11 +76,7 @@ fn ready(
     path: &str,
     mount: &Mount,
 ) -> Result<Ready, BuildError> {
-    check_path(
-        config,
-        if prefix.is_empty() { "path" } else { prefix },
-        path,
-    )?;
+    check_path(config, if prefix.is_empty() { "path" } else { prefix }, path)?;
     let mut settings = MountSettings::new(path);
 
     let names = mount.transformers.as_ref().unwrap_or(&config.transformers);
@@ -116,14 +84,12 @@ fn ready(
     let transformers = transformers(config, known, &key, names)?;
 
     let name = mount.parser.as_ref().unwrap_or(&config.parser);
-    settings.parser = known
-        .parser(name)
-        .map_err(|nearest| BuildError::UnknownName {
-            at: config.at(&key_of(prefix, "parser", mount.parser.is_some())),
-            kind: "parser",
-            name: name.clone(),
-            nearest,
-        })?;
+    settings.parser = known.parser(name).map_err(|nearest| BuildError::UnknownName {
+        at: config.at(&key_of(prefix, "parser", mount.parser.is_some())),
+        kind: "parser",
+        name: name.clone(),
+        nearest,
+    })?;
 
     let subprotocols = mount.subprotocols.as_ref().unwrap_or(&config.subprotocols);
     let key = key_of(prefix, "subprotocols", mount.subprotocols.is_some());
@@ -131,10 +97,7 @@ fn ready(
     settings.subprotocols.clone_from(subprotocols);
     settings.limits = limits(config, prefix, mount)?;
 
-    let modules: Vec<_> = transformers
-        .iter()
-        .filter_map(|one| one.client_module())
-        .collect();
+    let modules: Vec<_> = transformers.iter().filter_map(|one| one.client_module()).collect();
     let library = if modules.is_empty() {
         None
     } else {
@@ -144,22 +107,12 @@ fn ready(
         script.ping_interval = config.ping_interval;
         script.ping_timeout = config.ping_timeout;
         script.options = config.client.to_json();
-        script.plugins = plugins
-            .iter()
-            .filter_map(|plugin| plugin.client_script())
-            .map(str::to_owned)
-            .collect();
-        let failed = |source| BuildError::Library {
-            path: settings.path.to_string(),
-            source,
-        };
+        script.plugins =
+            plugins.iter().filter_map(|plugin| plugin.client_script()).map(str::to_owned).collect();
+        let failed = |source| BuildError::Library { path: settings.path.to_string(), source };
         Some(Library::new(script).map_err(failed)?)
     };
-    Ok(Ready {
-        settings,
-        transformers,
-        library,
-    })
+    Ok(Ready { settings, transformers, library })
 }
 
 /// The key that a value was set by: the mount's own, or the server's.
@@ -173,10 +126,7 @@ fn check_path(config: &Config, key: &str, path: &str) -> Result<(), BuildError> 
         "must begin with `/`"
     } else if inner.contains("//") {
         "has two slashes side by side; no request has that"
-    } else if !path
-        .bytes()
-        .all(|byte| byte.is_ascii_graphic() && !b"?#%\"<>\\".contains(&byte))
-    {
+    } else if !path.bytes().all(|byte| byte.is_ascii_graphic() && !b"?#%\"<>\\".contains(&byte)) {
         "may have ASCII letters, digits and the signs that stand in a path as they are"
     } else {
         return Ok(());
@@ -199,16 +149,12 @@ fn transformers(
         if found.iter().any(|other| other.name() == name) {
             return Err(config.invalid(key, format!("has {name:?} twice")));
         }
-        found.push(
-            known
-                .transformer(name)
-                .map_err(|nearest| BuildError::UnknownName {
-                    at: config.at(key),
-                    kind: "transformer",
-                    name: name.clone(),
-                    nearest,
-                })?,
-        );
+        found.push(known.transformer(name).map_err(|nearest| BuildError::UnknownName {
+            at: config.at(key),
+            kind: "transformer",
+            name: name.clone(),
+            nearest,
+        })?);
     }
     Ok(found)
 }
@@ -263,10 +209,8 @@ fn limits(config: &Config, prefix: &str, mount: &Mount) -> Result<Limits, BuildE
     limits.overflow = mount.overflow.unwrap_or(config.overflow);
     if limits.pressure > limits.max_queued {
         let key = key_of(prefix, "pressure", mount.pressure.is_some());
-        let problem = format!(
-            "is {}, more than `max_queued`, {}",
-            limits.pressure, limits.max_queued
-        );
+        let problem =
+            format!("is {}, more than `max_queued`, {}", limits.pressure, limits.max_queued);
         return Err(config.invalid(&key, problem));
     }
     Ok(limits)
@@ -279,10 +223,7 @@ fn distinct<'a>(
     let mut seen = HashSet::new();
     for name in names {
         if !seen.insert(name) {
-            return Err(BuildError::SameName {
-                kind,
-                name: name.to_owned(),
-            });
+            return Err(BuildError::SameName { kind, name: name.to_owned() });
         }
     }
     Ok(())

@@ -121,9 +121,7 @@ impl Builder {
     /// A method has the last word about `key` and all keys below it.
     fn forget(&mut self, key: &str) {
         let below = format!("{key}.");
-        self.config
-            .sources
-            .retain(|other, _| other != key && !other.starts_with(&below));
+        self.config.sources.retain(|other, _| other != key && !other.starts_with(&below));
     }
 
     // ---- what cannot stand in a file ----
@@ -160,8 +158,7 @@ impl Builder {
         mut self,
         transform: impl Fn(&Spark, &mut Message) -> Flow + Send + Sync + 'static,
     ) -> Self {
-        self.transforms
-            .incoming(Incoming::Sync(Box::new(transform)));
+        self.transforms.incoming(Incoming::Sync(Box::new(transform)));
         self
     }
 
@@ -175,8 +172,7 @@ impl Builder {
         let transform = move |spark, message| -> primus_core::BoxFuture<'static, _> {
             Box::pin(transform(spark, message))
         };
-        self.transforms
-            .incoming(Incoming::Async(Box::new(transform)));
+        self.transforms.incoming(Incoming::Async(Box::new(transform)));
         self
     }
 
@@ -186,8 +182,7 @@ impl Builder {
         mut self,
         transform: impl Fn(&mut Message) -> Flow + Send + Sync + 'static,
     ) -> Self {
-        self.transforms
-            .outgoing(Outgoing::Shared(Box::new(transform)));
+        self.transforms.outgoing(Outgoing::Shared(Box::new(transform)));
         self
     }
 
@@ -197,8 +192,7 @@ impl Builder {
         mut self,
         transform: impl Fn(&Spark, &mut Message) -> Flow + Send + Sync + 'static,
     ) -> Self {
-        self.transforms
-            .outgoing(Outgoing::PerSpark(Box::new(transform)));
+        self.transforms.outgoing(Outgoing::PerSpark(Box::new(transform)));
         self
     }
 
@@ -236,17 +230,12 @@ impl Builder {
 
 impl From<Config> for Builder {
     fn from(config: Config) -> Self {
-        Self {
-            config,
-            ..Self::default()
-        }
+        Self { config, ..Self::default() }
     }
 }
 
 impl std::fmt::Debug for Builder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Builder")
-            .field("config", &self.config)
-            .finish_non_exhaustive()
+        f.debug_struct("Builder").field("config", &self.config).finish_non_exhaustive()
     }
 }

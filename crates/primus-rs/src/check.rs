@@ -16,11 +16,7 @@ impl Config {
     }
 
     pub(crate) fn invalid(&self, key: &str, problem: impl Into<String>) -> BuildError {
-        BuildError::Invalid {
-            at: self.at(key),
-            key: key.to_owned(),
-            problem: problem.into(),
-        }
+        BuildError::Invalid { at: self.at(key), key: key.to_owned(), problem: problem.into() }
     }
 
     pub(crate) fn at_least(&self, key: &str, value: usize, least: usize) -> Result<(), BuildError> {
@@ -69,10 +65,7 @@ impl Config {
     pub(crate) fn header_names(&self) -> Result<Vec<HeaderName>, BuildError> {
         let parse = |name: &String| {
             name.parse().map_err(|_| {
-                self.invalid(
-                    "keep_headers",
-                    format!("has {name:?}, which is no header's name"),
-                )
+                self.invalid("keep_headers", format!("has {name:?}, which is no header's name"))
             })
         };
         self.keep_headers.iter().map(parse).collect()
@@ -86,11 +79,8 @@ impl Config {
             text.parse::<Network>()
                 .map_err(|error| self.invalid("trusted_proxies", format!("is wrong: {error}")))
         };
-        options.trusted_proxies = self
-            .trusted_proxies
-            .iter()
-            .map(network)
-            .collect::<Result<_, _>>()?;
+        options.trusted_proxies =
+            self.trusted_proxies.iter().map(network).collect::<Result<_, _>>()?;
         options.max_headers = self.max_headers;
         options.max_header_bytes = self.max_header_bytes;
         options.handshake_timeout = self.handshake_timeout;

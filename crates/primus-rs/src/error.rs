@@ -16,8 +16,9 @@ impl fmt::Display for At {
     }
 }
 
-/// A server could not be built.
-#[derive(Debug, thiserror::Error)]
+/// A server could not be built. [`Debug`](fmt::Debug) is the message too, because that is what a
+/// `main` which returns an error prints.
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum BuildError {
     /// The file or the environment could not be read.
@@ -72,8 +73,9 @@ pub enum BuildError {
     },
 }
 
-/// A server could not listen, or stopped listening by a failure.
-#[derive(Debug, thiserror::Error)]
+/// A server could not listen, or stopped listening by a failure. [`Debug`](fmt::Debug) is the message
+/// too.
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum ListenError {
     /// The address could not be had.
@@ -86,4 +88,16 @@ pub enum ListenError {
     /// The socket failed.
     #[error("listening failed: {0}")]
     Io(#[from] io::Error),
+}
+
+impl fmt::Debug for BuildError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl fmt::Debug for ListenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }

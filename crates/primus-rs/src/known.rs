@@ -27,8 +27,7 @@ impl Default for Known {
 
 impl Known {
     pub(crate) fn add_transformer(&mut self, transformer: Arc<dyn Transformer>) {
-        self.transformers
-            .retain(|other| other.name() != transformer.name());
+        self.transformers.retain(|other| other.name() != transformer.name());
         self.transformers.push(transformer);
     }
 
@@ -39,25 +38,15 @@ impl Known {
 
     /// The transformer of this name, or the nearest name.
     pub(crate) fn transformer(&self, name: &str) -> Result<Arc<dyn Transformer>, Option<String>> {
-        let found = self
-            .transformers
-            .iter()
-            .find(|transformer| transformer.name() == name);
-        let names = self
-            .transformers
-            .iter()
-            .map(|transformer| transformer.name());
-        found
-            .map(Arc::clone)
-            .ok_or_else(|| nearest(name, names).map(str::to_owned))
+        let found = self.transformers.iter().find(|transformer| transformer.name() == name);
+        let names = self.transformers.iter().map(|transformer| transformer.name());
+        found.map(Arc::clone).ok_or_else(|| nearest(name, names).map(str::to_owned))
     }
 
     /// The parser of this name, or the nearest name.
     pub(crate) fn parser(&self, name: &str) -> Result<Arc<dyn Parser>, Option<String>> {
         let found = self.parsers.iter().find(|parser| parser.name() == name);
         let names = self.parsers.iter().map(|parser| parser.name());
-        found
-            .map(Arc::clone)
-            .ok_or_else(|| nearest(name, names).map(str::to_owned))
+        found.map(Arc::clone).ok_or_else(|| nearest(name, names).map(str::to_owned))
     }
 }

@@ -31,11 +31,7 @@ pub struct Primus {
 
 impl Primus {
     pub(crate) fn assemble(app: App, library: Library, config: Config) -> Self {
-        Self {
-            app,
-            library,
-            config: Arc::new(config),
-        }
+        Self { app, library, config: Arc::new(config) }
     }
 
     /// A builder with the defaults of every option.

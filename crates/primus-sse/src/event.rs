@@ -55,20 +55,14 @@ mod tests {
     fn payload(message: &serde_json::Value) -> Payload {
         match message["text"].as_str() {
             Some(text) => text.into(),
-            None => STANDARD
-                .decode(message["binary"].as_str().unwrap())
-                .unwrap()
-                .into(),
+            None => STANDARD.decode(message["binary"].as_str().unwrap()).unwrap().into(),
         }
     }
 
     #[test]
     fn plain_events_of_the_vectors() {
         for row in vectors()["plain_events"].as_array().unwrap() {
-            assert_eq!(
-                plain(&payload(&row["message"])),
-                row["data"].as_str().unwrap()
-            );
+            assert_eq!(plain(&payload(&row["message"])), row["data"].as_str().unwrap());
         }
     }
 

@@ -38,12 +38,7 @@ pub(crate) struct Events {
 impl Events {
     /// A stream that begins with `first`.
     pub(crate) fn new(carrier: Carrier, dialect: Dialect, first: Bytes) -> Self {
-        Self {
-            carrier: Some(carrier),
-            dialect,
-            ready: VecDeque::from([first]),
-            ended: false,
-        }
+        Self { carrier: Some(carrier), dialect, ready: VecDeque::from([first]), ended: false }
     }
 
     /// Takes what there is to say, or waits for it.
@@ -71,12 +66,7 @@ impl Events {
         for message in &messages {
             self.dialect.message(message, &mut pieces);
         }
-        self.dialect.control(
-            &pongs,
-            taken.ping.then_some(clock),
-            taken.end.as_ref(),
-            &mut pieces,
-        );
+        self.dialect.control(&pongs, taken.ping.then_some(clock), taken.end.as_ref(), &mut pieces);
         self.ended = taken.end.is_some();
         self.ready = join(&pieces);
         Poll::Ready(Ok(()))
@@ -106,9 +96,7 @@ impl Dialect {
             pieces.extend(ping.map(|_| event::COMMENT));
             return;
         }
-        let pongs = pongs
-            .iter()
-            .map(|number| format!("primus::pong:{number}::"));
+        let pongs = pongs.iter().map(|number| format!("primus::pong:{number}::"));
         let ping = ping.map(|number| format!("primus::ping:{number}::"));
         let frames = pongs.chain(ping).chain(end.map(end_frame));
         pieces.extend(frames.map(|frame| event::line(&frame)));
@@ -180,9 +168,6 @@ mod tests {
         let joined = join(&[small.clone(), small.clone(), large.clone(), small.clone()]);
         assert_eq!(joined, ["abab".into(), large.clone(), small.clone()]);
         assert_eq!(joined[1].as_ptr(), large.as_ptr());
-        assert_eq!(
-            join(std::slice::from_ref(&small))[0].as_ptr(),
-            small.as_ptr()
-        );
+        assert_eq!(join(std::slice::from_ref(&small))[0].as_ptr(), small.as_ptr());
     }
 }

@@ -80,9 +80,8 @@ impl Transformer for Sse {
 /// Whether a request to the mount itself is one for its events.
 fn wants_events(head: &Head) -> bool {
     let types = head.headers.get_all(header::ACCEPT).iter();
-    let mut types = types
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','));
+    let mut types =
+        types.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
     let events = |media: &str| {
         let media = media.split(';').next().unwrap_or_default().trim();
         media.eq_ignore_ascii_case("text/event-stream")
@@ -94,19 +93,12 @@ fn wants_events(head: &Head) -> bool {
 async fn attach(request: Request, mount: &Arc<Mount>) -> Result<Events, Rejection> {
     let Request { head, body, .. } = request;
     let mut asked = post::attach(&head, body, &mount.settings().limits).await?;
-    let opening = Opening {
-        auth: asked.auth.take(),
-        ..Opening::default()
-    };
+    let opening = Opening { auth: asked.auth.take(), ..Opening::default() };
     let session = mount.open(NAME, &head, opening).await?;
     mount.issue_token(&session);
     let carrier = carry(&session, Carriage::STREAM);
     let frame = ServerAttach::new(&session, carrier.generation(), &asked).to_frame();
-    Ok(Events::new(
-        carrier,
-        Dialect::Resumable,
-        event::line(&frame),
-    ))
+    Ok(Events::new(carrier, Dialect::Resumable, event::line(&frame)))
 }
 
 /// Opens a session for a reader that cannot answer. A comment makes the headers leave at once.
@@ -114,11 +106,7 @@ async fn open_plain(head: &Head, mount: &Arc<Mount>) -> Result<Events, Rejection
     let session = mount.open(NAME, head, Opening::default()).await?;
     let token = mount.issue_token(&session).reveal();
     let carrier = carry(&session, Carriage::FEED);
-    Ok(Events::new(
-        carrier,
-        Dialect::Plain { token, count: 0 },
-        event::COMMENT,
-    ))
+    Ok(Events::new(carrier, Dialect::Plain { token, count: 0 }, event::COMMENT))
 }
 
 fn carry(session: &Arc<Session>, carriage: Carriage) -> Carrier {

@@ -175,6 +175,13 @@ impl Connection {
         let _ = self.context.close(&mut feed, code.is_allowed().then_some(frame));
     }
 
+    /// Queues the answer to the peer's close, behind everything else.
+    fn answer_close(&mut self) {
+        let mut feed = Feed { input: &[], out: &mut self.out };
+        // An error says that the connection is closed, which is the point.
+        let _ = self.context.flush(&mut feed);
+    }
+
     /// Sends last words and closes, waiting for the peer for a while. For connections that never
     /// got a session.
     async fn refuse(mut self, words: Option<Payload>, reason: &CloseReason, patience: std::time::Duration) {
@@ -311,6 +318,8 @@ struct Driver {
     stage: Stage,
     /// A message that found the inbox full.
     held: Option<Payload>,
+    /// What the peer did wrong in this turn.
+    failed: Option<CloseReason>,
     /// Why the peer went, once it did.
     gone: Option<CloseReason>,
 }
@@ -318,7 +327,7 @@ struct Driver {
 /// Drives a connection until it is over.
 pub(crate) async fn drive(connection: Connection, mut carrier: Carrier, dialect: Dialect) {
     let mut driver =
-        Driver { connection, dialect, stage: Stage::Open, held: None, gone: None };
+        Driver { connection, dialect, stage: Stage::Open, held: None, failed: None, gone: None };
     poll_fn(|cx| driver.poll(cx, &mut carrier)).await;
     match driver.gone {
         // The peer answered our close, or went after it had been written.
@@ -339,9 +348,16 @@ impl Driver {
             carrier.begin_turn();
             let read = self.read(cx, carrier.session());
             carrier.run();
+            if let Some(reason) = self.failed.take() {
+                // Now that what came before the fault has been answered.
+                carrier.session().end(reason);
+            }
             let taken = self.take(cx, carrier);
             if taken == Taken::Gone {
                 return Poll::Ready(());
+            }
+            if self.gone.is_some() {
+                self.connection.answer_close();
             }
             let written = match self.connection.out.poll_write(cx, &mut self.connection.io) {
                 Poll::Ready(Ok(())) => true,
@@ -428,7 +444,7 @@ impl Driver {
                 Poll::Pending => return Progress::Waiting,
                 Poll::Ready(Ok(true)) => session.seen(),
                 Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::InvalidData => {
-                    return self.fail(CloseReason::POLICY.with_text("too many fragments"), session);
+                    return self.fail(CloseReason::POLICY.with_text("too many fragments"));
                 }
                 Poll::Ready(_) => return self.lost(),
             }
@@ -438,13 +454,16 @@ impl Driver {
         let progress = loop {
             match self.connection.parse(&mut input) {
                 Ok(None) => return Progress::More,
-                Err(reason) => return self.fail(reason, session),
+                Err(reason) => return self.fail(reason),
                 Ok(Some(message)) => {
                     if !self.handle(message, session, cx) {
                         break Progress::Waiting;
                     }
                     if self.gone.is_some() {
                         break Progress::Waiting;
+                    }
+                    if self.failed.is_some() {
+                        return Progress::More;
                     }
                     if self.connection.out.len() >= HIGH {
                         break Progress::Blocked;
@@ -462,8 +481,8 @@ impl Driver {
     }
 
     /// The peer broke the protocol.
-    fn fail(&mut self, reason: CloseReason, session: &Arc<Session>) -> Progress {
-        session.end(reason);
+    fn fail(&mut self, reason: CloseReason) -> Progress {
+        self.failed = Some(reason);
         if self.stage == Stage::Closing {
             self.stage = Stage::Failing;
         }
@@ -481,7 +500,9 @@ impl Driver {
                     Ok(Incoming::Pong) => session.ponged(),
                     Ok(Incoming::End) => session.end(CloseReason::NORMAL),
                     Ok(Incoming::Nothing) => {}
-                    Err(error) => session.end(CloseReason::BAD_CONTROL.with_text(error.to_string())),
+                    Err(error) => {
+                        self.failed = Some(CloseReason::BAD_CONTROL.with_text(error.to_string()));
+                    }
                 }
             }
             Message::Binary(bytes) => return self.deliver(bytes.into(), session, cx),
@@ -494,9 +515,6 @@ impl Driver {
                     }
                     _ => CloseReason::NORMAL,
                 });
-                // What tungstenite queued as the answer goes out with the next write.
-                let mut feed = Feed { input: &[], out: &mut self.connection.out };
-                let _ = self.connection.context.flush(&mut feed);
             }
             Message::Ping(_) | Message::Frame(_) => {}
         }

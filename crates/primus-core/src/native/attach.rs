@@ -1,6 +1,6 @@
 //! The attach: the first frame of every resumable carrier, both ways (docs/protocol.md §4).
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::Error as _};
 
 use crate::{authorize::Rejection, close::CloseReason, session::Session};
 
@@ -40,6 +40,10 @@ impl ClientAttach {
     /// # Errors
     /// When it is not JSON of the right shape.
     pub fn parse(body: &str) -> Result<Self, AttachError> {
+        if !body.trim_start().starts_with('{') {
+            // serde would read an array as the members in their order.
+            return Err(AttachError(serde_json::Error::custom("expected an object")));
+        }
         Ok(serde_json::from_str(body)?)
     }
 }
@@ -99,4 +103,20 @@ pub fn end_frame(reason: &CloseReason) -> String {
 /// The frame by which a server refuses an attach.
 pub fn refuse_frame(rejection: &Rejection) -> String {
     format!("primus::refuse::{}", rejection.to_json())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attaches_are_objects() {
+        let attach = ClientAttach::parse(r#"{"auth":{"a":1},"recv":3,"more":true}"#).unwrap();
+        assert_eq!((attach.auth["a"].as_u64(), attach.recv, attach.next), (Some(1), 3, None));
+        assert!(ClientAttach::parse("{}").unwrap().session.is_none());
+        let deep = format!("{{\"auth\":{}", "[".repeat(100_000));
+        for bad in ["", "[1]", "null", r#"{"recv":-1}"#, r#"{"session":{}}"#, "{} x", &deep] {
+            assert!(ClientAttach::parse(bad).is_err(), "{bad:.20}");
+        }
+    }
 }

@@ -115,11 +115,20 @@ impl Carrier {
             taken.end = Some(reason.clone());
         }
         if count == 0 && !taken.ping && taken.end.is_none() {
+            let mut first = false;
             if let Place::Carried { waker, .. } = &mut outbox.place {
                 match waker {
                     Some(waker) => waker.clone_from(cx.waker()),
-                    None => *waker = Some(cx.waker().clone()),
+                    None => {
+                        first = true;
+                        *waker = Some(cx.waker().clone());
+                    }
                 }
+            }
+            drop(outbox);
+            if first && self.session.is_woken() {
+                // The handler was woken when there was no waker yet to pass that on to.
+                cx.waker().wake_by_ref();
             }
             return Poll::Pending;
         }

@@ -70,13 +70,15 @@ impl Session {
     /// Ends a turn: what woke the handler meanwhile did not wake the carrier, so look once more.
     pub(super) fn end_turn(self: &Arc<Self>) {
         self.driving.store(false, Ordering::Release);
-        let again = {
-            let slot = self.slot();
-            slot.woken && !matches!(slot.stage, Stage::Busy | Stage::Done)
-        };
-        if again {
+        if self.is_woken() {
             self.dispatch();
         }
+    }
+
+    /// Whether the handler waits to be polled.
+    pub(super) fn is_woken(&self) -> bool {
+        let slot = self.slot();
+        slot.woken && !matches!(slot.stage, Stage::Busy | Stage::Done)
     }
 
     /// Sees to it that `run` is called soon.
@@ -99,7 +101,7 @@ impl Session {
             let outbox = self.outbox();
             match &outbox.place {
                 Place::Carried { waker: Some(waker), drives: true } => Some(waker.clone()),
-                Place::Carried { waker: None, drives: true } => return, // in its first turn
+                Place::Carried { waker: None, drives: true } => return, // looks when it registers
                 _ => None,
             }
         };

@@ -48,10 +48,7 @@ pub(super) fn decode(bytes: Bytes, session: &Arc<Session>) -> Result<Vec<Item>, 
         };
         items.push(item.map_err(|error| {
             session.end(CloseReason::BAD_CONTROL);
-            bad_request(format!(
-                "{error} (frame {}); the session has ended",
-                items.len() + 1
-            ))
+            bad_request(format!("{error} (frame {}); the session has ended", items.len() + 1))
         })?);
     }
     Ok(items)
@@ -119,9 +116,8 @@ pub(super) async fn deliver_by(
 /// The client ends the session. One that is between two polls has nobody to tell it.
 fn end(session: &Arc<Session>) {
     session.end(CloseReason::NORMAL);
-    let parked = session
-        .extension::<Requests>()
-        .and_then(|requests| session.unpark(requests.generation()));
+    let parked =
+        session.extension::<Requests>().and_then(|requests| session.unpark(requests.generation()));
     if let Some(carrier) = parked {
         carrier.finish();
     }

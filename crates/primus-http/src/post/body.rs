@@ -26,20 +26,15 @@ struct Bound {
 /// # Errors
 /// When it is too large (413), too slow (408), or is not an attach frame (400).
 pub async fn attach(head: &Head, body: Body, limits: &Limits) -> Result<ClientAttach, Rejection> {
-    let bound = Bound {
-        bytes: limits.max_attach,
-        limit: "max_attach",
-        within: limits.attach_timeout,
-    };
+    let bound =
+        Bound { bytes: limits.max_attach, limit: "max_attach", within: limits.attach_timeout };
     let text = read_text(head, body, bound).await?;
     let frame = text.strip_suffix('\n').unwrap_or(&text);
     match parse(frame.into()) {
         Ok(Frame::Attach(json)) => {
             ClientAttach::parse(&json).map_err(|error| bad_request(error.to_string()))
         }
-        Ok(_) => Err(bad_request(
-            "the body has to be one frame: primus::attach::<json>",
-        )),
+        Ok(_) => Err(bad_request("the body has to be one frame: primus::attach::<json>")),
         Err(error) => Err(bad_request(error.to_string())),
     }
 }
@@ -55,21 +50,8 @@ pub(super) async fn read_batch(
     body: Body,
     limits: &Limits,
 ) -> Result<Bytes, Rejection> {
-    let bytes = limits
-        .max_message
-        .div_ceil(3)
-        .saturating_mul(4)
-        .saturating_add(BATCH_OVERHEAD);
-    read(
-        head,
-        body,
-        Bound {
-            bytes,
-            limit: "max_message",
-            within: limits.body_timeout,
-        },
-    )
-    .await
+    let bytes = limits.max_message.div_ceil(3).saturating_mul(4).saturating_add(BATCH_OVERHEAD);
+    read(head, body, Bound { bytes, limit: "max_message", within: limits.body_timeout }).await
 }
 
 /// Reads the messages of a plain POST: one, or with `application/x-ndjson` one a line.
@@ -78,11 +60,8 @@ pub(super) async fn read_messages(
     body: Body,
     limits: &Limits,
 ) -> Result<Vec<Payload>, Rejection> {
-    let bound = Bound {
-        bytes: limits.max_message,
-        limit: "max_message",
-        within: limits.body_timeout,
-    };
+    let bound =
+        Bound { bytes: limits.max_message, limit: "max_message", within: limits.body_timeout };
     let bytes = read(head, body, bound).await?;
     match content_type(head).as_str() {
         "application/octet-stream" => Ok(vec![Payload::Binary(bytes)]),
@@ -102,27 +81,17 @@ pub(super) async fn read_messages(
 /// The media type, without parameters, in lower case.
 fn content_type(head: &Head) -> String {
     let value = head.header(header::CONTENT_TYPE).unwrap_or_default();
-    value
-        .split(';')
-        .next()
-        .unwrap_or_default()
-        .trim()
-        .to_ascii_lowercase()
+    value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
 async fn read(head: &Head, body: Body, bound: Bound) -> Result<Bytes, Rejection> {
-    let Bound {
-        bytes,
-        limit,
-        within,
-    } = bound;
+    let Bound { bytes, limit, within } = bound;
     let too_large = || {
         let error = format!("the body has more than {bytes} bytes ({limit}); send less at once");
         Rejection::new(StatusCode::PAYLOAD_TOO_LARGE, error)
     };
-    let declared = head
-        .header(header::CONTENT_LENGTH)
-        .and_then(|length| length.parse::<u64>().ok());
+    let declared =
+        head.header(header::CONTENT_LENGTH).and_then(|length| length.parse::<u64>().ok());
     if declared.is_some_and(|length| length > bytes as u64) {
         return Err(too_large());
     }

@@ -37,11 +37,7 @@ pub(super) async fn converse(
         let error = "the application failed; what it says of it is in the server's log";
         return Err(Rejection::new(StatusCode::INTERNAL_SERVER_ERROR, error));
     }
-    let mut response = if said.is_empty() {
-        nothing()
-    } else {
-        text(StatusCode::OK, said)
-    };
+    let mut response = if said.is_empty() { nothing() } else { text(StatusCode::OK, said) };
     no_store(&mut response);
     Ok(response)
 }

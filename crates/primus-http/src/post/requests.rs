@@ -31,10 +31,7 @@ struct Pongs {
 impl Requests {
     /// For the carrier of this generation.
     pub fn new(generation: u64) -> Self {
-        Self {
-            generation,
-            ..Self::default()
-        }
+        Self { generation, ..Self::default() }
     }
 
     /// With what [`Session::unpark`] takes the session up.
@@ -88,9 +85,7 @@ pub fn token(head: &Head) -> Option<String> {
 /// # Errors
 /// 404 when there is none.
 pub fn find(head: &Head, mount: &Mount) -> Result<Arc<Session>, Rejection> {
-    let session = token(head)
-        .and_then(|token| mount.by_token(&token))
-        .ok_or_else(unknown)?;
+    let session = token(head).and_then(|token| mount.by_token(&token)).ok_or_else(unknown)?;
     if session.extension::<Requests>().is_none() {
         return Err(unknown()); // of a transformer that has other requests than these
     }

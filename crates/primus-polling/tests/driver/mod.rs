@@ -1,10 +1,6 @@
 //! Drives a transformer with requests, without a socket.
 
-#![allow(
-    dead_code,
-    unreachable_pub,
-    reason = "each test binary uses its own part of this"
-)]
+#![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part of this")]
 
 use std::{pin::Pin, sync::Arc, task::Context};
 
@@ -27,20 +23,13 @@ pub struct Server {
 
 impl Server {
     pub fn new(transformer: impl Transformer) -> Self {
-        Self::with(
-            transformer,
-            Settings::default(),
-            MountSettings::new("/primus"),
-        )
+        Self::with(transformer, Settings::default(), MountSettings::new("/primus"))
     }
 
     pub fn with(transformer: impl Transformer, settings: Settings, mount: MountSettings) -> Self {
         let transformer: Arc<dyn Transformer> = Arc::new(transformer);
         let mounts = [(mount, vec![Arc::clone(&transformer)])];
-        Self {
-            primus: Primus::new(settings, Transforms::default(), mounts),
-            transformer,
-        }
+        Self { primus: Primus::new(settings, Transforms::default(), mounts), transformer }
     }
 
     pub fn mount(&self) -> &Arc<Mount> {
@@ -51,14 +40,8 @@ impl Server {
     pub async fn ask(&self, request: impl Into<Request>) -> Response {
         let request = request.into();
         let tail = request.head.uri.path().strip_prefix("/primus").unwrap();
-        assert!(
-            self.transformer.claims(&request.head, tail),
-            "unclaimed: {:?}",
-            request.head
-        );
-        Arc::clone(&self.transformer)
-            .serve(request, Arc::clone(self.mount()))
-            .await
+        assert!(self.transformer.claims(&request.head, tail), "unclaimed: {:?}", request.head);
+        Arc::clone(&self.transformer).serve(request, Arc::clone(self.mount())).await
     }
 
     /// Asks, and has nothing but the status of the answer to look at.
@@ -68,8 +51,7 @@ impl Server {
 
     /// Sends a batch for a session.
     pub async fn send(&self, token: &str, batch: impl Into<Bytes>) -> u16 {
-        self.status(post("/primus/send?v=2", batch).header("primus-token", token))
-            .await
+        self.status(post("/primus/send?v=2", batch).header("primus-token", token)).await
     }
 
     /// Reports how each spark ended.
@@ -105,10 +87,7 @@ pub struct Ask(Request);
 impl Ask {
     pub fn header(mut self, name: &'static str, value: &str) -> Self {
         let value = HeaderValue::from_str(value).unwrap();
-        self.0
-            .head
-            .headers
-            .insert(HeaderName::from_static(name), value);
+        self.0.head.headers.insert(HeaderName::from_static(name), value);
         self
     }
 
@@ -126,11 +105,7 @@ impl From<Ask> for Request {
 
 pub fn ask(method: Method, uri: &str) -> Ask {
     let head = Head::new(method, uri.parse().unwrap());
-    Ask(Request {
-        head,
-        body: request::empty(),
-        upgrade: None,
-    })
+    Ask(Request { head, body: request::empty(), upgrade: None })
 }
 
 pub fn get(uri: &str) -> Ask {
@@ -175,17 +150,13 @@ pub async fn error(response: Response) -> String {
 }
 
 pub fn header<'a>(response: &'a Response, name: &str) -> &'a str {
-    response
-        .headers()
-        .get(name)
-        .map_or("", |value| value.to_str().unwrap())
+    response.headers().get(name).map_or("", |value| value.to_str().unwrap())
 }
 
 /// The JSON of a control frame of this kind.
 pub fn control(frame: &str, kind: &str) -> Value {
-    let json = frame
-        .strip_prefix(&format!("primus::{kind}::"))
-        .unwrap_or_else(|| panic!("{frame}"));
+    let json =
+        frame.strip_prefix(&format!("primus::{kind}::")).unwrap_or_else(|| panic!("{frame}"));
     serde_json::from_str(json).unwrap()
 }
 

@@ -13,10 +13,7 @@ async fn the_answer_is_what_the_handler_wrote() {
     for uri in ["/primus", "/primus/", "/primus/poll"] {
         let response = server.ask(post(uri, "\"hi\"")).await;
         assert_eq!(response.status(), 200);
-        assert_eq!(
-            header(&response, "content-type"),
-            "text/plain; charset=utf-8"
-        );
+        assert_eq!(header(&response, "content-type"), "text/plain; charset=utf-8");
         assert_eq!(header(&response, "cache-control"), "no-store");
         assert_eq!(text(response).await, "\"hi\"\n");
         assert_eq!(heard.recv().await.unwrap(), r#"Text("\"hi\"")"#);
@@ -54,10 +51,7 @@ async fn a_handler_that_does_not_end_is_left_after_ten_seconds() {
         std::future::pending().await
     });
     let begin = tokio::time::Instant::now();
-    assert_eq!(
-        text(server.ask(post("/primus", "1")).await).await,
-        "\"so far\"\n"
-    );
+    assert_eq!(text(server.ask(post("/primus", "1")).await).await, "\"so far\"\n");
     assert_eq!(begin.elapsed().as_secs(), 10);
     assert_eq!(over.recv().await, Some(CloseReason::NORMAL));
 }
@@ -65,16 +59,12 @@ async fn a_handler_that_does_not_end_is_left_after_ten_seconds() {
 #[tokio::test]
 async fn a_handler_that_fails_without_a_word_is_500_and_a_refusal_is_a_refusal() {
     let server = Server::new(Polling::new());
-    server
-        .primus
-        .on_connection(async |_| Err("on purpose".into()));
+    server.primus.on_connection(async |_| Err("on purpose".into()));
     let response = server.ask(post("/primus", "1")).await;
     assert_eq!(response.status(), 500);
     assert!(error(response).await.starts_with("the application failed"));
 
-    server
-        .primus
-        .authorize(async |_| Err::<(), _>(Rejection::forbidden("members only")));
+    server.primus.authorize(async |_| Err::<(), _>(Rejection::forbidden("members only")));
     let response = server.ask(post("/primus", "1")).await;
     assert_eq!(response.status(), 403);
     assert_eq!(error(response).await, "members only");

@@ -3,6 +3,7 @@
 mod conversations;
 #[path = "../driver/mod.rs"]
 mod driver;
+mod ends;
 mod plain;
 mod posts;
 mod resumable;

@@ -18,9 +18,7 @@ async fn open(server: &Server) -> (String, String) {
 }
 
 async fn poll(server: &Server, token: &str) -> Response {
-    server
-        .ask(get(&format!("/primus/poll?token={token}")))
-        .await
+    server.ask(get(&format!("/primus/poll?token={token}"))).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -50,12 +48,7 @@ async fn messages_go_both_ways_as_lines() {
     }
     assert_eq!(echoed, "1\n2\n3\n");
     let binary = post("/primus", vec![0, 255]).header("primus-token", &token);
-    assert_eq!(
-        server
-            .status(binary.header("content-type", "application/octet-stream"))
-            .await,
-        204
-    );
+    assert_eq!(server.status(binary.header("content-type", "application/octet-stream")).await, 204);
     assert_eq!(text(poll(&server, &token).await).await, "AP8=\n");
 }
 

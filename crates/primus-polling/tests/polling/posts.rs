@@ -38,15 +38,10 @@ async fn a_frame_that_breaks_the_protocol_is_400_and_the_end() {
         assert_eq!(response.status(), 400, "{batch}");
         let error = error(response).await;
         assert!(error.ends_with("; the session has ended"), "{error}");
-        let response = server
-            .ask(get("/primus/poll?v=2").header("primus-token", &token))
-            .await;
+        let response = server.ask(get("/primus/poll?v=2").header("primus-token", &token)).await;
         let end = control(text(response).await.trim_end(), "end");
         assert_eq!(end["code"], CloseReason::BAD_CONTROL.code());
-        assert!(
-            heard.try_recv().is_err(),
-            "nothing of the batch is delivered"
-        );
+        assert!(heard.try_recv().is_err(), "nothing of the batch is delivered");
         assert_eq!(server.send(&token, "1").await, 404);
     }
 }
@@ -57,23 +52,13 @@ async fn what_is_too_large_is_413_and_the_session_goes_on() {
     let mut heard = server.echo();
     let (token, _) = open(&server).await;
     assert_eq!(server.send(&token, "0123456789").await, 204);
-    assert_eq!(
-        server
-            .send(&token, "primus::data:b64::MDEyMzQ1Njc4OQ==")
-            .await,
-        204
-    );
+    assert_eq!(server.send(&token, "primus::data:b64::MDEyMzQ1Njc4OQ==").await, 204);
     for batch in ["0123456789a", "1\n\n\n2", "primus::data::0123456789a"] {
         assert_eq!(server.send(&token, batch).await, 413, "{batch}");
     }
-    assert_eq!(
-        server.send(&token, "x".repeat(16 + (8 << 10) + 1)).await,
-        413
-    );
+    assert_eq!(server.send(&token, "x".repeat(16 + (8 << 10) + 1)).await, 413);
     let declared = post("/primus/send?v=2", "").header("primus-token", &token);
-    let declared = declared
-        .header("content-length", "99999")
-        .body(Stalled.boxed_unsync());
+    let declared = declared.header("content-length", "99999").body(Stalled.boxed_unsync());
     let response = server.ask(declared).await;
     assert_eq!(response.status(), 413);
     assert!(error(response).await.contains("(max_message)"));
@@ -94,10 +79,7 @@ async fn text_that_is_not_utf8_is_400_and_the_session_goes_on() {
     let server = Server::new(Polling::new());
     let (token, _) = open(&server).await;
     assert_eq!(server.send(&token, vec![b'1', 0xff]).await, 400);
-    assert_eq!(
-        server.status(post("/primus/poll?v=2", vec![0xff])).await,
-        400
-    );
+    assert_eq!(server.status(post("/primus/poll?v=2", vec![0xff])).await, 400);
     assert_eq!(server.send(&token, "1").await, 204);
 }
 
@@ -106,11 +88,7 @@ async fn an_unknown_session_is_404() {
     let server = Server::new(Polling::new());
     let response = server.ask(post("/primus/send?v=2", "1")).await;
     assert_eq!(response.status(), 404);
-    assert!(
-        error(response)
-            .await
-            .starts_with("the session is unknown or has ended")
-    );
+    assert!(error(response).await.starts_with("the session is unknown or has ended"));
     assert_eq!(server.send("AAAAAAAAAAAAAAAAAAAAAA", "1").await, 404);
 }
 
@@ -140,10 +118,7 @@ async fn a_second_post_is_409_and_leaves_the_first_alone() {
     let (first, second) = tokio::join!(first, async {
         tokio::task::yield_now().await;
         let target = format!("/primus?token={token}");
-        (
-            server.send(&token, "1").await,
-            server.status(post(&target, "1")).await,
-        )
+        (server.send(&token, "1").await, server.status(post(&target, "1")).await)
     });
     assert_eq!((first, second), (408, (409, 409)));
 }
@@ -169,16 +144,9 @@ async fn a_busy_handler_is_429_with_what_was_accepted() {
     let request = post("/primus/send?v=2", batch).header("primus-token", &token);
     let poll = || server.ask(get("/primus/poll?v=2").header("primus-token", &token));
     let (response, _) = tokio::join!(server.ask(request), poll());
-    assert_eq!(
-        (response.status().as_u16(), header(&response, "retry-after")),
-        (429, "1")
-    );
+    assert_eq!((response.status().as_u16(), header(&response, "retry-after")), (429, "1"));
     assert_eq!(header(&response, "primus-accepted"), "65"); // the pong is a frame, too
-    assert!(
-        error(response)
-            .await
-            .starts_with("the application is behind")
-    );
+    assert!(error(response).await.starts_with("the application is behind"));
 
     // The rest waits until the handler has come back, and nothing is lost or doubled.
     let rest = frames[64..].join("\n");

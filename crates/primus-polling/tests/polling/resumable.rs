@@ -2,14 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use primus_core::{
-    AuthorizeRequest, CloseReason, End, EndReport, Rejection, Response, handle::Spark,
-};
+use primus_core::{AuthorizeRequest, CloseReason, Rejection, Response, handle::Spark};
 use primus_polling::Polling;
-use serde_json::json;
-use tokio::{task::JoinHandle, time::Instant};
+use tokio::time::Instant;
 
-use crate::driver::{Server, ask, attach, control, error, get, header, piece, post, text};
+use crate::driver::{Server, ask, attach, control, error, get, header, post, text};
 
 /// Opens a session: its token, and what came with the attach.
 pub(crate) async fn open(server: &Server) -> (String, String) {
@@ -18,24 +15,16 @@ pub(crate) async fn open(server: &Server) -> (String, String) {
     assert_eq!(header(&response, "cache-control"), "no-store");
     let body = text(response).await;
     let (first, rest) = body.split_once('\n').unwrap();
-    let token = control(first, "attach")["token"]
-        .as_str()
-        .unwrap()
-        .to_owned();
+    let token = control(first, "attach")["token"].as_str().unwrap().to_owned();
     (token, rest.to_owned())
 }
 
-async fn poll(server: &Server, token: &str) -> Response {
-    server
-        .ask(get("/primus/poll?v=2").header("primus-token", token))
-        .await
+pub(crate) async fn poll(server: &Server, token: &str) -> Response {
+    server.ask(get("/primus/poll?v=2").header("primus-token", token)).await
 }
 
 pub(crate) fn spark(server: &Server) -> Spark {
-    server
-        .primus
-        .for_each(std::ops::ControlFlow::Break)
-        .unwrap()
+    server.primus.for_each(std::ops::ControlFlow::Break).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -54,33 +43,19 @@ async fn a_session_from_attach_to_end() {
         assert_eq!(open(&server).await.1, "\"welcome\"\n");
     }
     let (token, _) = open(&server).await;
-    assert_eq!(
-        server.send(&token, "1\n\nprimus::binary::AAEC/w==\n").await,
-        204
-    );
+    assert_eq!(server.send(&token, "1\n\nprimus::binary::AAEC/w==\n").await, 204);
     let mut echoed = String::new();
     while echoed.lines().count() < 2 {
         let response = poll(&server, &token).await;
         assert_eq!(response.status(), 200);
-        assert_eq!(
-            header(&response, "content-type"),
-            "text/plain; charset=utf-8"
-        );
+        assert_eq!(header(&response, "content-type"), "text/plain; charset=utf-8");
         assert_eq!(header(&response, "cache-control"), "no-store");
         echoed += &text(response).await;
     }
     assert_eq!(echoed, "1\nprimus::binary::AAEC/w==\n");
 
-    assert_eq!(
-        server
-            .send(&token, "primus::ping:7::\nprimus::pong:1::")
-            .await,
-        204
-    );
-    assert_eq!(
-        text(poll(&server, &token).await).await,
-        "primus::pong:7::\n"
-    );
+    assert_eq!(server.send(&token, "primus::ping:7::\nprimus::pong:1::").await, 204);
+    assert_eq!(text(poll(&server, &token).await).await, "primus::pong:7::\n");
 
     // Nobody polls: the end of the client needs no one to be told.
     assert_eq!(server.send(&token, "primus::end::").await, 204);
@@ -96,13 +71,7 @@ async fn a_poll_is_held_until_there_is_something_or_204() {
     assert_eq!(rest, "");
     let begin = Instant::now();
     let response = poll(&server, &token).await;
-    assert_eq!(
-        (
-            response.status().as_u16(),
-            header(&response, "cache-control")
-        ),
-        (204, "no-store")
-    );
+    assert_eq!((response.status().as_u16(), header(&response, "cache-control")), (204, "no-store"));
     assert_eq!(begin.elapsed().as_secs(), 25);
 
     let spark = spark(&server);
@@ -113,14 +82,9 @@ async fn a_poll_is_held_until_there_is_something_or_204() {
     });
     assert_eq!(text(response).await, "1\n2\n");
     // A ping of the client is answered by the poll that is held.
-    let (response, sent) = tokio::join!(
-        poll(&server, &token),
-        server.send(&token, "primus::ping:3::")
-    );
-    assert_eq!(
-        (text(response).await.as_str(), sent),
-        ("primus::pong:3::\n", 204)
-    );
+    let (response, sent) =
+        tokio::join!(poll(&server, &token), server.send(&token, "primus::ping:3::"));
+    assert_eq!((text(response).await.as_str(), sent), ("primus::pong:3::\n", 204));
 }
 
 #[tokio::test(start_paused = true)]
@@ -130,11 +94,7 @@ async fn a_second_poll_is_409_and_leaves_the_first_alone() {
     let second = async {
         let response = poll(&server, &token).await;
         assert_eq!(response.status(), 409);
-        assert!(
-            error(response)
-                .await
-                .starts_with("another poll of this session is open")
-        );
+        assert!(error(response).await.starts_with("another poll of this session is open"));
         spark(&server).write("for the first").unwrap();
     };
     let (response, ()) = tokio::join!(poll(&server, &token), second);
@@ -173,73 +133,6 @@ async fn a_session_without_a_poll_is_gone() {
 }
 
 #[tokio::test]
-async fn the_end_is_the_last_line_and_over_when_it_was_taken() {
-    let server = Server::new(Polling::new());
-    let (token, _) = open(&server).await;
-    let one = spark(&server);
-    one.write("last").unwrap();
-    let ending = end(
-        &server,
-        End {
-            reconnect: true,
-            ..End::default()
-        },
-    )
-    .await;
-    let mut answer = poll(&server, &token).await.into_body();
-    assert_eq!(server.primus.sessions(), 1);
-    let body = piece(&mut answer).await.unwrap();
-    let (last, end) = body.trim_end().split_once('\n').unwrap();
-    assert_eq!(last, "\"last\"");
-    assert_eq!(control(end, "end")["code"], 4002);
-    assert_eq!(piece(&mut answer).await, None);
-    drop(answer);
-    assert_eq!(poll(&server, &token).await.status(), 404);
-    let report = ending.await.unwrap();
-    assert_eq!((report.ended, report.cut), (1, 0));
-    let response = server.ask(post("/primus/poll?v=2", attach("null"))).await;
-    assert_eq!(
-        (response.status().as_u16(), header(&response, "retry-after")),
-        (503, "1")
-    );
-}
-
-#[tokio::test]
-async fn an_end_that_nobody_took_was_not_told() {
-    let server = Server::new(Polling::new());
-    let (token, _) = open(&server).await;
-    let ending = end(&server, End::default()).await;
-    drop(poll(&server, &token).await);
-    let report = ending.await.unwrap();
-    assert_eq!((report.ended, report.cut), (0, 1));
-}
-
-/// Ends the server; the sparks have been told when this returns.
-async fn end(server: &Server, end: End) -> JoinHandle<EndReport> {
-    let one = spark(server);
-    let primus = server.primus.clone();
-    let ending = tokio::spawn(async move { primus.end(end).await });
-    while one.close_reason().is_none() {
-        tokio::task::yield_now().await;
-    }
-    ending
-}
-
-#[tokio::test]
-async fn a_panic_is_told_with_1011() {
-    let server = Server::new(Polling::new());
-    server.primus.on_connection(async |_| panic!("on purpose"));
-    let (token, end) = open(&server).await;
-    let end = control(end.trim_end(), "end");
-    assert_eq!(
-        end,
-        json!({"code": 1011, "reason": "handler failed", "reconnect": true, "after": 0})
-    );
-    assert_eq!(poll(&server, &token).await.status(), 404);
-    assert_eq!(server.primus.sessions(), 0);
-}
-
-#[tokio::test]
 async fn authorize_refuses_and_is_asked_once_a_session() {
     let server = Server::new(Polling::new());
     let asked = Arc::new(std::sync::atomic::AtomicUsize::new(0));
@@ -256,24 +149,16 @@ async fn authorize_refuses_and_is_asked_once_a_session() {
     });
     let response = server.ask(post("/primus/poll?v=2", attach("null"))).await;
     assert_eq!(
-        (
-            response.status().as_u16(),
-            header(&response, "www-authenticate")
-        ),
+        (response.status().as_u16(), header(&response, "www-authenticate")),
         (401, "Bearer")
     );
     assert_eq!(error(response).await, "who?");
     assert_eq!(server.primus.sessions(), 0);
 
-    let response = server
-        .ask(post("/primus/poll?v=2", attach("\"ada\"")))
-        .await;
+    let response = server.ask(post("/primus/poll?v=2", attach("\"ada\""))).await;
     let token = control(text(response).await.trim_end(), "attach")["token"].clone();
     spark(&server).write(&1).unwrap();
-    assert_eq!(
-        text(poll(&server, token.as_str().unwrap()).await).await,
-        "1\n"
-    );
+    assert_eq!(text(poll(&server, token.as_str().unwrap()).await).await, "1\n");
     assert_eq!(spark(&server).user::<String>().unwrap(), "ada");
     assert_eq!(asked.load(std::sync::atomic::Ordering::Relaxed), 2);
 }
@@ -316,10 +201,6 @@ async fn other_methods_are_405() {
         (http::Method::DELETE, "/primus/send?v=2", "POST"),
     ] {
         let response = server.ask(ask(method, uri)).await;
-        assert_eq!(
-            (response.status().as_u16(), header(&response, "allow")),
-            (405, allow),
-            "{uri}"
-        );
+        assert_eq!((response.status().as_u16(), header(&response, "allow")), (405, allow), "{uri}");
     }
 }

@@ -3,8 +3,9 @@
 use serde_json::{Map, Value as Json};
 
 use super::{
-    options::optional,
-    units::{Bytes, Count, Factor, Flag, Text, Time, TimeOrOff, Unit},
+    amounts::{Bytes, Time, TimeOrOff},
+    tables::optional,
+    units::{Count, Factor, Flag, Text, Unit},
     words::{Credentials, SomeOf, Strategy, Word},
 };
 
@@ -133,10 +134,7 @@ mod tests {
         );
         // None is forgotten.
         assert_eq!(json.len(), options.keys().len());
-        assert_eq!(
-            options.reconnect.to_json().len(),
-            options.reconnect.keys().len()
-        );
+        assert_eq!(options.reconnect.to_json().len(), options.reconnect.keys().len());
         assert_eq!(ClientOptions::new().to_json(), Map::new());
     }
 }

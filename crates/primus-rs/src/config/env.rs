@@ -37,10 +37,7 @@ pub(super) fn entries<N: Into<OsString>, V: Into<OsString>>(
         .collect();
     ours.sort();
     let exempt = ours.iter().find(|(name, _)| name == EXEMPT);
-    let exempt = exempt
-        .map(|(name, value)| text(name, value))
-        .transpose()?
-        .unwrap_or_default();
+    let exempt = exempt.map(|(name, value)| text(name, value)).transpose()?.unwrap_or_default();
     let is_exempt = |name: &str| {
         let mut patterns = exempt.split(',').chain(TESTS.split(',')).map(str::trim);
         name == EXEMPT || patterns.any(|pattern| matches(pattern, name))
@@ -49,9 +46,7 @@ pub(super) fn entries<N: Into<OsString>, V: Into<OsString>>(
     for (name, value) in &ours {
         let shown = name.to_string_lossy();
         if !is_exempt(&shown) {
-            let name = name
-                .to_str()
-                .ok_or_else(|| ConfigError::NotText(shown.to_string()))?;
+            let name = name.to_str().ok_or_else(|| ConfigError::NotText(shown.to_string()))?;
             entries.push(entry(name, text(OsStr::new(name), value)?));
         }
     }
@@ -59,9 +54,7 @@ pub(super) fn entries<N: Into<OsString>, V: Into<OsString>>(
 }
 
 fn text<'a>(name: &OsStr, value: &'a OsStr) -> Result<&'a str, ConfigError> {
-    value
-        .to_str()
-        .ok_or_else(|| ConfigError::NotText(name.to_string_lossy().into_owned()))
+    value.to_str().ok_or_else(|| ConfigError::NotText(name.to_string_lossy().into_owned()))
 }
 
 /// Whether a name is meant; a star stands at the end only.
@@ -80,16 +73,8 @@ fn entry(name: &str, value: &str) -> Entry {
     let mut parts = path.split("__").collect::<Vec<_>>();
     let first = parts.remove(0);
     for part in parts.into_iter().rev() {
-        let entry = Entry {
-            key: part.to_owned(),
-            value,
-            origin: origin.clone(),
-        };
+        let entry = Entry { key: part.to_owned(), value, origin: origin.clone() };
         value = Value::Table(vec![entry]);
     }
-    Entry {
-        key: first.to_owned(),
-        value,
-        origin,
-    }
+    Entry { key: first.to_owned(), value, origin }
 }

@@ -1,12 +1,13 @@
 //! What can be wrong with a configuration.
 
-use std::{io, path::PathBuf};
+use std::{fmt, io, path::PathBuf};
 
 use super::{names::suggest, value::Origin};
 
 /// A configuration could not be read. Every message says where: `primus.toml:3: `, or the name of
-/// the environment variable.
-#[derive(Debug, thiserror::Error)]
+/// the environment variable. [`Debug`](fmt::Debug) is the message too, because that is what a `main` which
+/// returns an error prints.
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
     /// The file could not be read.
@@ -72,4 +73,10 @@ pub enum ConfigError {
         /// The other name.
         other: String,
     },
+}
+
+impl fmt::Debug for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }

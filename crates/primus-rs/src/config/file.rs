@@ -17,10 +17,7 @@ struct Source<'a> {
 
 /// Reads a text; errors call it `file`.
 pub(super) fn parse(text: &str, file: &Path) -> Result<Vec<Entry>, ConfigError> {
-    let source = Source {
-        file: file.into(),
-        text,
-    };
+    let source = Source { file: file.into(), text };
     let table = DeTable::parse(text).map_err(|error| ConfigError::Syntax {
         at: source.origin(error.span().map_or(0, |span| span.start)),
         problem: error.message().trim().replace('\n', "; "),
@@ -32,10 +29,7 @@ impl Source<'_> {
     fn origin(&self, offset: usize) -> Origin {
         let before = self.text.as_bytes().iter().take(offset);
         let line = 1 + before.filter(|byte| **byte == b'\n').count();
-        Origin::Line {
-            file: Arc::clone(&self.file),
-            line,
-        }
+        Origin::Line { file: Arc::clone(&self.file), line }
     }
 
     /// In the order of the file, so that its first mistake is the one that is told.
@@ -63,12 +57,9 @@ impl Source<'_> {
                 .map_or(Value::Other("a number that cannot be read"), Value::Float),
             DeValue::Boolean(flag) => Value::Flag(*flag),
             DeValue::Datetime(_) => Value::Other("a date"),
-            DeValue::Array(items) => Value::List(
-                items
-                    .iter()
-                    .map(|item| self.value(item.get_ref()))
-                    .collect(),
-            ),
+            DeValue::Array(items) => {
+                Value::List(items.iter().map(|item| self.value(item.get_ref())).collect())
+            }
             DeValue::Table(table) => Value::Table(self.table(table)),
         }
     }

@@ -3,6 +3,7 @@
 //!
 //! `docs/configuration.md` is the reference.
 
+pub(crate) mod amounts;
 mod client;
 mod env;
 mod error;
@@ -14,6 +15,7 @@ pub(crate) mod options;
 mod reference;
 mod serde;
 mod server;
+mod tables;
 pub(crate) mod units;
 pub(crate) mod value;
 mod words;

@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use primus_core::Overflow;
 
 use super::{
+    amounts::{Bytes, Time},
     error::ConfigError,
-    options::{Options, Row, Sources, join, optional, read_table},
-    units::{Bytes, Count, List, Text, Time},
+    options::{Options, Row, Sources, join, read_table},
+    tables::optional,
+    units::{Count, List, Text},
     value::{Entry, Origin},
     words::Word,
 };
@@ -71,9 +73,7 @@ impl Options for BTreeMap<String, Mount> {
         let Origin::Variable(_) = entry.origin else {
             return Some(entry.key.clone());
         };
-        Self::keys(self)
-            .find(|path| variable_name(path) == entry.key)
-            .cloned()
+        Self::keys(self).find(|path| variable_name(path) == entry.key).cloned()
     }
 
     fn set(
@@ -83,18 +83,11 @@ impl Options for BTreeMap<String, Mount> {
         path: &str,
         sources: &mut Sources,
     ) -> Result<(), ConfigError> {
-        read_table(
-            self.entry(key.to_owned()).or_default(),
-            entry,
-            path,
-            sources,
-        )
+        read_table(self.entry(key.to_owned()).or_default(), entry, path, sources)
     }
 
     fn rows(&self, prefix: &str) -> Vec<Row> {
-        self.iter()
-            .flat_map(|(path, mount)| mount.rows(&join(prefix, path)))
-            .collect()
+        self.iter().flat_map(|(path, mount)| mount.rows(&join(prefix, path))).collect()
     }
 }
 
@@ -119,10 +112,7 @@ mod tests {
             .poll_timeout(std::time::Duration::from_secs(2));
         assert_eq!(mount.transformers, Some(vec!["sse".to_owned()]));
         assert_eq!(mount.parser.as_deref(), Some("raw"));
-        assert_eq!(
-            mount.subprotocols,
-            Some(vec!["a".to_owned(), "b".to_owned()])
-        );
+        assert_eq!(mount.subprotocols, Some(vec!["a".to_owned(), "b".to_owned()]));
         assert_eq!(mount.max_message, Some(1));
         assert_eq!(mount.overflow, Some(Overflow::DropOldest));
         assert_eq!(mount.poll_timeout, Some(std::time::Duration::from_secs(2)));

@@ -8,11 +8,7 @@ pub(crate) fn nearest<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) 
         let other = plain(other);
         // `pings` for `ping_interval`: a beginning is as good as two typing errors.
         let begins = name.len() >= 4 && other.starts_with(&name);
-        if begins {
-            2
-        } else {
-            strsim::damerau_levenshtein(&name, &other)
-        }
+        if begins { 2 } else { strsim::damerau_levenshtein(&name, &other) }
     };
     names
         .into_iter()
@@ -24,10 +20,7 @@ pub(crate) fn nearest<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) 
 
 /// `, did you mean …?`, or nothing.
 pub(crate) fn suggest(nearest: &Option<String>) -> String {
-    nearest
-        .as_ref()
-        .map(|name| format!(", did you mean `{name}`?"))
-        .unwrap_or_default()
+    nearest.as_ref().map(|name| format!(", did you mean `{name}`?")).unwrap_or_default()
 }
 
 #[cfg(test)]

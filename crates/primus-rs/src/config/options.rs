@@ -1,5 +1,4 @@
-//! Tables of options. One table gives a struct, its defaults, its reading and its methods, so that
-//! they cannot differ.
+//! What a set of options can do: be read from entries, with an error for what is wrong, and be shown.
 
 use std::collections::BTreeMap;
 
@@ -14,11 +13,10 @@ use super::{
 /// were set by a method.
 pub(crate) type Sources = BTreeMap<String, Origin>;
 
-/// One row of the reference: an option, its type, and how its value is written.
+/// An option and its value as TOML has it; nothing, if it is left out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Row {
     pub(crate) key: String,
-    pub(crate) kind: &'static str,
     pub(crate) value: String,
 }
 
@@ -41,7 +39,7 @@ pub(crate) trait Options {
         sources: &mut Sources,
     ) -> Result<(), ConfigError>;
 
-    /// All of them with their values, for the reference.
+    /// All of them with their values, those of its tables included.
     fn rows(&self, prefix: &str) -> Vec<Row>;
 
     /// The key that an entry stands for, if there is one.
@@ -102,16 +100,9 @@ pub(crate) trait Options {
 /// The whole key of an option in a table. Keys that TOML would quote are quoted.
 pub(crate) fn join(prefix: &str, key: &str) -> String {
     let bare = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
-    let key = if !key.is_empty() && key.bytes().all(bare) {
-        key.to_owned()
-    } else {
-        format!("{key:?}")
-    };
-    if prefix.is_empty() {
-        key
-    } else {
-        format!("{prefix}.{key}")
-    }
+    let key =
+        if !key.is_empty() && key.bytes().all(bare) { key.to_owned() } else { format!("{key:?}") };
+    if prefix.is_empty() { key } else { format!("{prefix}.{key}") }
 }
 
 /// Reads one value.
@@ -140,214 +131,3 @@ fn mismatch(entry: &Entry, path: &str, expected: &'static str) -> ConfigError {
         found: entry.value.to_string(),
     }
 }
-
-/// The type that a unit reads.
-macro_rules! value {
-    (Time) => { std::time::Duration };
-    (TimeOrOff) => { std::time::Duration };
-    (Bytes) => { usize };
-    (Count) => { usize };
-    (Factor) => { f64 };
-    (Flag) => { bool };
-    (Text) => { String };
-    (List) => { Vec<String> };
-    (Word<$T:ident>) => { $T };
-    (SomeOf<$T:ident>) => { Vec<$T> };
-}
-
-/// What a method takes for it.
-macro_rules! given {
-    (Text) => { impl Into<String> };
-    (List) => { impl IntoIterator<Item = impl Into<String>> };
-    (SomeOf<$T:ident>) => { impl IntoIterator<Item = $T> };
-    ($($unit:tt)+) => { $crate::config::options::value!($($unit)+) };
-}
-
-/// From what a method takes to the value.
-macro_rules! convert {
-    (Text, $value:ident) => {
-        $value.into()
-    };
-    (List, $value:ident) => {
-        $value.into_iter().map(Into::into).collect()
-    };
-    (SomeOf<$T:ident>, $value:ident) => {
-        $value.into_iter().collect()
-    };
-    ($unit:ident $(<$T:ident>)?, $value:ident) => {
-        $value
-    };
-}
-
-/// Implements [`Options`] for a struct with these fields.
-macro_rules! readable {
-    (
-        $Name:ident {
-            $( $field:ident: $unit:ty, )*
-        }
-        tables { $( $table:ident, )* }
-        aliases { $( $alias:literal = $target:ident, )* }
-    ) => {
-        impl $crate::config::options::Options for $Name {
-            fn keys(&self) -> Vec<String> {
-                vec![$( stringify!($field).to_owned(), )* $( stringify!($table).to_owned(), )*]
-            }
-
-            fn aliases(&self) -> &'static [(&'static str, &'static str)] {
-                &[$( ($alias, stringify!($target)), )*]
-            }
-
-            #[allow(unused_variables, reason = "a table without tables in it has no use for it")]
-            fn set(
-                &mut self,
-                key: &str,
-                entry: &$crate::config::value::Entry,
-                path: &str,
-                sources: &mut $crate::config::options::Sources,
-            ) -> Result<(), $crate::config::ConfigError> {
-                match key {
-                    $( stringify!($field) => {
-                        self.$field = $crate::config::options::read::<$unit>(entry, path)?;
-                    } )*
-                    $( stringify!($table) => {
-                        $crate::config::options::read_table(&mut self.$table, entry, path, sources)?;
-                    } )*
-                    _ => return Err(self.unknown(entry, path)),
-                }
-                Ok(())
-            }
-
-            fn rows(&self, prefix: &str) -> Vec<$crate::config::options::Row> {
-                #[allow(unused_mut, reason = "a table without tables in it never grows")]
-                let mut rows = vec![$( $crate::config::options::Row {
-                    key: $crate::config::options::join(prefix, stringify!($field)),
-                    kind: <$unit as $crate::config::units::Unit>::NAME,
-                    value: <$unit as $crate::config::units::Unit>::show(&self.$field),
-                }, )*];
-                $( rows.extend(self.$table.rows(
-                    &$crate::config::options::join(prefix, stringify!($table)),
-                )); )*
-                rows
-            }
-        }
-    };
-}
-
-/// A struct of options that may each be left out, with a method for each.
-macro_rules! optional {
-    (
-        $(#[$meta:meta])*
-        pub struct $Name:ident {
-            $( $(#[$doc:meta])* $field:ident: $unit:ident $(<$T:ident>)?, )*
-        }
-        tables {
-            $( $(#[$table_doc:meta])* $table:ident: $Table:ident, )*
-        }
-        aliases { $( $alias:literal = $target:ident, )* }
-    ) => {
-        $(#[$meta])*
-        #[derive(Debug, Clone, Default, PartialEq)]
-        #[non_exhaustive]
-        pub struct $Name {
-            $( $(#[$doc])* pub $field: Option<$crate::config::options::value!($unit $(<$T>)?)>, )*
-            $( $(#[$table_doc])* pub $table: $Table, )*
-        }
-
-        impl $Name {
-            /// With nothing set.
-            pub fn new() -> Self {
-                Self::default()
-            }
-
-            $(
-                $(#[$doc])*
-                #[must_use]
-                pub fn $field(
-                    mut self,
-                    $field: $crate::config::options::given!($unit $(<$T>)?),
-                ) -> Self {
-                    self.$field =
-                        Some($crate::config::options::convert!($unit $(<$T>)?, $field));
-                    self
-                }
-            )*
-
-            $(
-                $(#[$table_doc])*
-                #[must_use]
-                pub fn $table(mut self, $table: $Table) -> Self {
-                    self.$table = $table;
-                    self
-                }
-            )*
-        }
-
-        $crate::config::options::readable! {
-            $Name {
-                $( $field: $crate::config::units::Maybe<$unit $(<$T>)?>, )*
-            }
-            tables { $( $table, )* }
-            aliases { $( $alias = $target, )* }
-        }
-    };
-}
-
-/// The struct of all options with their defaults, and a method of the builder for each.
-macro_rules! options {
-    (
-        $(#[$meta:meta])*
-        pub struct $Name:ident {
-            $( $(#[$doc:meta])* $field:ident: $unit:ident $(<$T:ident>)? = $default:expr, )*
-        }
-        tables {
-            $( $(#[$table_doc:meta])* $table:ident: $Table:ty, )*
-        }
-        aliases { $( $alias:literal = $target:ident, )* }
-    ) => {
-        $(#[$meta])*
-        #[derive(Debug, Clone)]
-        #[non_exhaustive]
-        pub struct $Name {
-            $( $(#[$doc])* pub $field: $crate::config::options::value!($unit $(<$T>)?), )*
-            $( $(#[$table_doc])* pub $table: $Table, )*
-            /// Where they come from, for errors that are found later.
-            pub(crate) sources: $crate::config::options::Sources,
-        }
-
-        impl Default for $Name {
-            fn default() -> Self {
-                Self {
-                    $( $field: $default, )*
-                    $( $table: <$Table>::default(), )*
-                    sources: Default::default(),
-                }
-            }
-        }
-
-        /// Every option as a method. Each replaces what a file or the environment said.
-        impl $crate::Builder {
-            $(
-                $(#[$doc])*
-                #[must_use]
-                pub fn $field(
-                    mut self,
-                    $field: $crate::config::options::given!($unit $(<$T>)?),
-                ) -> Self {
-                    self.config.$field = $crate::config::options::convert!($unit $(<$T>)?, $field);
-                    self.config.sources.remove(stringify!($field));
-                    self
-                }
-            )*
-        }
-
-        $crate::config::options::readable! {
-            $Name {
-                $( $field: $unit $(<$T>)?, )*
-            }
-            tables { $( $table, )* }
-            aliases { $( $alias = $target, )* }
-        }
-    };
-}
-
-pub(crate) use {convert, given, optional, options, readable, value};

@@ -48,9 +48,7 @@ impl<'de> Visitor<'de> for AnyValue {
     }
 
     fn visit_u64<E: Error>(self, number: u64) -> Result<Value, E> {
-        Ok(number
-            .try_into()
-            .map_or(Value::Other("a number that is too large"), Value::Integer))
+        Ok(number.try_into().map_or(Value::Other("a number that is too large"), Value::Integer))
     }
 
     fn visit_f64<E: Error>(self, number: f64) -> Result<Value, E> {
@@ -84,11 +82,7 @@ impl<'de> Visitor<'de> for AnyValue {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
         let mut table = Vec::new();
         while let Some((key, value)) = map.next_entry()? {
-            table.push(Entry {
-                key,
-                value,
-                origin: Origin::Unknown,
-            });
+            table.push(Entry { key, value, origin: Origin::Unknown });
         }
         Ok(Value::Table(table))
     }

@@ -1,17 +1,19 @@
 //! The options of a server.
 
-use std::{collections::BTreeMap, path::Path, time::Duration};
+use std::{collections::BTreeMap, fmt, path::Path, time::Duration};
 
 use primus_core::{End, Overflow};
 
 use super::{
+    amounts::{Bytes, Time},
     client::ClientOptions,
     env,
     error::ConfigError,
     file,
     mounts::Mount,
-    options::{Options as _, optional, options, readable},
-    units::{Bytes, Count, Flag, List, Text, Time},
+    options::Options as _,
+    tables::{optional, options, readable},
+    units::{Count, Flag, List, Text},
     words::Word,
 };
 
@@ -166,10 +168,8 @@ impl Config {
     /// As [`load`](Self::load).
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, ConfigError> {
         let path = path.as_ref();
-        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
-            path: path.to_owned(),
-            source,
-        })?;
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
         Self::from_toml(&text, path)
     }
 
@@ -217,5 +217,13 @@ impl Config {
         let merged = self.apply(table, "", &mut sources);
         self.sources = sources;
         merged
+    }
+}
+
+impl fmt::Display for Config {
+    /// As a file in TOML that says all of it: the defaults too, and nothing that is left out.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut rows = self.rows("").into_iter().filter(|row| !row.value.is_empty());
+        rows.try_for_each(|row| writeln!(f, "{} = {}", row.key, row.value))
     }
 }

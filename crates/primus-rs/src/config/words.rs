@@ -15,17 +15,11 @@ pub(crate) trait Words: Copy + PartialEq + 'static {
 }
 
 fn find<T: Words>(text: &str) -> Option<T> {
-    T::WORDS
-        .iter()
-        .find(|(word, _)| *word == text)
-        .map(|(_, value)| *value)
+    T::WORDS.iter().find(|(word, _)| *word == text).map(|(_, value)| *value)
 }
 
 fn word<T: Words>(value: T) -> &'static str {
-    T::WORDS
-        .iter()
-        .find(|(_, found)| *found == value)
-        .map_or("", |(word, _)| word)
+    T::WORDS.iter().find(|(_, found)| *found == value).map_or("", |(word, _)| word)
 }
 
 /// One word.
@@ -33,7 +27,6 @@ pub(crate) struct Word<T>(PhantomData<T>);
 
 impl<T: Words> Unit for Word<T> {
     type Value = T;
-    const NAME: &'static str = "word";
     const EXPECTED: &'static str = T::EXPECTED;
 
     fn read(value: &Value) -> Option<T> {
@@ -57,7 +50,6 @@ pub(crate) struct SomeOf<T>(PhantomData<T>);
 
 impl<T: Words> Unit for SomeOf<T> {
     type Value = Vec<T>;
-    const NAME: &'static str = "list of words, or false";
     const EXPECTED: &'static str = T::LIST;
 
     fn read(value: &Value) -> Option<Vec<T>> {
@@ -74,18 +66,11 @@ impl<T: Words> Unit for SomeOf<T> {
     }
 
     fn show(value: &Vec<T>) -> String {
-        format!(
-            "{:?}",
-            value.iter().map(|value| word(*value)).collect::<Vec<_>>()
-        )
+        format!("{:?}", value.iter().map(|value| word(*value)).collect::<Vec<_>>())
     }
 
     fn json(value: &Vec<T>) -> serde_json::Value {
-        value
-            .iter()
-            .map(|value| word(*value))
-            .collect::<Vec<_>>()
-            .into()
+        value.iter().map(|value| word(*value)).collect::<Vec<_>>().into()
     }
 }
 
@@ -111,11 +96,8 @@ pub enum Strategy {
 }
 
 impl Words for Strategy {
-    const WORDS: &'static [(&'static str, Self)] = &[
-        ("disconnect", Self::Disconnect),
-        ("online", Self::Online),
-        ("timeout", Self::Timeout),
-    ];
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("disconnect", Self::Disconnect), ("online", Self::Online), ("timeout", Self::Timeout)];
     const EXPECTED: &'static str = "\"disconnect\", \"online\" or \"timeout\"";
     const LIST: &'static str = "a list of \"disconnect\", \"online\" and \"timeout\", or false";
 }
@@ -133,11 +115,8 @@ pub enum Credentials {
 }
 
 impl Words for Credentials {
-    const WORDS: &'static [(&'static str, Self)] = &[
-        ("omit", Self::Omit),
-        ("same-origin", Self::SameOrigin),
-        ("include", Self::Include),
-    ];
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("omit", Self::Omit), ("same-origin", Self::SameOrigin), ("include", Self::Include)];
     const EXPECTED: &'static str = "\"omit\", \"same-origin\" or \"include\"";
 }
 
@@ -152,10 +131,7 @@ mod tests {
         assert_eq!(Word::<Overflow>::read(&text("Disconnect")), None);
         let both = Some(vec![Strategy::Online, Strategy::Timeout]);
         assert_eq!(SomeOf::read(&text("online, timeout")), both);
-        assert_eq!(
-            SomeOf::read(&Value::List(vec![text("online"), text("timeout")])),
-            both
-        );
+        assert_eq!(SomeOf::read(&Value::List(vec![text("online"), text("timeout")])), both);
         assert_eq!(SomeOf::<Strategy>::read(&Value::Flag(false)), Some(vec![]));
         assert_eq!(SomeOf::<Strategy>::read(&Value::Flag(true)), None);
         assert_eq!(SomeOf::<Strategy>::read(&text("online,offline")), None);

@@ -8,9 +8,7 @@ use primus_sse::Sse;
 use crate::driver::{Server, error, get, piece, post};
 
 async fn open(server: &Server, uri: &str) -> Body {
-    let response = server
-        .ask(get(uri).header("accept", "text/event-stream"))
-        .await;
+    let response = server.ask(get(uri).header("accept", "text/event-stream")).await;
     assert_eq!(response.status(), 200);
     let mut stream = response.into_body();
     assert_eq!(piece(&mut stream).await.unwrap(), ":\n\n");
@@ -53,12 +51,7 @@ async fn events_are_numbered_behind_a_token_that_sends() {
 
         assert_eq!(server.status(post(&target, vec![255])).await, 400);
     }
-    assert_eq!(
-        server
-            .status(post("/primus/sse?token=AAAAAAAAAAAAAAAAAAAAAA", "x"))
-            .await,
-        404
-    );
+    assert_eq!(server.status(post("/primus/sse?token=AAAAAAAAAAAAAAAAAAAAAA", "x")).await, 404);
 }
 
 #[tokio::test(start_paused = true)]
@@ -82,12 +75,7 @@ async fn the_stream_ends_with_the_session_without_a_word() {
         Err(CloseReason::ENDED.into())
     });
     let mut stream = open(&server, "/primus/sse").await;
-    assert!(
-        piece(&mut stream)
-            .await
-            .unwrap()
-            .ends_with(".1\ndata: \"only\"\n\n")
-    );
+    assert!(piece(&mut stream).await.unwrap().ends_with(".1\ndata: \"only\"\n\n"));
     assert_eq!(piece(&mut stream).await, None);
     assert_eq!(over.recv().await, Some(CloseReason::ENDED));
 }
@@ -95,19 +83,11 @@ async fn the_stream_ends_with_the_session_without_a_word() {
 #[tokio::test]
 async fn authorize_refuses_streams_and_conversations() {
     let server = Server::new(Sse::new());
-    server
-        .primus
-        .authorize(async |request: primus_core::AuthorizeRequest| {
-            assert!(request.auth.is_null());
-            request
-                .query("key")
-                .ok_or(Rejection::unauthorized("no key"))
-        });
-    for request in [
-        get("/primus/sse"),
-        post("/primus", "x"),
-        post("/primus/sse", "x"),
-    ] {
+    server.primus.authorize(async |request: primus_core::AuthorizeRequest| {
+        assert!(request.auth.is_null());
+        request.query("key").ok_or(Rejection::unauthorized("no key"))
+    });
+    for request in [get("/primus/sse"), post("/primus", "x"), post("/primus/sse", "x")] {
         let response = server.ask(request).await;
         assert_eq!(response.status(), 401);
         assert_eq!(error(response).await, "no key");

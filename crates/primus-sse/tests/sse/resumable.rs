@@ -20,14 +20,9 @@ async fn open(server: &Server) -> (Body, String) {
 /// The data of the next piece, which has to be one event.
 async fn frame(stream: &mut Body) -> Option<String> {
     let event = piece(stream).await?;
-    let data = event
-        .strip_prefix("data: ")
-        .and_then(|data| data.strip_suffix("\n\n"));
+    let data = event.strip_prefix("data: ").and_then(|data| data.strip_suffix("\n\n"));
     let data = data.filter(|data| !data.contains('\n'));
-    Some(
-        data.unwrap_or_else(|| panic!("not one event: {event:?}"))
-            .to_owned(),
-    )
+    Some(data.unwrap_or_else(|| panic!("not one event: {event:?}")).to_owned())
 }
 
 #[tokio::test(start_paused = true)]
@@ -37,10 +32,7 @@ async fn a_session_from_attach_to_end() {
     let mut over = server.disconnections();
     let response = server.ask(post("/primus/sse?v=2", attach("null"))).await;
     assert_eq!(response.status(), 200);
-    assert_eq!(
-        header(&response, "content-type"),
-        "text/event-stream; charset=utf-8"
-    );
+    assert_eq!(header(&response, "content-type"), "text/event-stream; charset=utf-8");
     assert_eq!(header(&response, "cache-control"), "no-cache, no-transform");
     assert_eq!(header(&response, "x-accel-buffering"), "no");
     assert!(!response.headers().contains_key("connection"));
@@ -49,23 +41,12 @@ async fn a_session_from_attach_to_end() {
     let attached = control(&frame(&mut stream).await.unwrap(), "attach");
     let token = attached["token"].as_str().unwrap();
     assert_eq!((token.len(), &attached["generation"]), (22, &json!(1)));
-    assert_eq!(
-        (&attached["ping"], &attached["timeout"]),
-        (&json!(30_000), &json!(10_000))
-    );
-    assert_eq!(
-        (&attached["maxMessage"], &attached["reason"]),
-        (&json!(1 << 20), &json!(null))
-    );
+    assert_eq!((&attached["ping"], &attached["timeout"]), (&json!(30_000), &json!(10_000)));
+    assert_eq!((&attached["maxMessage"], &attached["reason"]), (&json!(1 << 20), &json!(null)));
     assert_eq!(server.primus.connected(), 1);
 
     assert_eq!(
-        server
-            .send(
-                token,
-                "{\"a\":1}\nprimus::binary::AAEC/w==\nprimus::data:b64::YQpi"
-            )
-            .await,
+        server.send(token, "{\"a\":1}\nprimus::binary::AAEC/w==\nprimus::data:b64::YQpi").await,
         204
     );
     assert_eq!(heard.recv().await.unwrap(), r#"Text("{\"a\":1}")"#);
@@ -83,59 +64,39 @@ async fn a_session_from_attach_to_end() {
     assert_eq!(server.send(token, ping.replace("ping", "pong")).await, 204);
     assert!(spark.latency().is_some());
 
-    assert_eq!(
-        server
-            .send(token, "primus::ping:41::\nprimus::ping:42::")
-            .await,
-        204
-    );
+    assert_eq!(server.send(token, "primus::ping:41::\nprimus::ping:42::").await, 204);
     let pongs = "data: primus::pong:41::\n\ndata: primus::pong:42::\n\n";
     assert_eq!(piece(&mut stream).await.unwrap(), pongs);
 
     assert_eq!(server.send(token, "7\nprimus::end::").await, 204);
     assert_eq!(heard.recv().await.unwrap(), r#"Text("7")"#);
     let end = control(&frame(&mut stream).await.unwrap(), "end");
-    assert_eq!(
-        end,
-        json!({"code": 1000, "reason": "normal", "reconnect": false, "after": 0})
-    );
+    assert_eq!(end, json!({"code": 1000, "reason": "normal", "reconnect": false, "after": 0}));
     assert_eq!(piece(&mut stream).await, None);
     assert_eq!(over.recv().await, Some(CloseReason::NORMAL));
     assert_eq!(server.send(token, "8").await, 404);
 }
 
 fn spark(server: &Server) -> Spark {
-    server
-        .primus
-        .for_each(std::ops::ControlFlow::Break)
-        .unwrap()
+    server.primus.for_each(std::ops::ControlFlow::Break).unwrap()
 }
 
 #[tokio::test]
 async fn authorize_sees_auth_and_refuses_before_anything_exists() {
     let server = Server::new(Sse::new());
-    server
-        .primus
-        .on_connection(async |_| panic!("no handler may run"));
-    server
-        .primus
-        .authorize(async |request: AuthorizeRequest| -> Result<(), _> {
-            assert_eq!((request.transformer, &*request.mount), ("sse", "/primus"));
-            Err(match request.auth["key"].as_str() {
-                Some(key) => Rejection::forbidden(format!("{key} is not enough")),
-                None => Rejection::unauthorized("no key").authenticate("Bearer realm=\"chat\""),
-            })
-        });
+    server.primus.on_connection(async |_| panic!("no handler may run"));
+    server.primus.authorize(async |request: AuthorizeRequest| -> Result<(), _> {
+        assert_eq!((request.transformer, &*request.mount), ("sse", "/primus"));
+        Err(match request.auth["key"].as_str() {
+            Some(key) => Rejection::forbidden(format!("{key} is not enough")),
+            None => Rejection::unauthorized("no key").authenticate("Bearer realm=\"chat\""),
+        })
+    });
     let response = server.ask(post("/primus/sse?v=2", attach("null"))).await;
     assert_eq!(response.status(), 401);
-    assert_eq!(
-        header(&response, "www-authenticate"),
-        "Bearer realm=\"chat\""
-    );
+    assert_eq!(header(&response, "www-authenticate"), "Bearer realm=\"chat\"");
     assert_eq!(error(response).await, "no key");
-    let response = server
-        .ask(post("/primus/sse?v=2", attach(r#"{"key":"k"}"#)))
-        .await;
+    let response = server.ask(post("/primus/sse?v=2", attach(r#"{"key":"k"}"#))).await;
     assert_eq!(response.status(), 403);
     assert_eq!(error(response).await, "k is not enough");
     assert_eq!(server.primus.sessions(), 0);
@@ -144,33 +105,16 @@ async fn authorize_sees_auth_and_refuses_before_anything_exists() {
 #[tokio::test]
 async fn a_bad_attach_is_400_and_a_resume_is_told_why_not() {
     let server = Server::new(Sse::new());
-    for body in [
-        "",
-        "primus::ping:1::",
-        "primus::attach::{",
-        "{}",
-        "primus::nonsense",
-        "primus::attach::7",
-    ] {
-        assert_eq!(
-            server.status(post("/primus/sse?v=2", body)).await,
-            400,
-            "{body}"
-        );
+    for body in
+        ["", "primus::ping:1::", "primus::attach::{", "{}", "primus::nonsense", "primus::attach::7"]
+    {
+        assert_eq!(server.status(post("/primus/sse?v=2", body)).await, 400, "{body}");
     }
-    assert_eq!(
-        server
-            .status(post("/primus/sse?v=2", "x".repeat(9000)))
-            .await,
-        413
-    );
+    assert_eq!(server.status(post("/primus/sse?v=2", "x".repeat(9000))).await, 413);
     let body = r#"primus::attach::{"session":{"id":"i","key":"k","generation":3}}"#;
     let response = server.ask(post("/primus/sse?v=2", body)).await;
     let attached = control(&frame(&mut response.into_body()).await.unwrap(), "attach");
-    assert_eq!(
-        (&attached["resumed"], &attached["reason"]),
-        (&json!(false), &json!("unknown"))
-    );
+    assert_eq!((&attached["resumed"], &attached["reason"]), (&json!(false), &json!("unknown")));
 }
 
 #[tokio::test]
@@ -201,10 +145,7 @@ async fn a_panic_ends_its_spark_and_nothing_else() {
     let (mut other, _) = open(&server).await;
     assert_eq!(server.send(&token, "1").await, 204);
     let end = control(&frame(&mut stream).await.unwrap(), "end");
-    assert_eq!(
-        (&end["code"], &end["reconnect"]),
-        (&json!(1011), &json!(true))
-    );
+    assert_eq!((&end["code"], &end["reconnect"]), (&json!(1011), &json!(true)));
     assert_eq!(piece(&mut stream).await, None);
     assert_eq!(over.recv().await, Some(CloseReason::HANDLER_FAILED));
     assert_eq!(server.primus.sessions(), 1);
@@ -247,10 +188,7 @@ async fn who_answers_no_ping_is_given_up() {
             frame => break control(&frame, "end"),
         }
     };
-    assert_eq!(
-        (&end["code"], end["reconnect"] == true),
-        (&json!(4004), true)
-    );
+    assert_eq!((&end["code"], end["reconnect"] == true), (&json!(4004), true));
     assert!(pings > 0 && begin.elapsed() > Duration::from_secs(40));
     assert!(begin.elapsed() < Duration::from_secs(42));
 }
@@ -272,10 +210,7 @@ async fn a_busy_handler_makes_the_post_wait_and_then_429() {
     let batch = vec!["1"; 100].join("\n");
     let request = post("/primus/send?v=2", batch).header("primus-token", &token);
     let response = server.ask(request).await;
-    assert_eq!(
-        (response.status().as_u16(), header(&response, "retry-after")),
-        (429, "1")
-    );
+    assert_eq!((response.status().as_u16(), header(&response, "retry-after")), (429, "1"));
     assert_eq!(header(&response, "primus-accepted"), "64");
     wake.notify_one();
     // While the application was behind, silence of the client did not count; now it does again.

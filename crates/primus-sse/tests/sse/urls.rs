@@ -13,13 +13,7 @@ fn claims_are_those_of_the_protocol() {
         ("POST", "/primus/sse?v=2", "/sse", "", true),
         ("DELETE", "/primus/sse", "/sse", "", true),
         ("POST", "/primus/send?v=2", "/send", "", true),
-        (
-            "GET",
-            "/primus",
-            "",
-            "text/html, Text/Event-Stream;q=0.9",
-            true,
-        ),
+        ("GET", "/primus", "", "text/html, Text/Event-Stream;q=0.9", true),
         ("GET", "/primus/", "/", "text/event-stream", true),
         ("GET", "/", "/", "text/event-stream", true),
         ("GET", "/primus?v=2", "", "text/event-stream", false),
@@ -36,12 +30,7 @@ fn claims_are_those_of_the_protocol() {
         let method = Method::from_bytes(method.as_bytes()).unwrap();
         let request: primus_core::Request =
             driver::ask(method, uri).header("accept", accept).into();
-        assert_eq!(
-            Sse::new().claims(&request.head, tail),
-            claimed,
-            "{:?}",
-            request.head
-        );
+        assert_eq!(Sse::new().claims(&request.head, tail), claimed, "{:?}", request.head);
     }
 }
 
@@ -55,11 +44,7 @@ async fn other_methods_are_405() {
         (Method::GET, "/primus/send?v=2", "POST"),
     ] {
         let response = server.ask(driver::ask(method, uri)).await;
-        assert_eq!(
-            (response.status().as_u16(), header(&response, "allow")),
-            (405, allow),
-            "{uri}"
-        );
+        assert_eq!((response.status().as_u16(), header(&response, "allow")), (405, allow), "{uri}");
         assert_eq!(error(response).await, format!("this URL takes {allow}"));
     }
 }
