@@ -197,8 +197,8 @@ pub fn text(status: StatusCode, text: impl Into<Bytes>) -> Response {
 }
 
 /// An answer of JSON.
-pub fn json(status: StatusCode, value: &serde_json::Value) -> Response {
-    let mut response = text(status, value.to_string());
+pub fn json(status: StatusCode, value: &impl serde::Serialize) -> Response {
+    let mut response = text(status, serde_json::to_vec(value).unwrap_or_default());
     let json = HeaderValue::from_static("application/json");
     response.headers_mut().insert(header::CONTENT_TYPE, json);
     response

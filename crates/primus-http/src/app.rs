@@ -8,6 +8,7 @@ use primus_core::{
     request::{full, json, text},
 };
 use primus_library::Library;
+use serde::Serialize;
 
 use crate::{cors, forwarded, options::Options};
 
@@ -178,21 +179,32 @@ impl Mounted {
         let names: Vec<_> = self.mount.transformers().iter().map(|t| t.name()).collect();
         // The name that Primus 8 gives to its WebSocket transformer.
         let first = if names.contains(&"websocket") { "websockets" } else { names[0] };
-        let mut response = json(
-            StatusCode::OK,
-            &serde_json::json!({
-                "pingInterval": u64::try_from(primus.settings().ping_interval.as_millis()).unwrap_or(0),
-                "pathname": &*settings.path,
-                "version": env!("CARGO_PKG_VERSION"),
-                "parser": settings.parser.name(),
-                "transformer": first,
-                "transports": names,
-            }),
-        );
+        let interval = primus.settings().ping_interval.as_millis();
+        let spec = Spec {
+            ping_interval: u64::try_from(interval).unwrap_or(u64::MAX),
+            pathname: &settings.path,
+            version: env!("CARGO_PKG_VERSION"),
+            parser: settings.parser.name(),
+            transformer: first,
+            transports: &names,
+        };
+        let mut response = json(StatusCode::OK, &spec);
         let no_store = HeaderValue::from_static("no-store");
         response.headers_mut().insert(header::CACHE_CONTROL, no_store);
         response
     }
+}
+
+/// What `/spec` answers: the five fields of Primus 8, in its order, and one of ours.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Spec<'a> {
+    ping_interval: u64,
+    pathname: &'a str,
+    version: &'a str,
+    parser: &'a str,
+    transformer: &'a str,
+    transports: &'a [&'a str],
 }
 
 /// The rest of `path` behind a mount's, by segment: empty or beginning with `/`.

@@ -1,0 +1,74 @@
+//! Sessions without sockets, for measuring what the machine itself costs.
+
+use std::{
+    sync::Arc,
+    task::{Context, Waker},
+};
+
+use bytes::Bytes;
+use http::{Method, Uri};
+use primus_core::{
+    BoxFuture, Carriage, Carrier, Head, Mount, MountSettings, Opening, Primus, Request, Response,
+    Settings, Transformer, WireForm,
+    request::{BoxError, empty},
+    transform::Transforms,
+};
+
+const FORM: WireForm = WireForm("bench");
+
+/// A transformer that is never asked; sessions are opened by hand.
+struct Nothing;
+
+impl Transformer for Nothing {
+    fn name(&self) -> &'static str {
+        "bench"
+    }
+
+    fn claims(&self, _: &Head, _: &str) -> bool {
+        false
+    }
+
+    fn serve(self: Arc<Self>, _: Request, _: Arc<Mount>) -> BoxFuture<'static, Response> {
+        Box::pin(async { Response::new(empty()) })
+    }
+}
+
+/// A server with so many sessions, each carried by nobody's socket.
+pub struct Bench {
+    /// The server.
+    pub primus: Primus,
+    carriers: Vec<Carrier>,
+}
+
+impl Bench {
+    /// Opens the sessions.
+    ///
+    /// # Errors
+    /// When a session is refused, which the defaults do not.
+    pub async fn new(sessions: usize) -> Result<Self, BoxError> {
+        let mount = (MountSettings::new("/"), vec![Arc::new(Nothing) as Arc<dyn Transformer>]);
+        let primus = Primus::new(Settings::default(), Transforms::default(), [mount]);
+        let head = Head::new(Method::GET, Uri::from_static("/"));
+        let mut carriers = Vec::with_capacity(sessions);
+        for _ in 0..sessions {
+            let opened = primus.mounts()[0].open("bench", &head, Opening::default()).await;
+            let session = opened.map_err(|no| no.error().to_string())?;
+            carriers.push(session.attach(Carriage::DRIVER));
+        }
+        Ok(Self { primus, carriers })
+    }
+
+    /// What every carrier would write, framed. Returns how many messages that were.
+    pub fn drain(&mut self) -> usize {
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut count = 0;
+        for carrier in &mut self.carriers {
+            let _ = carrier.poll_take(&mut cx, usize::MAX, |outgoing| {
+                let frame = outgoing
+                    .frame(FORM, |payload| Bytes::copy_from_slice(payload.as_bytes()));
+                count += usize::from(!frame.is_empty());
+            });
+        }
+        count
+    }
+}
