@@ -1,6 +1,6 @@
 //! One message to many: encoded once a parser, transformed once, framed once a wire form.
 
-use std::{borrow::Borrow, sync::Arc};
+use std::{borrow::Borrow, convert::Infallible, sync::Arc};
 
 use serde::Serialize;
 
@@ -45,45 +45,47 @@ impl<'a> Audience<'a> {
     /// # Errors
     /// When a parser cannot encode the value. Mounts with other parsers may have got it.
     pub fn write<T: Serialize + ?Sized>(&self, value: &T) -> Result<usize, EncodeError> {
-        let mut encoded: Vec<(&Arc<dyn Parser>, Payload)> = Vec::new();
+        self.send(|mount| {
+            let payload = parser::encode(&*mount.settings().parser, value)?;
+            mount.shared.counters.count_encoded();
+            Ok(payload)
+        })
+    }
+
+    /// Writes a payload as it is. Returns how many sparks it was queued for.
+    pub fn write_message(&self, payload: impl Into<Payload>) -> usize {
+        let payload = payload.into();
+        let sent: Result<usize, Infallible> = self.send(|_| Ok(payload.clone()));
+        sent.unwrap_or_else(|never| match never {})
+    }
+
+    fn send<E>(&self, encode: impl Fn(&Mount) -> Result<Payload, E>) -> Result<usize, E> {
+        let mut prepared: Vec<(&Arc<dyn Parser>, Option<Prepared>)> = Vec::new();
         let mut reached = 0;
         for mount in &self.mounts {
             if mount.sessions() == 0 {
                 continue;
             }
             let parser = &mount.settings().parser;
-            let payload = match encoded.iter().find(|(other, _)| Arc::ptr_eq(other, parser)) {
-                Some((_, payload)) => payload.clone(),
+            let known = prepared.iter().position(|(other, _)| Arc::ptr_eq(other, parser));
+            let index = match known {
+                Some(index) => index,
                 None => {
-                    let payload = parser::encode(&**parser, value)?;
-                    mount.shared.counters.count_encoded();
-                    encoded.push((parser, payload.clone()));
-                    payload
+                    prepared.push((parser, Prepared::new(mount, encode(mount)?)));
+                    prepared.len() - 1
                 }
             };
-            reached += self.send(mount, payload);
+            if let Some(prepared) = &prepared[index].1 {
+                reached += self.push(mount, prepared);
+            }
         }
         metrics::broadcast(reached);
         Ok(reached)
     }
 
-    /// Writes a payload as it is. Returns how many sparks it was queued for.
-    pub fn write_message(&self, payload: impl Into<Payload>) -> usize {
-        let payload = payload.into();
-        let reached = self.mounts.iter().map(|mount| self.send(mount, payload.clone())).sum();
-        metrics::broadcast(reached);
-        reached
-    }
-
-    fn send(&self, mount: &Mount, payload: Payload) -> usize {
+    fn push(&self, mount: &Mount, prepared: &Prepared) -> usize {
         let transforms = &mount.shared.transforms;
-        let mut message = Message::new(payload, Arc::clone(&mount.settings().parser));
-        if transforms.run_shared(&mut message) == Flow::Drop {
-            return 0;
-        }
         let shared = transforms.shared_prefix();
-        let counters = Arc::clone(&mount.shared.counters);
-        let packet = Arc::new(Packet::new(message.payload().clone(), counters));
         let per_spark = shared < transforms.outgoing.len();
         let mut reached = 0;
         mount.registry.visit(|session| {
@@ -91,14 +93,14 @@ impl<'a> Audience<'a> {
                 return true;
             }
             let outgoing = if per_spark {
-                let mut own = message.clone();
+                let mut own = prepared.message.clone();
                 let spark = Spark::from_session(session);
                 if transforms.run_for(shared, &spark, &mut own) == Flow::Drop {
                     return true;
                 }
                 Outgoing::Own(own.into())
             } else {
-                Outgoing::Shared(Arc::clone(&packet))
+                Outgoing::Shared(Arc::clone(&prepared.packet))
             };
             reached += usize::from(session.push(outgoing).is_ok());
             true
@@ -107,5 +109,24 @@ impl<'a> Audience<'a> {
             metrics::per_spark(reached);
         }
         reached
+    }
+}
+
+/// What all mounts with one parser share of a broadcast.
+struct Prepared {
+    message: Message,
+    packet: Arc<Packet>,
+}
+
+impl Prepared {
+    /// Runs the shared transforms; nothing is left if one of them drops the message.
+    fn new(mount: &Mount, payload: Payload) -> Option<Self> {
+        let shared = &mount.shared;
+        let mut message = Message::new(payload, Arc::clone(&mount.settings().parser));
+        if shared.transforms.run_shared(&mut message) == Flow::Drop {
+            return None;
+        }
+        let packet = Packet::new(message.payload().clone(), Arc::clone(&shared.counters));
+        Some(Self { message, packet: Arc::new(packet) })
     }
 }

@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
 use bytestring::ByteString;
-use serde::de::DeserializeOwned;
+use serde::Deserialize;
 
 use crate::parser::{DecodeError, Parser};
 
@@ -149,11 +149,11 @@ impl Message {
         self.payload.is_binary()
     }
 
-    /// The value, read by the mount's parser.
+    /// The value, read by the mount's parser. It may borrow from the message.
     ///
     /// # Errors
     /// When the payload is not what the parser reads, or not a `T`.
-    pub fn decode<T: DeserializeOwned>(&self) -> Result<T, DecodeError> {
+    pub fn decode<'de, T: Deserialize<'de>>(&'de self) -> Result<T, DecodeError> {
         crate::parser::decode(&*self.parser, &self.payload)
     }
 
@@ -161,7 +161,7 @@ impl Message {
     ///
     /// # Errors
     /// When the payload is not JSON, or not a `T`.
-    pub fn json<T: DeserializeOwned>(&self) -> Result<T, DecodeError> {
+    pub fn json<'de, T: Deserialize<'de>>(&'de self) -> Result<T, DecodeError> {
         serde_json::from_slice(self.payload.as_bytes()).map_err(DecodeError::new)
     }
 

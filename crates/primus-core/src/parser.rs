@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, LazyLock};
 
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize};
 
 use crate::message::Payload;
 
@@ -71,9 +71,9 @@ pub fn encode<T: Serialize + ?Sized>(
 ///
 /// # Errors
 /// As [`Parser::decode`].
-pub fn decode<T: DeserializeOwned>(
+pub fn decode<'de, T: Deserialize<'de>>(
     parser: &dyn Parser,
-    payload: &Payload,
+    payload: &'de Payload,
 ) -> Result<T, DecodeError> {
     let mut value = None;
     parser.decode(payload, &mut |deserializer| {

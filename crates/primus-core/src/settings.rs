@@ -41,7 +41,8 @@ pub struct Limits {
     pub close_timeout: Duration,
     /// Bytes waiting in an outbox from which `write` says `Pressured`. Default 64 KiB.
     pub pressure: usize,
-    /// Bytes waiting in an outbox above which `overflow` applies. There is always room for one message. Default 1 MiB.
+    /// Bytes waiting in an outbox above which `overflow` applies. The message that is the next to be written does not count, and there
+    /// is always room for one of `max_message` behind it. Default 1 MiB.
     pub max_queued: usize,
     /// What happens above `max_queued`.
     pub overflow: Overflow,

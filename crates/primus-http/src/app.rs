@@ -9,6 +9,7 @@ use primus_core::{
 };
 use primus_library::Library;
 use serde::Serialize;
+use tracing::Instrument as _;
 
 use crate::{cors, forwarded, options::Options};
 
@@ -102,11 +103,24 @@ impl App {
             },
             Route::Transform { mount, transformer } => {
                 if let Err(error) = options.origins.check(head) {
+                    // A page cannot read why; whoever runs the server can.
+                    tracing::warn!(address = ?head.address, "{error}");
                     return refuse(StatusCode::FORBIDDEN, &error);
                 }
                 match primus.middleware().run(head).await {
                     Some(response) => response,
-                    None => transformer.serve(request, Arc::clone(&mounts[mount].mount)).await,
+                    None => {
+                        // Without the query, which may hold a token.
+                        let span = tracing::debug_span!(
+                            "request",
+                            transformer = transformer.name(),
+                            method = %head.method,
+                            path = head.uri.path(),
+                            address = ?head.address,
+                        );
+                        let mount = Arc::clone(&mounts[mount].mount);
+                        transformer.serve(request, mount).instrument(span).await
+                    }
                 }
             }
         };

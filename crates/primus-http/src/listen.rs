@@ -161,16 +161,25 @@ impl Listener {
             let _ = stream.set_nodelay(true);
             // The sender is dropped when the listener closes; nothing is ever sent.
             let shutdown = async move { while shutdown.changed().await.is_ok() {} };
+            let mut shutdown = std::pin::pin!(shutdown);
             let options = app.options();
             #[cfg(feature = "tls")]
             if let Some(tls) = tls {
-                let served = crate::tls::accept(tls, stream, options).await;
+                let served = tokio::select! {
+                    served = crate::tls::accept(tls, stream, options) => served,
+                    () = &mut shutdown => None,
+                };
                 let Some((stream, version)) = served else { return };
                 let peer = PeerAddr { address: peer, secure: true };
                 report(serve(stream, version, peer, service, options, shutdown).await);
                 return;
             }
-            match sniff(&stream, options).await {
+            let version = tokio::select! {
+                version = sniff(&stream, options) => version,
+                // Who has not said anything yet, as browsers that connect ahead, is not waited for.
+                () = &mut shutdown => Ok(None),
+            };
+            match version {
                 Ok(Some(version)) => {
                     let peer = PeerAddr::from(peer);
                     report(serve(stream, version, peer, service, options, shutdown).await);

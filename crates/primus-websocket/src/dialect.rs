@@ -118,7 +118,6 @@ impl Dialect {
     pub(crate) fn write_end(self, reason: &CloseReason, session: &Session, out: &mut Out) {
         match self {
             Self::Plain => {}
-            Self::Resumable if *reason == CloseReason::NORMAL => {} // the client said it
             Self::Resumable => out.push_message(&native::end_frame(reason).into()),
             Self::Classic if reason.reconnects() => {}
             Self::Classic => {

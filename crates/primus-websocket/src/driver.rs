@@ -322,12 +322,21 @@ struct Driver {
     failed: Option<CloseReason>,
     /// Why the peer went, once it did.
     gone: Option<CloseReason>,
+    /// The peer ended the session, so it need not be told.
+    ended: bool,
 }
 
 /// Drives a connection until it is over.
 pub(crate) async fn drive(connection: Connection, mut carrier: Carrier, dialect: Dialect) {
-    let mut driver =
-        Driver { connection, dialect, stage: Stage::Open, held: None, failed: None, gone: None };
+    let mut driver = Driver {
+        connection,
+        dialect,
+        stage: Stage::Open,
+        held: None,
+        failed: None,
+        gone: None,
+        ended: false,
+    };
     poll_fn(|cx| driver.poll(cx, &mut carrier)).await;
     match driver.gone {
         // The peer answered our close, or went after it had been written.
@@ -391,7 +400,7 @@ impl Driver {
     /// Takes what is to be written.
     fn take(&mut self, cx: &mut Context<'_>, carrier: &mut Carrier) -> Taken {
         loop {
-            let Self { connection, dialect, stage, .. } = self;
+            let Self { connection, dialect, stage, ended, .. } = self;
             if *stage != Stage::Open {
                 // All has been said; only a cut is of interest.
                 return if carrier.poll_cut(cx) { Taken::Gone } else { Taken::All };
@@ -411,7 +420,9 @@ impl Driver {
                 dialect.write_ping(session, &mut connection.out);
             }
             if let Some(reason) = taken.end {
-                dialect.write_end(&reason, session, &mut connection.out);
+                if !*ended {
+                    dialect.write_end(&reason, session, &mut connection.out);
+                }
                 connection.close(&reason);
                 let failed = matches!(reason.code(), 1002 | 1007 | 1008 | 1009 | 4400);
                 *stage = if failed { Stage::Failing } else { Stage::Closing };
@@ -498,7 +509,10 @@ impl Driver {
                     Ok(Incoming::Data(payload)) => return self.deliver(payload, session, cx),
                     Ok(Incoming::Answer(answer)) => self.connection.out.push_message(&answer),
                     Ok(Incoming::Pong) => session.ponged(),
-                    Ok(Incoming::End) => session.end(CloseReason::NORMAL),
+                    Ok(Incoming::End) => {
+                        self.ended = true;
+                        session.end(CloseReason::NORMAL);
+                    }
                     Ok(Incoming::Nothing) => {}
                     Err(error) => {
                         self.failed = Some(CloseReason::BAD_CONTROL.with_text(error.to_string()));

@@ -14,14 +14,14 @@ use tokio_tungstenite::tungstenite::{
 pub(crate) const RESUMABLE: &str = "primus.2";
 
 /// Checks the request and makes the answer that switches protocols.
-pub(crate) fn accept(head: &Head, protocol: Option<&str>) -> Result<Response, Response> {
+pub(crate) fn accept(head: &Head, protocol: Option<&str>) -> Result<Response, Box<Response>> {
     let mut response = if head.method == Method::CONNECT {
         status(StatusCode::OK)
     } else {
         let mut request = http::Request::new(());
         *request.uri_mut() = head.uri.clone();
         *request.headers_mut() = head.headers.clone();
-        create_response_with_body(&request, empty).map_err(|error| refuse(&error))?
+        create_response_with_body(&request, empty).map_err(|error| Box::new(refuse(&error)))?
     };
     if let Some(protocol) = protocol.and_then(|protocol| HeaderValue::from_str(protocol).ok()) {
         response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, protocol);

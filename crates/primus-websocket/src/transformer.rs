@@ -54,7 +54,7 @@ async fn open(request: Request, mount: Arc<Mount>) -> Result<Response, Response>
         return Err(json(StatusCode::BAD_REQUEST, &serde_json::json!({ "error": error })));
     };
     if handshake::offered(&head.headers).any(|protocol| protocol == RESUMABLE) {
-        let response = handshake::accept(&head, Some(RESUMABLE))?;
+        let response = handshake::accept(&head, Some(RESUMABLE)).map_err(|no| *no)?;
         let pending = mount.pend().map_err(|no| no.into_response())?;
         let span = tracing::debug_span!("websocket", address = ?head.address);
         let attached = async move {
@@ -75,7 +75,7 @@ async fn open(request: Request, mount: Arc<Mount>) -> Result<Response, Response>
     let classic = head.query().get("_primuscb").is_some();
     let dialect = if classic { Dialect::Classic } else { Dialect::Plain };
     let protocol = handshake::choose(&head.headers, &mount.settings().subprotocols);
-    let response = handshake::accept(&head, protocol)?;
+    let response = handshake::accept(&head, protocol).map_err(|no| *no)?;
     let opening = Opening { protocol, ..Opening::default() };
     let session = mount.open(NAME, &head, opening).await.map_err(|no| no.into_response())?;
     let span = tracing::debug_span!("websocket", address = ?head.address, spark = %session.id());

@@ -80,24 +80,30 @@ impl Outbox {
         self.queue.is_empty()
     }
 
-    /// Appends, within the hard mark. A message that finds the queue empty always has room.
+    /// Appends, within the hard mark. The oldest message, which is the next to be written, does not
+    /// count, and there is room for one of the maximum size behind it.
     pub(super) fn push(&mut self, outgoing: Outgoing, limits: &Limits) -> Pushed {
         if !self.is_open() {
             return Pushed::Ended;
         }
         let size = outgoing.payload().len();
-        if self.bytes + size > limits.max_queued && !self.queue.is_empty() {
+        let most = limits.max_queued.max(limits.max_message);
+        if self.waiting_bytes() + size > most && !self.queue.is_empty() {
             match limits.overflow {
                 Overflow::Disconnect => return Pushed::Overflowed,
                 Overflow::DropNewest => return Pushed::Dropped,
                 Overflow::DropOldest => {
-                    while self.bytes + size > limits.max_queued && self.pop().is_some() {}
+                    while self.waiting_bytes() + size > most && self.pop().is_some() {}
                 }
             }
         }
         self.bytes += size;
         self.queue.push_back(outgoing);
         if self.bytes > limits.pressure { Pushed::Pressured } else { Pushed::Queued }
+    }
+
+    fn waiting_bytes(&self) -> usize {
+        self.bytes - self.queue.front().map_or(0, |oldest| oldest.payload().len())
     }
 
     pub(super) fn pop(&mut self) -> Option<Outgoing> {
