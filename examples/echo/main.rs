@@ -6,14 +6,20 @@
 //! curl -d '"breaking news"' http://127.0.0.1:8080/primus
 //! ```
 
-use primus::{Builder, Mount, Spark, Written};
+use std::time::Duration;
+
+use axum::{Router, routing::get};
+use metrics_exporter_prometheus::PrometheusBuilder;
+use primus::{Builder, Flow, Mount, Payload, Spark, Written};
 use primus_examples::{Args, CONFIG, Choice, Result, listening};
 
 const ABOUT: &str = "An echo for every client: native at /primus, raw messages at /ws.";
 const THREADS: Choice = ("--threads", "N", "worker threads [default: one a core]");
+const METRICS: Choice = ("--metrics", "PATH", "serve metrics for Prometheus there");
+const UPPER: Choice = ("--upper", "TEXT", "a transform that puts this text in capitals");
 
 fn main() -> Result {
-    let args = Args::parse(ABOUT, &[THREADS, CONFIG]);
+    let args = Args::parse(ABOUT, &[THREADS, CONFIG, METRICS, UPPER]);
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     if let Some(threads) = args.get("--threads") {
         let threads = threads.parse::<std::num::NonZero<usize>>();
@@ -23,17 +29,40 @@ fn main() -> Result {
 }
 
 async fn serve(args: &Args) -> Result {
-    let builder = match args.get("--config") {
+    // Before the server is built, so that it counts from the first.
+    let app = args.get("--metrics").map(metrics).transpose()?.unwrap_or_default();
+    let mut builder = match args.get("--config") {
         Some(file) => Builder::from_config(file)?,
         None => Builder::from_env()?,
     };
+    if let Some(small) = args.get("--upper").map(str::to_owned) {
+        builder = builder.transform_in(move |_, message| {
+            if let Some(text) = message.as_text() {
+                message.replace_payload(Payload::from(text.replace(&small, &small.to_uppercase())));
+            }
+            Flow::Pass
+        });
+    }
     let raw = Mount::new().parser("raw").max_message(16 << 20);
     let primus = builder.mount("/ws", raw).build()?;
     primus.on_connection(echo);
 
     let listener = primus.bind(args.listen()).await?;
     listening(listener.local_addr());
-    Ok(listener.serve().await?)
+    Ok(listener.serve_with(app).await?)
+}
+
+/// An application with one page: what Primus counts.
+fn metrics(path: &str) -> Result<Router> {
+    let prometheus = PrometheusBuilder::new().install_recorder()?;
+    let upkeep = prometheus.clone();
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            upkeep.run_upkeep(); // samples of histograms are kept until then
+        }
+    });
+    Ok(Router::new().route(path, get(async move || prometheus.render())))
 }
 
 /// The handler of both mounts. What a text is, the mount's parser knows.

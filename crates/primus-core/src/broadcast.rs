@@ -12,6 +12,7 @@ use crate::{
     mount::Mount,
     packet::{Outgoing, Packet},
     parser::{self, EncodeError, Parser},
+    spark::Written,
     transform::Flow,
 };
 
@@ -102,7 +103,8 @@ impl<'a> Audience<'a> {
             } else {
                 Outgoing::Shared(Arc::clone(&prepared.packet))
             };
-            reached += usize::from(session.push(outgoing).is_ok());
+            let queued = matches!(session.push(outgoing), Ok(Written::Queued | Written::Pressured));
+            reached += usize::from(queued);
             true
         });
         if per_spark {

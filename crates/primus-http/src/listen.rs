@@ -102,6 +102,8 @@ impl Listener {
         let Self { app, listener, guard, .. } = &self;
         let service = app.around(inner);
         let max = app.primus().settings().max_connections;
+        // Who finds all places taken is to be told so, and needs a connection for that.
+        let max = max.saturating_add((max / 8).max(64));
         let (shutdown, receiver) = watch::channel(());
         let mut connections = JoinSet::new();
         let phase = {

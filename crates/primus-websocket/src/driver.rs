@@ -56,6 +56,8 @@ pub(crate) struct Connection {
     context: WebSocketContext,
     fragments: Fragments,
     max_fragments: usize,
+    /// A message has more fragments than that; what came before it is in the backlog.
+    excess: bool,
     /// Read and not yet parsed: what came with the handshake, or behind a full inbox.
     backlog: Bytes,
     out: Out,
@@ -100,6 +102,7 @@ impl Connection {
             context: WebSocketContext::new(Role::Server, Some(config)),
             fragments: Fragments::default(),
             max_fragments: limits.max_fragments,
+            excess: false,
             backlog: upgraded.read,
             out: Out::default(),
         }
@@ -141,6 +144,7 @@ impl Connection {
                     }
                     Some(Message::Close(_)) => return Poll::Ready(Err(CloseReason::GOING_AWAY)),
                     Some(_) => {}
+                    None if self.excess => return Poll::Ready(Err(too_many_fragments())),
                     None => match self.poll_read(cx) {
                         Poll::Pending => return Poll::Pending,
                         Poll::Ready(Ok(true)) => {}
@@ -158,10 +162,9 @@ impl Connection {
             let mut buffer = ReadBuf::new(scratch);
             std::task::ready!(Pin::new(&mut self.io).poll_read(cx, &mut buffer))?;
             let read = buffer.filled();
-            if !self.fragments.pass(read, self.max_fragments) {
-                return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
-            }
-            self.backlog = Bytes::copy_from_slice(read);
+            let passed = self.fragments.pass(read, self.max_fragments);
+            self.excess = passed < read.len();
+            self.backlog = Bytes::copy_from_slice(&read[..passed]);
             Poll::Ready(Ok(!read.is_empty()))
         })
     }
@@ -216,6 +219,10 @@ fn close_reason(error: &Error) -> CloseReason {
         Error::Io(_) | Error::ConnectionClosed | Error::AlreadyClosed => CloseReason::GOING_AWAY,
         _ => CloseReason::PROTOCOL_ERROR,
     }
+}
+
+fn too_many_fragments() -> CloseReason {
+    CloseReason::POLICY.with_text("too many fragments")
 }
 
 /// The attach of the resumable dialect: the first frame, `authorize`, the answer.
@@ -450,13 +457,10 @@ impl Driver {
         {
             return Progress::Waiting;
         }
-        if self.connection.backlog.is_empty() {
+        if self.connection.backlog.is_empty() && !self.connection.excess {
             match self.connection.poll_read(cx) {
                 Poll::Pending => return Progress::Waiting,
                 Poll::Ready(Ok(true)) => session.seen(),
-                Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::InvalidData => {
-                    return self.fail(CloseReason::POLICY.with_text("too many fragments"));
-                }
                 Poll::Ready(_) => return self.lost(),
             }
         }
@@ -464,6 +468,7 @@ impl Driver {
         let mut input = &backlog[..];
         let progress = loop {
             match self.connection.parse(&mut input) {
+                Ok(None) if self.connection.excess => return self.fail(too_many_fragments()),
                 Ok(None) => return Progress::More,
                 Err(reason) => return self.fail(reason),
                 Ok(Some(message)) => {

@@ -12,28 +12,30 @@ pub(crate) struct Fragments {
 }
 
 impl Fragments {
-    /// Looks at the next bytes of the stream. False when a message has more than `max` fragments.
+    /// Looks at the next bytes of the stream. How many of them may be parsed: fewer than there are
+    /// when a message has more than `max` fragments.
     #[must_use]
-    pub(crate) fn pass(&mut self, mut bytes: &[u8], max: usize) -> bool {
-        while !bytes.is_empty() {
+    pub(crate) fn pass(&mut self, bytes: &[u8], max: usize) -> usize {
+        let mut at = 0;
+        while at < bytes.len() {
             if self.skip > 0 {
-                let step = usize::try_from(self.skip).unwrap_or(usize::MAX).min(bytes.len());
+                let step = usize::try_from(self.skip).unwrap_or(usize::MAX).min(bytes.len() - at);
                 self.skip -= step as u64;
-                bytes = &bytes[step..];
+                at += step;
                 continue;
             }
-            self.header[usize::from(self.have)] = bytes[0];
+            self.header[usize::from(self.have)] = bytes[at];
             self.have += 1;
-            bytes = &bytes[1..];
             if let Some(rest) = self.complete() {
                 self.have = 0;
                 self.skip = rest;
                 if !self.count_frame(max) {
-                    return false;
+                    return at;
                 }
             }
+            at += 1;
         }
-        true
+        at
     }
 
     /// The bytes that follow the length, once the length is known.
@@ -102,9 +104,22 @@ mod tests {
         .concat();
         for chunk in [1, 2, 3, 7, 1000, stream.len()] {
             let mut fragments = Fragments::default();
-            assert!(stream.chunks(chunk).all(|chunk| fragments.pass(chunk, 3)), "{chunk}");
-            let mut fragments = Fragments::default();
-            assert!(!stream.chunks(chunk).all(|chunk| fragments.pass(chunk, 2)), "{chunk}");
+            let mut all = |max| stream.chunks(chunk).all(|c| fragments.pass(c, max) == c.len());
+            assert!(all(3), "{chunk}");
+            fragments = Fragments::default();
+            let passed = stream.chunks(chunk).map_while(|chunk| {
+                let passed = fragments.pass(chunk, 2);
+                (passed > 0).then_some((passed, passed == chunk.len()))
+            });
+            let mut sum = 0;
+            for (passed, whole) in passed {
+                sum += passed;
+                if !whole {
+                    break;
+                }
+            }
+            // Up to the last byte of the header of the third piece.
+            assert_eq!(sum, stream.len() - frame(0x82, 1).len() - 300 - 4 - 1, "{chunk}");
         }
     }
 
@@ -112,7 +127,7 @@ mod tests {
     fn a_message_in_one_piece_is_one_fragment() {
         let mut fragments = Fragments::default();
         for _ in 0..1000 {
-            assert!(fragments.pass(&frame(0x81, 3), 1));
+            assert_eq!(fragments.pass(&frame(0x81, 3), 1), 9);
         }
     }
 }
