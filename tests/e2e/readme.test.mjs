@@ -16,8 +16,8 @@ const open = browser();
 const run = promisify(execFile);
 
 /** Cargo's own target folder, in which what this project depends on is built already. */
-const TARGET = process.env.PRIMUS_BIN_DIR
-  ? resolve(process.env.PRIMUS_BIN_DIR, '..', '..')
+const TARGET = process.env.XTASK_BIN_DIR
+  ? resolve(process.env.XTASK_BIN_DIR, '..', '..')
   : resolve(process.env.CARGO_TARGET_DIR ?? join(ROOT, 'target'));
 
 /** Only the port is changed, so that the test disturbs nobody who runs the real thing. */

@@ -17,7 +17,7 @@ const ARGS = [
 ];
 
 function executable() {
-  if (process.env.PRIMUS_CHROMIUM) return process.env.PRIMUS_CHROMIUM;
+  if (process.env.XTASK_CHROMIUM) return process.env.XTASK_CHROMIUM;
   const folders = ['/usr/bin', ...(process.env.PATH ?? '').split(delimiter)];
   const found = folders.map((folder) => join(folder, 'chromium')).find(existsSync);
   if (!found) throw new Error('no chromium on the PATH; run: cargo xtask setup');

@@ -1,5 +1,5 @@
 // A reporter for node's test runner that runs beside the one for people: it appends a line a test to the
-// file named by PRIMUS_TEST_LOG, as `verdict <tab> file::group::test`, which cargo xtask counts.
+// file named by XTASK_LOG, as `verdict <tab> file::group::test`, which cargo xtask counts.
 import { appendFileSync } from 'node:fs';
 import { basename } from 'node:path';
 
@@ -14,7 +14,7 @@ function verdict(type, { skip, todo, details }) {
 }
 
 export default async function* log(source) {
-  const file = process.env.PRIMUS_TEST_LOG;
+  const file = process.env.XTASK_LOG;
   const groups = [];
   for await (const { type, data } of source) {
     if (type === 'test:start') {

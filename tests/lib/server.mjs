@@ -17,7 +17,7 @@ process.on('exit', () => running.forEach((child) => child.kill('SIGKILL')));
 /** The path of an example, or of a program of the tests, which cargo puts one folder higher. */
 export function program(name) {
   const target = process.env.CARGO_TARGET_DIR ?? join(ROOT, 'target');
-  const examples = process.env.PRIMUS_BIN_DIR ?? join(target, 'debug', 'examples');
+  const examples = process.env.XTASK_BIN_DIR ?? join(target, 'debug', 'examples');
   const found = [join(examples, name), join(examples, '..', name)].find(existsSync);
   if (!found) throw new Error(`no program ${name} in ${examples}; run: cargo build --workspace --examples --bins`);
   return found;

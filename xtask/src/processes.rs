@@ -13,7 +13,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 /// The hidden task that the guard process runs.
 pub(crate) const GUARD: &str = "guard-processes";
 
-const VARIABLE: &str = "PRIMUS_TEST_RUN";
+const VARIABLE: &str = "XTASK_RUN";
 const POLL: Duration = Duration::from_millis(50);
 
 pub(crate) struct Processes {

@@ -33,7 +33,7 @@ impl Tools {
             .current_dir(folder)
             .env("PATH", &self.path);
         if let Some(chromium) = &self.chromium {
-            command.env("PRIMUS_CHROMIUM", chromium);
+            command.env("XTASK_CHROMIUM", chromium);
         }
         command
     }
@@ -253,7 +253,7 @@ fn version_of(text: &str) -> Option<(u32, u32)> {
 }
 
 fn chromium() -> Option<PathBuf> {
-    if let Some(given) = std::env::var_os("PRIMUS_CHROMIUM") {
+    if let Some(given) = std::env::var_os("XTASK_CHROMIUM") {
         return Some(PathBuf::from(given));
     }
     BROWSERS.iter().find_map(|name| find(&path(), name))

@@ -149,7 +149,7 @@ impl Run<'_> {
         let mut command = self.tools.command("cargo", self.root);
         command
             .args(arguments)
-            .env("PRIMUS_BIN_DIR", self.examples());
+            .env("XTASK_BIN_DIR", self.examples());
         command
     }
 
@@ -163,7 +163,7 @@ impl Run<'_> {
         let log = self.target.join(format!("{name}-tests.log"));
         let _ = fs::remove_file(&log);
         let reporter = self.root.join("tests/lib/reporter.mjs");
-        command.env("PRIMUS_TEST_LOG", &log).env("PRIMUS_BIN_DIR", self.examples()).env(
+        command.env("XTASK_LOG", &log).env("XTASK_BIN_DIR", self.examples()).env(
             "NODE_OPTIONS",
             format!(
                 "--test-reporter=spec --test-reporter-destination=stdout --test-reporter=\"{}\" --test-reporter-destination=stderr",

@@ -18,9 +18,6 @@ const PREFIX: &str = "PRIMUS_";
 /// Names the variables that begin with `PRIMUS_` and are not for us.
 const EXEMPT: &str = "PRIMUS_EXEMPT";
 
-/// Those of this repository's own test runner.
-const TESTS: &str = "PRIMUS_BIN_DIR,PRIMUS_CHROMIUM,PRIMUS_TEST_*";
-
 /// The environment of this process.
 pub(super) fn process() -> impl Iterator<Item = (OsString, OsString)> {
     std::env::vars_os()
@@ -39,7 +36,7 @@ pub(super) fn entries<N: Into<OsString>, V: Into<OsString>>(
     let exempt = ours.iter().find(|(name, _)| name == EXEMPT);
     let exempt = exempt.map(|(name, value)| text(name, value)).transpose()?.unwrap_or_default();
     let is_exempt = |name: &str| {
-        let mut patterns = exempt.split(',').chain(TESTS.split(',')).map(str::trim);
+        let mut patterns = exempt.split(',').map(str::trim);
         name == EXEMPT || patterns.any(|pattern| matches(pattern, name))
     };
     let mut entries = Vec::new();
