@@ -59,6 +59,11 @@ impl Spark {
         self.inner.handshake().headers()
     }
 
+    /// The path of the opening request.
+    pub fn path(&self) -> &str {
+        self.inner.handshake().path()
+    }
+
     /// The query of the opening request.
     pub fn query(&self) -> &Query {
         self.inner.handshake().query()

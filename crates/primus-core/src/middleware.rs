@@ -1,4 +1,6 @@
-//! HTTP middleware: named layers that see every request of ours, in order, before a transformer does.
+//! HTTP middleware: named layers that see every request for a transformer, in order, before it does.
+//!
+//! The client library, the spec and preflights are answered before; the origin has been checked.
 
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -26,7 +28,27 @@ pub trait Middleware: Send + Sync + 'static {
 }
 
 /// A layer from a closure that never waits.
+///
+/// ```
+/// # fn f(primus: &primus_core::Primus) -> Result<(), primus_core::UnknownLayer> {
+/// use primus_core::{FromFn, Kind, Place, request::status};
+/// let closed = FromFn::new(|head| {
+///     head.headers.contains_key("x-maintenance").then(|| status(http::StatusCode::IM_A_TEAPOT))
+/// });
+/// primus.middleware().add("maintenance", Kind::Both, Place::Last, closed)
+/// # }
+/// ```
 pub struct FromFn<F>(pub F);
+
+impl<F> FromFn<F>
+where
+    F: Fn(&mut Head) -> Option<Response> + Send + Sync + 'static,
+{
+    /// The layer.
+    pub fn new(f: F) -> Self {
+        Self(f)
+    }
+}
 
 #[async_trait]
 impl<F> Middleware for FromFn<F>
@@ -173,7 +195,7 @@ mod tests {
     use crate::request::status;
 
     fn mark(name: &'static str) -> FromFn<impl Fn(&mut Head) -> Option<Response>> {
-        FromFn(move |head: &mut Head| {
+        FromFn::new(move |head: &mut Head| {
             head.headers.append("x-seen", http::HeaderValue::from_static(name));
             None
         })
@@ -205,7 +227,7 @@ mod tests {
         assert!(layers.disable("a") && layers.remove("0") && !layers.remove("0"));
         assert_eq!(seen(&layers, get.clone()).await.0, ["b", "c"]);
         assert!(layers.enable("a") && !layers.enable("nobody"));
-        let stop = FromFn(|_: &mut Head| Some(status(StatusCode::IM_A_TEAPOT)));
+        let stop = FromFn::new(|_: &mut Head| Some(status(StatusCode::IM_A_TEAPOT)));
         layers.add("b", Kind::Both, Place::Last, stop).unwrap();
         let (names, answer) = seen(&layers, get).await;
         assert_eq!((names, answer), (vec!["a".to_owned()], Some(StatusCode::IM_A_TEAPOT)));

@@ -86,10 +86,12 @@ impl Mount {
         (self.shared.settings.ping_interval, self.shared.settings.ping_timeout)
     }
 
-    /// Microseconds since the first session of this mount was opened.
+    /// Microseconds since one ping interval before the first session of this mount was opened:
+    /// what is set back by less than that is not before all time.
     pub fn clock(&self) -> u64 {
         let start = self.start.get_or_init(Instant::now);
-        u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX)
+        let clock = start.elapsed() + self.shared.settings.ping_interval;
+        u64::try_from(clock.as_micros()).unwrap_or(u64::MAX)
     }
 
     /// Whether the server is ending, and its listeners with it.

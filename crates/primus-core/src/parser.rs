@@ -38,7 +38,7 @@ pub type Visit<'v, 'de> = &'v mut dyn FnMut(
 /// Turns values into payloads and back. One parser serves a whole mount.
 ///
 /// Implement it to bring a format of your own; the client needs the same one
-/// (its `encoder`/`decoder` options).
+/// (its option `parser`).
 pub trait Parser: Send + Sync + 'static {
     /// The name used in configuration and by the client, such as `json`.
     fn name(&self) -> &'static str;

@@ -34,6 +34,8 @@ struct Mounted {
 /// What a request of ours is for.
 pub(crate) enum Route {
     Library { mount: usize, immutable: bool },
+    /// The immutable URL of a client library that this server does not have.
+    OtherLibrary,
     Spec { mount: usize },
     Preflight,
     Transform { mount: usize, transformer: Arc<dyn Transformer> },
@@ -96,7 +98,17 @@ impl App {
         let origin = head.headers.get(header::ORIGIN).cloned();
         let mut response = match route {
             Route::Library { mount, immutable } => return mounts[mount].library(head, immutable),
-            Route::Spec { mount } => mounts[mount].spec(primus),
+            Route::OtherLibrary => {
+                let error = "this is the URL of another client library; load primus.js";
+                return refuse(StatusCode::NOT_FOUND, error);
+            }
+            Route::Spec { mount } => {
+                let spec = mounts[mount].spec(primus);
+                if options.origins.check(head).is_err() {
+                    return spec; // no secret, and nothing for scripts of that origin either
+                }
+                spec
+            }
             Route::Preflight => match options.origins.check(head) {
                 Ok(()) => cors::answer_preflight(),
                 Err(error) => return refuse(StatusCode::FORBIDDEN, &error),
@@ -165,8 +177,10 @@ impl Mounted {
             if name == "js" {
                 return Some(Route::Library { mount, immutable: false });
             }
-            if name.strip_suffix(".js") == Some(library.hash()) {
-                return Some(Route::Library { mount, immutable: true });
+            if let Some(hash) = name.strip_suffix(".js").filter(|hash| is_hash(hash)) {
+                let known = hash == library.hash();
+                let library = Route::Library { mount, immutable: true };
+                return Some(if known { library } else { Route::OtherLibrary });
             }
         }
         let claims = |head: &Head| {
@@ -227,6 +241,11 @@ fn tail<'a>(path: &'a str, mount: &str) -> Option<&'a str> {
         return Some(path);
     }
     path.strip_prefix(mount).filter(|tail| tail.is_empty() || tail.starts_with('/'))
+}
+
+/// Whether this could stand in the immutable URL of a client library.
+fn is_hash(text: &str) -> bool {
+    text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// An error as docs/protocol.md §4 has it.

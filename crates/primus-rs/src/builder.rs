@@ -205,7 +205,7 @@ impl Builder {
         name: impl Into<String>,
         layer: impl Fn(&mut Head) -> Option<Response> + Send + Sync + 'static,
     ) -> Self {
-        self.middleware_for(name, Kind::Both, FromFn(layer))
+        self.middleware_for(name, Kind::Both, FromFn::new(layer))
     }
 
     /// Adds HTTP middleware of any type, for requests of one kind.

@@ -60,6 +60,8 @@ pub(crate) struct Connection {
     excess: bool,
     /// Read and not yet parsed: what came with the handshake, or behind a full inbox.
     backlog: Bytes,
+    /// tungstenite may hold whole frames of what it was given.
+    unparsed: bool,
     out: Out,
 }
 
@@ -104,6 +106,7 @@ impl Connection {
             max_fragments: limits.max_fragments,
             excess: false,
             backlog: upgraded.read,
+            unparsed: true,
             out: Out::default(),
         }
     }
@@ -115,6 +118,7 @@ impl Connection {
         let read = self.context.read(&mut feed);
         let used = given.len() - feed.input.len();
         *input = &given[used..];
+        self.unparsed = read.is_ok();
         match read {
             Ok(message) => Ok(Some(message)),
             Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
@@ -457,7 +461,8 @@ impl Driver {
         {
             return Progress::Waiting;
         }
-        if self.connection.backlog.is_empty() && !self.connection.excess {
+        let Connection { backlog, unparsed, excess, .. } = &self.connection;
+        if backlog.is_empty() && !unparsed && !excess {
             match self.connection.poll_read(cx) {
                 Poll::Pending => return Progress::Waiting,
                 Poll::Ready(Ok(true)) => session.seen(),
