@@ -81,7 +81,9 @@ fn decode_base64(text: &str) -> Result<Bytes, FrameError> {
 }
 
 fn parse_number(text: &str, body: &str) -> Result<u64, FrameError> {
-    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    // One way to write a number: no sign, no leading zeros.
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit())
+        && (text == "0" || !text.starts_with('0'));
     match text.parse() {
         Ok(number) if digits && number <= MAX_NUMBER && body.is_empty() => Ok(number),
         _ => Err(FrameError("bad number")),
