@@ -64,8 +64,8 @@ impl Bench {
         let mut count = 0;
         for carrier in &mut self.carriers {
             let _ = carrier.poll_take(&mut cx, usize::MAX, |outgoing| {
-                let frame = outgoing
-                    .frame(FORM, |payload| Bytes::copy_from_slice(payload.as_bytes()));
+                let frame =
+                    outgoing.frame(FORM, |payload| Bytes::copy_from_slice(payload.as_bytes()));
                 count += usize::from(!frame.is_empty());
             });
         }

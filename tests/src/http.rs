@@ -188,12 +188,8 @@ impl Connection {
             return (answer, Some(TokioIo::new(tunnel)));
         }
         let (parts, body) = response.into_parts();
-        let open = Open {
-            status: parts.status,
-            headers: parts.headers,
-            body,
-            read: BytesMut::new(),
-        };
+        let open =
+            Open { status: parts.status, headers: parts.headers, body, read: BytesMut::new() };
         (open.whole().await, None)
     }
 }

@@ -98,7 +98,8 @@ impl Peer {
                     return Err(refusal(open).await);
                 }
                 let answer = open.whole().await;
-                let mut lines: VecDeque<String> = answer.text().lines().map(str::to_owned).collect();
+                let mut lines: VecDeque<String> =
+                    answer.text().lines().map(str::to_owned).collect();
                 let first = lines.pop_front().expect("the server's attach frame");
                 (first, Wire::Polling(lines))
             }

@@ -10,11 +10,11 @@ use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
 };
+pub use tokio_tungstenite::tungstenite::Message as WsMessage;
 use tokio_tungstenite::{
     WebSocketStream, client_async_with_config,
     tungstenite::{ClientRequestBuilder, Error, Message, protocol::WebSocketConfig},
 };
-pub use tokio_tungstenite::tungstenite::Message as WsMessage;
 
 use crate::server::soon;
 
@@ -191,13 +191,11 @@ impl Client {
             match self.message().await {
                 Some(Message::Text(text)) => texts.push(text.to_string()),
                 Some(Message::Close(frame)) => {
-                    let closed = frame.map_or(
-                        Closed { code: 1005, text: String::new() },
-                        |frame| Closed {
+                    let closed =
+                        frame.map_or(Closed { code: 1005, text: String::new() }, |frame| Closed {
                             code: frame.code.into(),
                             text: frame.reason.to_string(),
-                        },
-                    );
+                        });
                     // Our answer goes out, and the server closes the connection.
                     while let Some(Ok(_)) = soon(self.stream.next()).await {}
                     return (texts, closed);
@@ -426,4 +424,3 @@ impl Raw {
         }
     }
 }
-

@@ -14,9 +14,7 @@ pub(crate) fn parse<'a>(lines: impl IntoIterator<Item = &'a str>) -> Outcome {
         } else if let Some(counts) = result_of(line) {
             outcome.counts += counts;
             if counts.failed > 0 {
-                outcome
-                    .problems
-                    .push(format!("{} failed in {binary}", counts.failed));
+                outcome.problems.push(format!("{} failed in {binary}", counts.failed));
             }
         } else if let Some(name) = passed(line) {
             outcome.names.push(format!("{binary}::{name}"));
@@ -30,17 +28,9 @@ fn binary_of(line: &str) -> Option<String> {
     if let Some(name) = line.strip_prefix("Doc-tests ") {
         return Some(name.to_owned());
     }
-    let path = line
-        .strip_prefix("Running ")?
-        .strip_suffix(')')?
-        .rsplit_once('(')?
-        .1;
+    let path = line.strip_prefix("Running ")?.strip_suffix(')')?.rsplit_once('(')?.1;
     let file = path.rsplit('/').next()?;
-    Some(
-        file.rsplit_once('-')
-            .map_or(file, |(name, _hash)| name)
-            .to_owned(),
-    )
+    Some(file.rsplit_once('-').map_or(file, |(name, _hash)| name).to_owned())
 }
 
 /// `test result: ok. 5 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.00s`
@@ -68,12 +58,7 @@ fn result_of(line: &str) -> Option<Counts> {
 fn passed(line: &str) -> Option<&str> {
     let name = line.strip_prefix("test ")?.strip_suffix(" ... ok")?;
     let notes = [" - should panic", " - compile fail", " - compile"];
-    Some(
-        notes
-            .iter()
-            .find_map(|note| name.strip_suffix(note))
-            .unwrap_or(name),
-    )
+    Some(notes.iter().find_map(|note| name.strip_suffix(note)).unwrap_or(name))
 }
 
 #[cfg(test)]
@@ -104,14 +89,7 @@ test result: ok. 2 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; fini
     #[test]
     fn counts_are_summed_over_binaries() {
         let outcome = parse(OUTPUT.lines());
-        assert_eq!(
-            outcome.counts,
-            Counts {
-                passed: 5,
-                failed: 1,
-                skipped: 1
-            }
-        );
+        assert_eq!(outcome.counts, Counts { passed: 5, failed: 1, skipped: 1 });
         assert_eq!(outcome.problems, ["1 failed in primus_core"]);
     }
 
@@ -132,11 +110,7 @@ test result: ok. 2 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; fini
 
     #[test]
     fn what_a_test_prints_is_not_a_result() {
-        let outcome = parse([
-            "test is running",
-            "Running out (of ideas)",
-            "result: ok. 9 passed",
-        ]);
+        let outcome = parse(["test is running", "Running out (of ideas)", "result: ok. 9 passed"]);
         assert_eq!(outcome.counts, Counts::default());
         assert!(outcome.names.is_empty());
     }

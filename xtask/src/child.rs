@@ -32,23 +32,14 @@ pub(crate) fn run(processes: &Processes, mut command: Command, limit: Duration) 
 
 /// For a command whose output is an answer and not worth showing. Only standard output is kept.
 pub(crate) fn answer(command: &mut Command) -> Option<String> {
-    let output = command
-        .stdin(Stdio::null())
-        .stderr(Stdio::null())
-        .output()
-        .ok()?;
-    let text = String::from_utf8_lossy(&output.stdout)
-        .trim_end()
-        .to_owned();
+    let output = command.stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
+    let text = String::from_utf8_lossy(&output.stdout).trim_end().to_owned();
     output.status.success().then_some(text)
 }
 
 impl Finished {
     fn failed(problem: String) -> Self {
-        Self {
-            problem: Some(problem),
-            lines: Vec::new(),
-        }
+        Self { problem: Some(problem), lines: Vec::new() }
     }
 }
 
@@ -86,14 +77,9 @@ fn watch(
         }
         status
     } else {
-        problems.push(format!(
-            "stopped after its time limit of {} s",
-            limit.as_secs()
-        ));
+        problems.push(format!("stopped after its time limit of {} s", limit.as_secs()));
         processes.sweep(Duration::ZERO);
-        exited
-            .recv()
-            .unwrap_or_else(|_| Err(std::io::Error::other("nobody waited for it")))
+        exited.recv().unwrap_or_else(|_| Err(std::io::Error::other("nobody waited for it")))
     };
     let _ = waiting.join();
     let lines = reading.join().unwrap_or_default();
@@ -111,9 +97,7 @@ fn show(reader: std::io::PipeReader) -> Vec<String> {
     let mut raw = Vec::new();
     let mut reader = BufReader::new(reader);
     while matches!(reader.read_until(b'\n', &mut raw), Ok(n) if n > 0) {
-        let line = String::from_utf8_lossy(&raw)
-            .trim_end_matches(['\n', '\r'])
-            .to_owned();
+        let line = String::from_utf8_lossy(&raw).trim_end_matches(['\n', '\r']).to_owned();
         println!("{line}");
         lines.push(line);
         raw.clear();
@@ -142,11 +126,7 @@ mod tests {
     #[test]
     fn both_streams_are_kept_in_order() {
         let processes = Processes::start().unwrap();
-        let done = run(
-            &processes,
-            sh("echo a; echo b >&2; echo c"),
-            Duration::from_secs(20),
-        );
+        let done = run(&processes, sh("echo a; echo b >&2; echo c"), Duration::from_secs(20));
         assert_eq!(done.problem, None);
         assert_eq!(done.lines, ["a", "b", "c"]);
     }
@@ -162,11 +142,7 @@ mod tests {
     fn the_time_limit_ends_children_and_grandchildren() {
         let processes = Processes::start().unwrap();
         let begun = Instant::now();
-        let done = run(
-            &processes,
-            sh("setsid sleep 600 & sleep 600"),
-            Duration::from_millis(200),
-        );
+        let done = run(&processes, sh("setsid sleep 600 & sleep 600"), Duration::from_millis(200));
         assert!(done.problem.unwrap().contains("time limit"));
         assert!(begun.elapsed() < Duration::from_secs(10));
     }
@@ -175,10 +151,6 @@ mod tests {
     fn a_missing_program_is_a_failure() {
         let processes = Processes::start().unwrap();
         let done = run(&processes, Command::new("no-such-program-anywhere"), GRACE);
-        assert!(
-            done.problem
-                .unwrap()
-                .contains("no-such-program-anywhere did not start")
-        );
+        assert!(done.problem.unwrap().contains("no-such-program-anywhere did not start"));
     }
 }

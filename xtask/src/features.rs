@@ -16,21 +16,14 @@ pub(crate) fn check(page: &str, ran: &[String]) -> Outcome {
     let mut outcome = Outcome::default();
     for feature in rows(page) {
         let place = format!("line {}, `{}`", feature.line, feature.what);
-        let missing: Vec<&str> = feature
-            .tests
-            .iter()
-            .map(String::as_str)
-            .filter(|test| !has_run(test, ran))
-            .collect();
+        let missing: Vec<&str> =
+            feature.tests.iter().map(String::as_str).filter(|test| !has_run(test, ran)).collect();
         let problem = if feature.tests.is_empty() {
             Some(format!("{place}: names no test"))
         } else if missing.is_empty() {
             None
         } else {
-            Some(format!(
-                "{place}: did not run and pass: {}",
-                missing.join(", ")
-            ))
+            Some(format!("{place}: did not run and pass: {}", missing.join(", ")))
         };
         outcome.join(Outcome::single(&feature.what, problem));
     }
@@ -39,8 +32,7 @@ pub(crate) fn check(page: &str, ran: &[String]) -> Outcome {
 
 fn has_run(test: &str, ran: &[String]) -> bool {
     ran.iter().any(|name| {
-        name.strip_suffix(test)
-            .is_some_and(|before| before.is_empty() || before.ends_with("::"))
+        name.strip_suffix(test).is_some_and(|before| before.is_empty() || before.ends_with("::"))
     })
 }
 
@@ -57,15 +49,8 @@ fn rows(page: &str) -> Vec<Feature> {
             inside = true;
         } else if inside && !is_rule(&cells) {
             let what = cells.first().cloned().unwrap_or_default();
-            let tests = cells
-                .get(1)
-                .map(|cell| backticked(cell))
-                .unwrap_or_default();
-            found.push(Feature {
-                line: index + 1,
-                what,
-                tests,
-            });
+            let tests = cells.get(1).map(|cell| backticked(cell)).unwrap_or_default();
+            found.push(Feature { line: index + 1, what, tests });
         }
     }
     found
@@ -78,9 +63,7 @@ fn is_header(cells: &[String]) -> bool {
 }
 
 fn is_rule(cells: &[String]) -> bool {
-    cells
-        .iter()
-        .all(|cell| !cell.is_empty() && cell.chars().all(|c| matches!(c, '-' | ':')))
+    cells.iter().all(|cell| !cell.is_empty() && cell.chars().all(|c| matches!(c, '-' | ':')))
 }
 
 /// The cells of a table line. A `\|` is a bar inside of a cell.
@@ -88,20 +71,11 @@ fn cells(line: &str) -> Option<Vec<String>> {
     let inner = line.trim().strip_prefix('|')?;
     let inner = inner.strip_suffix('|').unwrap_or(inner);
     let inner = inner.replace("\\|", "\u{0}");
-    Some(
-        inner
-            .split('|')
-            .map(|cell| cell.trim().replace('\u{0}', "|"))
-            .collect(),
-    )
+    Some(inner.split('|').map(|cell| cell.trim().replace('\u{0}', "|")).collect())
 }
 
 fn backticked(cell: &str) -> Vec<String> {
-    cell.split('`')
-        .skip(1)
-        .step_by(2)
-        .map(str::to_owned)
-        .collect()
+    cell.split('`').skip(1).step_by(2).map(str::to_owned).collect()
 }
 
 #[cfg(test)]
@@ -125,10 +99,7 @@ mod tests {
 ";
 
     fn ran() -> Vec<String> {
-        vec![
-            "interop::curl.test.mjs::echoes".into(),
-            "rust::core::broadcast_counts".into(),
-        ]
+        vec!["interop::curl.test.mjs::echoes".into(), "rust::core::broadcast_counts".into()]
     }
 
     #[test]

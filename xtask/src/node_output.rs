@@ -34,14 +34,7 @@ mod tests {
     fn verdicts_are_counted_and_passed_names_kept() {
         let log = "pass\ta.test.mjs::one\nskip\ta.test.mjs::two\nfail\tb.test.mjs::group::three\n";
         let outcome = parse(log.lines());
-        assert_eq!(
-            outcome.counts,
-            Counts {
-                passed: 1,
-                failed: 1,
-                skipped: 1
-            }
-        );
+        assert_eq!(outcome.counts, Counts { passed: 1, failed: 1, skipped: 1 });
         assert_eq!(outcome.names, ["a.test.mjs::one"]);
         assert_eq!(outcome.problems, ["failed: b.test.mjs::group::three"]);
     }

@@ -25,10 +25,7 @@ pub(crate) fn install(root: &Path, folder: &str, tools: &Tools) -> Result<(), St
 }
 
 pub(crate) fn build_client(root: &Path, tools: &Tools) -> Result<(), String> {
-    must(
-        tools.npm(&root.join("client-js")).args(["run", "build"]),
-        "npm run build in client-js/",
-    )
+    must(tools.npm(&root.join("client-js")).args(["run", "build"]), "npm run build in client-js/")
 }
 
 fn must(command: &mut Command, what: &str) -> Result<(), String> {

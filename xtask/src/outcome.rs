@@ -38,16 +38,8 @@ impl Outcome {
     pub(crate) fn single(name: &str, problem: Option<String>) -> Self {
         let failed = usize::from(problem.is_some());
         Self {
-            counts: Counts {
-                passed: 1 - failed,
-                failed,
-                skipped: 0,
-            },
-            names: if failed == 0 {
-                vec![name.to_owned()]
-            } else {
-                Vec::new()
-            },
+            counts: Counts { passed: 1 - failed, failed, skipped: 0 },
+            names: if failed == 0 { vec![name.to_owned()] } else { Vec::new() },
             problems: problem.into_iter().collect(),
         }
     }
@@ -114,11 +106,7 @@ pub(crate) fn report(rows: &[Row]) -> String {
         }
     }
     let sum = sum(rows);
-    let _ = writeln!(
-        text,
-        "{} passed, {} failed, {} skipped",
-        sum.passed, sum.failed, sum.skipped
-    );
+    let _ = writeln!(text, "{} passed, {} failed, {} skipped", sum.passed, sum.failed, sum.skipped);
     text
 }
 
@@ -127,30 +115,16 @@ mod tests {
     use super::*;
 
     fn row(suite: &'static str, passed: usize, failed: usize, skipped: usize) -> Row {
-        let counts = Counts {
-            passed,
-            failed,
-            skipped,
-        };
-        let outcome = Outcome {
-            counts,
-            ..Outcome::default()
-        };
-        Row {
-            suite,
-            outcome,
-            elapsed: Duration::from_millis(1250),
-        }
+        let counts = Counts { passed, failed, skipped };
+        let outcome = Outcome { counts, ..Outcome::default() };
+        Row { suite, outcome, elapsed: Duration::from_millis(1250) }
     }
 
     #[test]
     fn the_last_line_is_the_sum() {
         let text = report(&[row("rust", 10, 0, 1), row("e2e", 4, 2, 0)]);
         assert_eq!(text.lines().last(), Some("14 passed, 2 failed, 1 skipped"));
-        assert!(
-            text.contains("rust                10       0        1     1.2 s"),
-            "{text}"
-        );
+        assert!(text.contains("rust                10       0        1     1.2 s"), "{text}");
     }
 
     #[test]
@@ -161,16 +135,8 @@ mod tests {
 
     #[test]
     fn a_crash_is_one_failure_and_failed_tests_are_not_counted_twice() {
-        assert_eq!(
-            Outcome::default()
-                .close(Some("exit code 101".into()))
-                .counts
-                .failed,
-            1
-        );
-        let outcome = row("rust", 3, 2, 0)
-            .outcome
-            .close(Some("exit code 101".into()));
+        assert_eq!(Outcome::default().close(Some("exit code 101".into())).counts.failed, 1);
+        let outcome = row("rust", 3, 2, 0).outcome.close(Some("exit code 101".into()));
         assert_eq!(outcome.counts.failed, 2);
         assert_eq!(outcome.problems, ["exit code 101"]);
     }
@@ -179,14 +145,7 @@ mod tests {
     fn a_single_suite_is_one_test() {
         assert_eq!(Outcome::single("clippy", None).names, ["clippy"]);
         let failed = Outcome::single("clippy", Some("exit code 1".into()));
-        assert_eq!(
-            failed.counts,
-            Counts {
-                passed: 0,
-                failed: 1,
-                skipped: 0
-            }
-        );
+        assert_eq!(failed.counts, Counts { passed: 0, failed: 1, skipped: 0 });
         assert!(failed.names.is_empty());
     }
 }

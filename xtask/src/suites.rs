@@ -19,56 +19,24 @@ pub(crate) struct Suite {
 }
 
 pub(crate) const SUITES: &[Suite] = &[
-    Suite {
-        name: "formatting",
-        what: "cargo fmt --check",
-        run: formatting,
-    },
-    Suite {
-        name: "clippy",
-        what: "cargo clippy, warnings are errors",
-        run: clippy,
-    },
-    Suite {
-        name: "rust",
-        what: "unit, integration and doc tests of the workspace",
-        run: rust,
-    },
+    Suite { name: "formatting", what: "cargo fmt --check", run: formatting },
+    Suite { name: "clippy", what: "cargo clippy, warnings are errors", run: clippy },
+    Suite { name: "rust", what: "unit, integration and doc tests of the workspace", run: rust },
     Suite {
         name: "client-check",
         what: "the client's types, and that what is embedded is not stale",
         run: client_check,
     },
-    Suite {
-        name: "client-size",
-        what: "the size of the served client",
-        run: client_size,
-    },
-    Suite {
-        name: "client",
-        what: "unit tests of the client",
-        run: client,
-    },
-    Suite {
-        name: "interop",
-        what: "stock clients from npm, and curl",
-        run: interop,
-    },
-    Suite {
-        name: "e2e",
-        what: "Chromium against the examples",
-        run: e2e,
-    },
+    Suite { name: "client-size", what: "the size of the served client", run: client_size },
+    Suite { name: "client", what: "unit tests of the client", run: client },
+    Suite { name: "interop", what: "stock clients from npm, and curl", run: interop },
+    Suite { name: "e2e", what: "Chromium against the examples", run: e2e },
     Suite {
         name: "features",
         what: "every row of docs/features.md names tests that ran",
         run: features_page,
     },
-    Suite {
-        name: "tree",
-        what: "git status is what it was",
-        run: tree,
-    },
+    Suite { name: "tree", what: "git status is what it was", run: tree },
 ];
 
 /// A quarter of an hour is for a cold build on two slow cores.
@@ -87,9 +55,7 @@ struct Run<'a> {
 
 /// Runs the suites with these names, or all. False if something failed.
 pub(crate) fn test(root: &Path, names: &[&str]) -> Result<bool, String> {
-    if let Some(unknown) = names
-        .iter()
-        .find(|name| SUITES.iter().all(|suite| suite.name != **name))
+    if let Some(unknown) = names.iter().find(|name| SUITES.iter().all(|suite| suite.name != **name))
     {
         return Err(format!("no suite `{unknown}`; see cargo xtask --help"));
     }
@@ -99,14 +65,7 @@ pub(crate) fn test(root: &Path, names: &[&str]) -> Result<bool, String> {
         npm::install(root, folder, &tools)?;
     }
     let processes = Processes::start()?;
-    let mut run = Run {
-        root,
-        processes,
-        tools,
-        before,
-        target: target()?,
-        ran: Vec::new(),
-    };
+    let mut run = Run { root, processes, tools, before, target: target()?, ran: Vec::new() };
     let rows = run.all(names);
     drop(run);
     print!("{}", report(&rows));
@@ -118,38 +77,22 @@ impl Run<'_> {
         let record = self.target.join("tests-run.txt");
         let _ = fs::remove_file(&record);
         let mut rows = Vec::new();
-        for suite in SUITES
-            .iter()
-            .filter(|s| names.is_empty() || names.contains(&s.name))
-        {
+        for suite in SUITES.iter().filter(|s| names.is_empty() || names.contains(&s.name)) {
             step(&format!("{}: {}", suite.name, suite.what));
             let begun = Instant::now();
             let mut outcome = (suite.run)(self);
-            self.ran.extend(
-                outcome
-                    .names
-                    .iter()
-                    .map(|name| format!("{}::{name}", suite.name)),
-            );
+            self.ran.extend(outcome.names.iter().map(|name| format!("{}::{name}", suite.name)));
             if let Err(error) = fs::write(&record, self.ran.join("\n") + "\n") {
-                outcome
-                    .problems
-                    .push(format!("{}: {error}", record.display()));
+                outcome.problems.push(format!("{}: {error}", record.display()));
             }
-            rows.push(Row {
-                suite: suite.name,
-                outcome,
-                elapsed: begun.elapsed(),
-            });
+            rows.push(Row { suite: suite.name, outcome, elapsed: begun.elapsed() });
         }
         rows
     }
 
     fn cargo(&self, arguments: &[&str]) -> Command {
         let mut command = self.tools.command("cargo", self.root);
-        command
-            .args(arguments)
-            .env("XTASK_BIN_DIR", self.examples());
+        command.args(arguments).env("XTASK_BIN_DIR", self.examples());
         command
     }
 
@@ -182,13 +125,7 @@ impl Run<'_> {
     /// The programs that the JavaScript tests start. In the dev profile: the Rust suite has just built the
     /// same crates in it, and an optimized build of everything would cost more than all tests together.
     fn build_programs(&self) -> Option<String> {
-        let build = [
-            "build",
-            "--workspace",
-            "--all-features",
-            "--examples",
-            "--bins",
-        ];
+        let build = ["build", "--workspace", "--all-features", "--examples", "--bins"];
         let problem = child::run(&self.processes, self.cargo(&build), BUILD).problem?;
         Some(format!("the examples did not build: {problem}"))
     }
@@ -221,15 +158,8 @@ fn formatting(run: &Run<'_>) -> Outcome {
 }
 
 fn clippy(run: &Run<'_>) -> Outcome {
-    let arguments = [
-        "clippy",
-        "--workspace",
-        "--all-targets",
-        "--all-features",
-        "--",
-        "-D",
-        "warnings",
-    ];
+    let arguments =
+        ["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"];
     run.whole("clippy", run.cargo(&arguments), BUILD)
 }
 

@@ -26,12 +26,8 @@ impl Tree {
     /// What is different in `after`, if anything.
     pub(crate) fn difference(&self, after: &Self) -> Option<String> {
         let before: Vec<&str> = self.status.lines().collect();
-        let mut new: Vec<&str> = after
-            .status
-            .lines()
-            .filter(|line| !before.contains(line))
-            .map(str::trim)
-            .collect();
+        let mut new: Vec<&str> =
+            after.status.lines().filter(|line| !before.contains(line)).map(str::trim).collect();
         if new.is_empty() && self != after {
             new.push("a file that was changed already has changed again");
         }
@@ -44,10 +40,7 @@ mod tests {
     use super::*;
 
     fn tree(status: &str, changes: &str) -> Tree {
-        Tree {
-            status: status.into(),
-            changes: changes.into(),
-        }
+        Tree { status: status.into(), changes: changes.into() }
     }
 
     #[test]
@@ -57,9 +50,7 @@ mod tests {
 
     #[test]
     fn a_new_change_is_named() {
-        let said = tree(" M a", "x")
-            .difference(&tree(" M a\n?? b", "x"))
-            .unwrap();
+        let said = tree(" M a", "x").difference(&tree(" M a\n?? b", "x")).unwrap();
         assert_eq!(said, "git status changed: ?? b");
     }
 

@@ -68,8 +68,7 @@ impl Admission {
             let count = counts.by_address.entry(address).or_default();
             if *count >= settings.max_connections_per_address {
                 metrics::limit("max_connections_per_address");
-                let error =
-                    "too many connections from your address (max_connections_per_address)";
+                let error = "too many connections from your address (max_connections_per_address)";
                 return Err(Rejection::new(StatusCode::TOO_MANY_REQUESTS, error)
                     .retry_after(Duration::from_secs(5)));
             }

@@ -127,10 +127,16 @@ impl Rejection {
             headers.insert(header::WWW_AUTHENTICATE, challenge);
         }
         if let Some(after) = self.retry_after {
-            headers.insert(header::RETRY_AFTER, after.as_millis().div_ceil(1000).try_into().map_or(
-                HeaderValue::from_static("1"),
-                |seconds: u64| HeaderValue::from(seconds.max(1)),
-            ));
+            headers.insert(
+                header::RETRY_AFTER,
+                after
+                    .as_millis()
+                    .div_ceil(1000)
+                    .try_into()
+                    .map_or(HeaderValue::from_static("1"), |seconds: u64| {
+                        HeaderValue::from(seconds.max(1))
+                    }),
+            );
         }
         response
     }

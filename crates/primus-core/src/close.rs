@@ -143,11 +143,21 @@ mod tests {
             assert_eq!(reconnects, row["reconnect"].as_bool().unwrap(), "{code}");
         }
         for known in [
-            CloseReason::NORMAL, CloseReason::GOING_AWAY, CloseReason::PROTOCOL_ERROR,
-            CloseReason::INVALID_TEXT, CloseReason::POLICY, CloseReason::TOO_BIG,
-            CloseReason::HANDLER_FAILED, CloseReason::ENDED, CloseReason::RECONNECT,
-            CloseReason::RESTART, CloseReason::SERVER_ENDED, CloseReason::HEARTBEAT,
-            CloseReason::TOO_SLOW, CloseReason::REPLACED, CloseReason::BAD_CONTROL,
+            CloseReason::NORMAL,
+            CloseReason::GOING_AWAY,
+            CloseReason::PROTOCOL_ERROR,
+            CloseReason::INVALID_TEXT,
+            CloseReason::POLICY,
+            CloseReason::TOO_BIG,
+            CloseReason::HANDLER_FAILED,
+            CloseReason::ENDED,
+            CloseReason::RECONNECT,
+            CloseReason::RESTART,
+            CloseReason::SERVER_ENDED,
+            CloseReason::HEARTBEAT,
+            CloseReason::TOO_SLOW,
+            CloseReason::REPLACED,
+            CloseReason::BAD_CONTROL,
         ] {
             let row = vectors["close_codes"]
                 .as_array()

@@ -51,9 +51,7 @@ pub use self::{
     parser::{DecodeError, EncodeError, Parser},
     plugin::Plugin,
     primus::{ListenerGuard, Primus},
-    request::{
-        Body, BoxError, BoxFuture, Head, Io, Query, Request, Response, Upgrade, Upgraded,
-    },
+    request::{Body, BoxError, BoxFuture, Head, Io, Query, Request, Response, Upgrade, Upgraded},
     session::{Callbacks, Carriage, Carrier, DeliverError, Session, Taken, Work},
     settings::{Limits, MountSettings, Overflow, Settings},
     shared::Phase,

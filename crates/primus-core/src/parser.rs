@@ -31,9 +31,8 @@ impl DecodeError {
 }
 
 /// What [`Parser::decode`] hands its deserializer to.
-pub type Visit<'v, 'de> = &'v mut dyn FnMut(
-    &mut dyn erased_serde::Deserializer<'de>,
-) -> Result<(), erased_serde::Error>;
+pub type Visit<'v, 'de> =
+    &'v mut dyn FnMut(&mut dyn erased_serde::Deserializer<'de>) -> Result<(), erased_serde::Error>;
 
 /// Turns values into payloads and back. One parser serves a whole mount.
 ///

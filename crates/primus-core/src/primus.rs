@@ -49,7 +49,10 @@ impl ListenerGuard {
     /// Resolves with the phase once listeners are to close.
     pub async fn closing(&self) -> Phase {
         let mut phase = self.primus.shared.phase.subscribe();
-        phase.wait_for(|phase| phase.closing).await.map_or_else(|_| Phase::default(), |phase| *phase)
+        phase
+            .wait_for(|phase| phase.closing)
+            .await
+            .map_or_else(|_| Phase::default(), |phase| *phase)
     }
 
     /// Counts connections that the listener cut.
@@ -74,16 +77,9 @@ impl Primus {
         let shared = Arc::new(Shared::new(settings, transforms));
         let mounts = mounts
             .into_iter()
-            .map(|(settings, transformers)| {
-                Mount::new(settings, transformers, Arc::clone(&shared))
-            })
+            .map(|(settings, transformers)| Mount::new(settings, transformers, Arc::clone(&shared)))
             .collect();
-        Self {
-            shared,
-            mounts,
-            listeners: Arc::new(watch::Sender::new(0)),
-            ending: Arc::default(),
-        }
+        Self { shared, mounts, listeners: Arc::new(watch::Sender::new(0)), ending: Arc::default() }
     }
 
     // ---- hooks ----

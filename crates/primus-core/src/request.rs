@@ -87,8 +87,7 @@ impl Head {
 
     /// The host that the client named, without its port.
     pub fn host(&self) -> Option<&str> {
-        self.header(header::HOST)
-            .or_else(|| self.uri.authority().map(http::uri::Authority::as_str))
+        self.header(header::HOST).or_else(|| self.uri.authority().map(http::uri::Authority::as_str))
     }
 
     /// Whether this asks for a WebSocket: an HTTP/1.1 upgrade (RFC 6455 §4.1) or an HTTP/2

@@ -33,12 +33,20 @@ struct Mounted {
 
 /// What a request of ours is for.
 pub(crate) enum Route {
-    Library { mount: usize, immutable: bool },
+    Library {
+        mount: usize,
+        immutable: bool,
+    },
     /// The immutable URL of a client library that this server does not have.
     OtherLibrary,
-    Spec { mount: usize },
+    Spec {
+        mount: usize,
+    },
     Preflight,
-    Transform { mount: usize, transformer: Arc<dyn Transformer> },
+    Transform {
+        mount: usize,
+        transformer: Arc<dyn Transformer>,
+    },
 }
 
 impl App {

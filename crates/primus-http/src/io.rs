@@ -45,6 +45,8 @@ fn unwrap(upgraded: HyperUpgraded) -> Upgraded {
     // axum's and other servers' automatic HTTP/1-or-2 connections wrap the socket once more.
     match hyper_util::server::conn::auto::upgrade::downcast::<TokioIo<TcpStream>>(upgraded) {
         Ok(parts) => Upgraded { io: Box::new(parts.io.into_inner()), read: parts.read_buf },
-        Err(upgraded) => Upgraded { io: Box::new(TokioIo::new(upgraded)), read: Default::default() },
+        Err(upgraded) => {
+            Upgraded { io: Box::new(TokioIo::new(upgraded)), read: Default::default() }
+        }
     }
 }

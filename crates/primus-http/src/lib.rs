@@ -21,6 +21,8 @@ mod service;
 #[cfg(feature = "tls")]
 mod tls;
 
+#[cfg(feature = "tls")]
+pub use self::tls::TlsError;
 pub use self::{
     app::App,
     forwarded::{BadNetwork, Network},
@@ -31,5 +33,3 @@ pub use self::{
     page::{Page, page},
     service::{Inner, NotFound, PrimusLayer, PrimusService},
 };
-#[cfg(feature = "tls")]
-pub use self::tls::TlsError;

@@ -18,7 +18,9 @@ pub enum Origins {
 
 /// A text is no origin.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not an origin; write it as `https://example.com` or `https://*.example.com:8443`, without a path")]
+#[error(
+    "`{0}` is not an origin; write it as `https://example.com` or `https://*.example.com:8443`, without a path"
+)]
 pub struct BadOrigin(String);
 
 /// Scheme, host and port.

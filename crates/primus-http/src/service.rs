@@ -162,8 +162,7 @@ where
             let mut request = Request::from_parts(parts, ());
             upgrade(hyper::upgrade::on(&mut request))
         });
-        let request =
-            CoreRequest { head, body: body.map_err(Into::into).boxed_unsync(), upgrade };
+        let request = CoreRequest { head, body: body.map_err(Into::into).boxed_unsync(), upgrade };
         let app = self.app.clone();
         Box::pin(async move { Ok(app.answer(route, request).await) })
     }

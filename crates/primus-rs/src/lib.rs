@@ -37,8 +37,8 @@ pub use primus_http as http;
 pub use primus_library as library;
 
 pub use primus_core::{
-    Audience, AuthorizeRequest, Authorizer, CloseReason, DecodeError, EncodeError, End, EndReport, FromFn,
-    Flow, Head, Kind, Message, Middleware, Overflow, Parser, Payload, Place, Plugin, Query,
+    Audience, AuthorizeRequest, Authorizer, CloseReason, DecodeError, EncodeError, End, EndReport,
+    Flow, FromFn, Head, Kind, Message, Middleware, Overflow, Parser, Payload, Place, Plugin, Query,
     Rejection, Response, SparkId, State, Transformer, WriteError, Written, handle::Spark,
 };
 

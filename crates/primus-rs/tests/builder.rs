@@ -224,7 +224,11 @@ async fn parts_of_ones_own() {
         .add_parser(Upper)
         .parser("upper")
         .middleware("first", |_| None)
-        .middleware_for("second", primus::Kind::Upgrade, primus::core::FromFn::new(|_: &mut Head| None))
+        .middleware_for(
+            "second",
+            primus::Kind::Upgrade,
+            primus::core::FromFn::new(|_: &mut Head| None),
+        )
         .transform_in(|_, _| Flow::Pass)
         .transform_in_async(async |_, message| Some(message))
         .transform_out(|_| Flow::Pass)

@@ -9,10 +9,7 @@ use primus_core::{
     parser::{self, Parser},
 };
 
-use crate::{
-    frame,
-    out::Out,
-};
+use crate::{frame, out::Out};
 
 /// Text as the application wrote it.
 const AS_IT_IS: WireForm = WireForm("websocket");
@@ -54,8 +51,9 @@ impl Dialect {
                 Frame::Pong(_) => Ok(Incoming::Pong),
                 Frame::End => Ok(Incoming::End),
                 // Once is enough, and refusing is not the client's part.
-                Frame::Attach(_) | Frame::Refuse(_) => native::parse("primus::".into())
-                    .map(|_| Incoming::Nothing),
+                Frame::Attach(_) | Frame::Refuse(_) => {
+                    native::parse("primus::".into()).map(|_| Incoming::Nothing)
+                }
             },
             Self::Classic => {
                 let parser = &*session.mount().settings().parser;
@@ -91,9 +89,9 @@ impl Dialect {
         };
         match outgoing {
             Outgoing::Own(payload) => out.push_message(escaped.as_ref().unwrap_or(payload)),
-            Outgoing::Shared(packet) => out.push(packet.frame(form, |payload| {
-                frame::message(escaped.as_ref().unwrap_or(payload))
-            })),
+            Outgoing::Shared(packet) => out.push(
+                packet.frame(form, |payload| frame::message(escaped.as_ref().unwrap_or(payload))),
+            ),
         }
     }
 

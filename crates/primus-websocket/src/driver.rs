@@ -191,7 +191,12 @@ impl Connection {
 
     /// Sends last words and closes, waiting for the peer for a while. For connections that never
     /// got a session.
-    async fn refuse(mut self, words: Option<Payload>, reason: &CloseReason, patience: std::time::Duration) {
+    async fn refuse(
+        mut self,
+        words: Option<Payload>,
+        reason: &CloseReason,
+        patience: std::time::Duration,
+    ) {
         if let Some(words) = words {
             self.out.push_message(&words);
         }

@@ -94,14 +94,9 @@ mod tests {
     #[test]
     fn pieces_are_counted_across_any_chunking() {
         // text, ping in the midst, two continuations (one empty), then a new message
-        let stream: Vec<u8> = [
-            frame(0x01, 70_000),
-            frame(0x89, 5),
-            frame(0x00, 0),
-            frame(0x80, 300),
-            frame(0x82, 1),
-        ]
-        .concat();
+        let stream: Vec<u8> =
+            [frame(0x01, 70_000), frame(0x89, 5), frame(0x00, 0), frame(0x80, 300), frame(0x82, 1)]
+                .concat();
         for chunk in [1, 2, 3, 7, 1000, stream.len()] {
             let mut fragments = Fragments::default();
             for chunk in stream.chunks(chunk) {

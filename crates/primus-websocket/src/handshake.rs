@@ -30,10 +30,7 @@ pub(crate) fn accept(head: &Head, protocol: Option<&str>) -> Result<Response, Bo
 }
 
 fn refuse(error: &Error) -> Response {
-    let version = matches!(
-        error,
-        Error::Protocol(ProtocolError::MissingSecWebSocketVersionHeader)
-    );
+    let version = matches!(error, Error::Protocol(ProtocolError::MissingSecWebSocketVersionHeader));
     let status = if version { StatusCode::UPGRADE_REQUIRED } else { StatusCode::BAD_REQUEST };
     let error = format!("not a WebSocket handshake: {error}");
     let mut response = json(status, &serde_json::json!({ "error": error }));
@@ -59,9 +56,9 @@ pub(crate) fn offered(headers: &HeaderMap) -> impl Iterator<Item = &str> {
 /// RFC 9110 §5.6.2.
 fn is_token(text: &str) -> bool {
     !text.is_empty()
-        && text.bytes().all(|byte| {
-            byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
-        })
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
 }
 
 /// What a plain client gets: its first that is configured; with none configured, its first.

@@ -53,8 +53,7 @@ pub fn parse(text: ByteString) -> Result<Frame, FrameError> {
     let (field, body) = if let Some(body) = rest.strip_prefix("::") {
         (None, body)
     } else {
-        let (field, body) =
-            rest[1..].split_once("::").ok_or(FrameError("no end of the fields"))?;
+        let (field, body) = rest[1..].split_once("::").ok_or(FrameError("no end of the fields"))?;
         (Some(field), body)
     };
     let shared = |body: &str| text.slice_ref(body);
@@ -62,8 +61,8 @@ pub fn parse(text: ByteString) -> Result<Frame, FrameError> {
         ("data", None) => Ok(Frame::Data(Payload::Text(shared(body)))),
         ("data", Some("b64")) => {
             let bytes = decode_base64(body)?;
-            let text = ByteString::try_from(bytes)
-                .map_err(|_| FrameError("data:b64 is not UTF-8"))?;
+            let text =
+                ByteString::try_from(bytes).map_err(|_| FrameError("data:b64 is not UTF-8"))?;
             Ok(Frame::Data(Payload::Text(text)))
         }
         ("binary", None) => Ok(Frame::Data(Payload::Binary(decode_base64(body)?))),
@@ -82,8 +81,8 @@ fn decode_base64(text: &str) -> Result<Bytes, FrameError> {
 
 fn parse_number(text: &str, body: &str) -> Result<u64, FrameError> {
     // One way to write a number: no sign, no leading zeros.
-    let digits = text.bytes().all(|byte| byte.is_ascii_digit())
-        && (text == "0" || !text.starts_with('0'));
+    let digits =
+        text.bytes().all(|byte| byte.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
     match text.parse() {
         Ok(number) if digits && number <= MAX_NUMBER && body.is_empty() => Ok(number),
         _ => Err(FrameError("bad number")),

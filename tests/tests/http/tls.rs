@@ -1,0 +1,161 @@
+//! TLS, with the version of HTTP chosen by ALPN.
+
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+
+use primus::{Builder, Primus};
+use primus_tests::{
+    http::{Connection, connect, get, post, raw},
+    server::{Server, echo, soon},
+};
+use rcgen::generate_simple_self_signed;
+use tokio::net::TcpStream;
+use tokio_rustls::{
+    TlsConnector,
+    client::TlsStream,
+    rustls::{ClientConfig, RootCertStore, crypto::ring, pki_types::CertificateDer},
+};
+use tokio_tungstenite::tungstenite::{ClientRequestBuilder, Message};
+
+use crate::http2::Tunnel;
+
+/// A certificate for `localhost` in a folder of its own, which goes with it.
+struct Certificate {
+    folder: PathBuf,
+    der: CertificateDer<'static>,
+}
+
+impl Certificate {
+    fn new(name: &str) -> Self {
+        let made = generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let folder = std::env::temp_dir().join(format!("primus-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("cert.pem"), made.cert.pem()).unwrap();
+        std::fs::write(folder.join("key.pem"), made.signing_key.serialize_pem()).unwrap();
+        Self { folder, der: made.cert.der().clone() }
+    }
+
+    fn path(&self, file: &str) -> String {
+        self.folder.join(file).display().to_string()
+    }
+
+    fn builder(&self) -> Builder {
+        Primus::builder().tls(self.path("cert.pem"), self.path("key.pem"))
+    }
+
+    /// A connection that offers these protocols; and the one that was chosen.
+    async fn connect(&self, to: SocketAddr, alpn: &[&str]) -> (TlsStream<TcpStream>, String) {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.der.clone()).unwrap();
+        let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
+        let connector = TlsConnector::from(Arc::new(config));
+        let name = "localhost".try_into().unwrap();
+        let stream = soon(connector.connect(name, connect(to).await)).await.unwrap();
+        let chosen = stream.get_ref().1.alpn_protocol().unwrap_or_default();
+        let chosen = String::from_utf8(chosen.to_vec()).unwrap();
+        (stream, chosen)
+    }
+}
+
+impl Drop for Certificate {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// Tells each spark whether it came over TLS, then echoes.
+async fn start(certificate: &Certificate) -> Server {
+    let server = Server::start(certificate.builder()).await;
+    server.on_connection(async |spark| {
+        spark.write(&spark.secure())?;
+        echo(spark).await
+    });
+    server
+}
+
+#[tokio::test]
+async fn http1_by_alpn_and_without_it() {
+    let certificate = Certificate::new("http1");
+    let server = start(&certificate).await;
+    for (alpn, expected) in [(&["http/1.1"][..], "http/1.1"), (&[], "")] {
+        let (stream, chosen) = certificate.connect(server.address(), alpn).await;
+        assert_eq!(chosen, expected);
+        let mut one = Connection::one_over(stream, "localhost").await;
+        let answer = post("/primus", "\"a\"").send_on(&mut one).await;
+        assert_eq!(answer.text(), "true\n\"a\"\n");
+        let mut events =
+            get("/primus/sse").header("origin", "https://localhost").open_on(&mut one).await;
+        assert_eq!(events.event().await.unwrap(), "true");
+    }
+    let (stream, _) = certificate.connect(server.address(), &["http/1.1"]).await;
+    let request = ClientRequestBuilder::new("wss://localhost/primus".parse().unwrap())
+        .with_header("origin", "https://localhost");
+    let opening = Box::pin(tokio_tungstenite::client_async(request, stream));
+    let (mut client, _) = soon(opening).await.unwrap();
+    use futures_util::{SinkExt as _, StreamExt as _};
+    assert_eq!(soon(client.next()).await.unwrap().unwrap(), Message::text("true"));
+    // More than one record, both ways.
+    let large = format!("\"{}\"", "x".repeat(200_000));
+    soon(client.send(Message::text(&*large))).await.unwrap();
+    assert_eq!(soon(client.next()).await.unwrap().unwrap(), Message::text(large));
+}
+
+#[tokio::test]
+async fn http2_by_alpn_with_websockets_in_it() {
+    let certificate = Certificate::new("http2");
+    let server = start(&certificate).await;
+    let (stream, chosen) = certificate.connect(server.address(), &["h2", "http/1.1"]).await;
+    assert_eq!(chosen, "h2");
+    let mut two = Connection::two_over(stream, "localhost").await;
+    assert_eq!(post("/primus", "\"a\"").send_on(&mut two).await.text(), "true\n\"a\"\n");
+    let mut events = get("/primus/sse").open_on(&mut two).await;
+    assert_eq!(events.event().await.unwrap(), "true");
+    let (answer, tunnel) =
+        two.connect_websocket("/primus", &[("sec-websocket-version", "13")]).await;
+    assert_eq!(answer.status, 200);
+    let mut client = Tunnel::over(tunnel.unwrap()).await;
+    assert_eq!(client.text().await, "true");
+    client.send("\"hello\"").await;
+    assert_eq!(client.text().await, "\"hello\"");
+}
+
+#[tokio::test]
+async fn with_http2_off_alpn_chooses_http1() {
+    let certificate = Certificate::new("no-http2");
+    let server = Server::start(certificate.builder().http2(false)).await;
+    let (_stream, chosen) = certificate.connect(server.address(), &["h2", "http/1.1"]).await;
+    assert_eq!(chosen, "http/1.1");
+}
+
+#[tokio::test]
+async fn who_speaks_no_tls_is_turned_away_and_others_go_on() {
+    let certificate = Certificate::new("plain");
+    let server = start(&certificate).await;
+    let answer = raw(server.address(), "GET /primus/spec HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    assert!(!answer.contains("HTTP/1.1"), "{answer}");
+    let (stream, _) = certificate.connect(server.address(), &[]).await;
+    let mut one = Connection::one_over(stream, "localhost").await;
+    assert_eq!(get("/primus/spec").send_on(&mut one).await.status, 200);
+}
+
+#[tokio::test]
+async fn files_that_cannot_be_used_are_named() {
+    let certificate = Certificate::new("bad");
+    let bind = async |cert: &str, key: &str| {
+        let primus =
+            Primus::builder().tls(certificate.path(cert), certificate.path(key)).build().unwrap();
+        primus.bind("127.0.0.1:0").await.err().expect("an error").to_string()
+    };
+    let missing = bind("cert.pem", "none.pem").await;
+    assert!(missing.starts_with(&format!("cannot read {}", certificate.path("none.pem"))));
+    let swapped = bind("cert.pem", "cert.pem").await;
+    assert!(swapped.starts_with(&format!("cannot read {}", certificate.path("cert.pem"))));
+    let other = Certificate::new("other");
+    std::fs::copy(other.path("key.pem"), certificate.path("other.pem")).unwrap();
+    let mismatch = bind("cert.pem", "other.pem").await;
+    assert!(mismatch.starts_with("the certificate cannot be used: "), "{mismatch}");
+}
