@@ -9,9 +9,7 @@
 //! ```
 
 use std::{
-    cell::RefCell,
     future::poll_fn,
-    io::{self, Read, Write},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -19,25 +17,15 @@ use std::{
 
 use bytes::Bytes;
 use bytestring::ByteString;
-use primus_core::{
-    BoxError, Carriage, Carrier, CloseReason, DeliverError, Head, Io, Mount, MountSettings,
-    Opening, Payload, Rejection, Session, Upgraded,
-    native::{self, ClientAttach, Frame, ServerAttach},
-};
-use tokio::io::{AsyncRead as _, AsyncWrite as _, AsyncWriteExt as _, ReadBuf};
-use tokio_tungstenite::tungstenite::{
-    Error, Message,
-    protocol::{CloseFrame, Role, WebSocketConfig, WebSocketContext, frame::coding::CloseCode},
-};
+use primus_core::{Carrier, CloseReason, DeliverError, Payload, Session};
+use tokio::io::{AsyncWrite as _, AsyncWriteExt as _};
+use tokio_tungstenite::tungstenite::Message;
 
 use crate::{
+    connection::{Connection, too_many_fragments},
     dialect::{Dialect, Incoming},
-    fragments::Fragments,
-    out::Out,
 };
 
-/// What a worker thread reads into. Nothing of it survives a turn.
-const SCRATCH: usize = 64 << 10;
 /// Bytes taken from the outbox before they are written.
 const BATCH: usize = 256 << 10;
 /// Bytes that may wait for the socket before we stop reading from it: a peer that sends pings and
@@ -45,256 +33,6 @@ const BATCH: usize = 256 << 10;
 const HIGH: usize = 256 << 10;
 /// Turns before the task yields to others.
 const TURNS: usize = 8;
-
-thread_local! {
-    static READ: RefCell<Box<[u8]>> = RefCell::new(vec![0; SCRATCH].into_boxed_slice());
-}
-
-/// A socket with its protocol state.
-pub(crate) struct Connection {
-    io: Box<dyn Io>,
-    context: WebSocketContext,
-    fragments: Fragments,
-    max_fragments: usize,
-    /// A message has more fragments than that; what came before it is in the backlog.
-    excess: bool,
-    /// Read and not yet parsed: what came with the handshake, or behind a full inbox.
-    backlog: Bytes,
-    /// tungstenite may hold whole frames of what it was given.
-    unparsed: bool,
-    out: Out,
-}
-
-/// What tungstenite reads from and writes to: a slice of input, then `WouldBlock`.
-struct Feed<'a> {
-    input: &'a [u8],
-    out: &'a mut Out,
-}
-
-impl Read for Feed<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.input.is_empty() {
-            return Err(io::ErrorKind::WouldBlock.into());
-        }
-        self.input.read(buffer)
-    }
-}
-
-impl Write for Feed<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.out.write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Connection {
-    pub(crate) fn new(upgraded: Upgraded, settings: &MountSettings) -> Self {
-        let limits = &settings.limits;
-        let config = WebSocketConfig::default()
-            // Eagerly allocated by tungstenite, and only a way station: input comes by slices.
-            .read_buffer_size(512)
-            .write_buffer_size(0)
-            .max_message_size(Some(limits.max_message))
-            .max_frame_size(Some(limits.max_message));
-        Self {
-            io: upgraded.io,
-            context: WebSocketContext::new(Role::Server, Some(config)),
-            fragments: Fragments::default(),
-            max_fragments: limits.max_fragments,
-            excess: false,
-            backlog: upgraded.read,
-            unparsed: true,
-            out: Out::default(),
-        }
-    }
-
-    /// Parses the next message of `input`; takes what it used.
-    fn parse(&mut self, input: &mut &[u8]) -> Result<Option<Message>, CloseReason> {
-        let given = *input;
-        let mut feed = Feed { input: given, out: &mut self.out };
-        let read = self.context.read(&mut feed);
-        let used = given.len() - feed.input.len();
-        *input = &given[used..];
-        self.unparsed = read.is_ok();
-        match read {
-            Ok(message) => Ok(Some(message)),
-            Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
-            Err(error) => Err(close_reason(&error)),
-        }
-    }
-
-    /// The first message, in whatever chunks it comes; for the attach.
-    async fn first(&mut self, max: usize) -> Result<Message, CloseReason> {
-        self.context.set_config(|config| {
-            config.max_message_size = Some(max);
-            config.max_frame_size = Some(max);
-        });
-        poll_fn(|cx| {
-            loop {
-                let backlog = std::mem::take(&mut self.backlog);
-                let mut input = &backlog[..];
-                let message = self.parse(&mut input)?;
-                self.backlog = backlog.slice_ref(input);
-                let written = self.out.poll_write(cx, &mut self.io);
-                if let Poll::Ready(Err(_)) = written {
-                    return Poll::Ready(Err(CloseReason::GOING_AWAY));
-                }
-                match message {
-                    Some(message @ (Message::Text(_) | Message::Binary(_))) => {
-                        return Poll::Ready(Ok(message));
-                    }
-                    Some(Message::Close(_)) => return Poll::Ready(Err(CloseReason::GOING_AWAY)),
-                    Some(_) => {}
-                    None if self.excess => return Poll::Ready(Err(too_many_fragments())),
-                    None => match self.poll_read(cx) {
-                        Poll::Pending => return Poll::Pending,
-                        Poll::Ready(Ok(true)) => {}
-                        Poll::Ready(_) => return Poll::Ready(Err(CloseReason::GOING_AWAY)),
-                    },
-                }
-            }
-        })
-        .await
-    }
-
-    /// Reads once into the backlog. False at the end of the stream.
-    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
-        READ.with_borrow_mut(|scratch| {
-            let mut buffer = ReadBuf::new(scratch);
-            std::task::ready!(Pin::new(&mut self.io).poll_read(cx, &mut buffer))?;
-            let read = buffer.filled();
-            let passed = self.fragments.pass(read, self.max_fragments);
-            self.excess = passed < read.len();
-            self.backlog = Bytes::copy_from_slice(&read[..passed]);
-            Poll::Ready(Ok(!read.is_empty()))
-        })
-    }
-
-    /// Queues our close frame. tungstenite does it, so that it knows the peer's as the answer.
-    fn close(&mut self, reason: &CloseReason) {
-        let code = CloseCode::from(reason.code());
-        let frame = CloseFrame { code, reason: reason.frame_text().to_owned().into() };
-        let mut feed = Feed { input: &[], out: &mut self.out };
-        // It fails only where the peer has closed already; then its answer is queued.
-        let _ = self.context.close(&mut feed, code.is_allowed().then_some(frame));
-    }
-
-    /// Queues the answer to the peer's close, behind everything else.
-    fn answer_close(&mut self) {
-        let mut feed = Feed { input: &[], out: &mut self.out };
-        // An error says that the connection is closed, which is the point.
-        let _ = self.context.flush(&mut feed);
-    }
-
-    /// Sends last words and closes, waiting for the peer for a while. For connections that never
-    /// got a session.
-    async fn refuse(
-        mut self,
-        words: Option<Payload>,
-        reason: &CloseReason,
-        patience: std::time::Duration,
-    ) {
-        if let Some(words) = words {
-            self.out.push_message(&words);
-        }
-        self.out.small(|tail| crate::frame::put_close(tail, reason));
-        let farewell = async {
-            poll_fn(|cx| self.out.poll_write(cx, &mut self.io)).await?;
-            self.io.shutdown().await?;
-            // Unread input would make the kernel reset the connection under our last words.
-            while poll_fn(|cx| self.poll_discard(cx)).await? {}
-            Ok::<_, io::Error>(())
-        };
-        let _ = tokio::time::timeout(patience, farewell).await;
-    }
-
-    fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
-        READ.with_borrow_mut(|scratch| {
-            let mut buffer = ReadBuf::new(scratch);
-            std::task::ready!(Pin::new(&mut self.io).poll_read(cx, &mut buffer))?;
-            Poll::Ready(Ok(!buffer.filled().is_empty()))
-        })
-    }
-}
-
-/// Which close code tells a peer what it did wrong.
-fn close_reason(error: &Error) -> CloseReason {
-    match error {
-        Error::Capacity(_) => CloseReason::TOO_BIG,
-        Error::Utf8(_) => CloseReason::INVALID_TEXT,
-        Error::Io(_) | Error::ConnectionClosed | Error::AlreadyClosed => CloseReason::GOING_AWAY,
-        _ => CloseReason::PROTOCOL_ERROR,
-    }
-}
-
-fn too_many_fragments() -> CloseReason {
-    CloseReason::POLICY.with_text("too many fragments")
-}
-
-/// The attach of the resumable dialect: the first frame, `authorize`, the answer.
-pub(crate) async fn attach(
-    mut connection: Connection,
-    head: &Head,
-    mount: &Arc<Mount>,
-) -> Option<(Connection, Arc<Session>, Carrier)> {
-    let limits = &mount.settings().limits;
-    let first = connection.first(limits.max_attach);
-    let (asked, rejection) = match tokio::time::timeout(limits.attach_timeout, first).await {
-        Err(_) => {
-            let late = http::StatusCode::REQUEST_TIMEOUT;
-            (None, Rejection::new(late, "no attach frame in time (attach_timeout)"))
-        }
-        Ok(Err(reason)) => {
-            connection.refuse(None, &reason, limits.close_timeout).await;
-            return None;
-        }
-        Ok(Ok(message)) => match read_attach(message) {
-            Ok(asked) => (Some(asked), Rejection::from(http::StatusCode::BAD_REQUEST)),
-            Err(error) => (None, Rejection::new(http::StatusCode::BAD_REQUEST, error.to_string())),
-        },
-    };
-    let opened = match &asked {
-        None => Err(rejection),
-        Some(asked) => {
-            let opening = Opening { auth: asked.auth.clone(), protocol: None };
-            mount.open("websocket", head, opening).await
-        }
-    };
-    match (opened, asked) {
-        (Ok(session), Some(asked)) => {
-            let max = limits.max_message;
-            connection.context.set_config(|config| {
-                config.max_message_size = Some(max);
-                config.max_frame_size = Some(max);
-            });
-            let carrier = session.attach(Carriage::DRIVER);
-            let answer = ServerAttach::new(&session, carrier.generation(), &asked);
-            connection.out.push_message(&answer.to_frame().into());
-            Some((connection, session, carrier))
-        }
-        (Err(rejection), _) => {
-            let code = 4000 + rejection.status().as_u16();
-            let words = native::refuse_frame(&rejection).into();
-            let reason = CloseReason::from_code(code, "refused");
-            connection.refuse(Some(words), &reason, limits.close_timeout).await;
-            None
-        }
-        (Ok(_), None) => None,
-    }
-}
-
-fn read_attach(message: Message) -> Result<ClientAttach, BoxError> {
-    let Message::Text(text) = message else {
-        return Err("the first frame must be an attach frame".into());
-    };
-    match native::parse(ByteString::from(text.as_str()))? {
-        Frame::Attach(body) => Ok(ClientAttach::parse(&body)?),
-        _ => Err("the first frame must be an attach frame".into()),
-    }
-}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {

@@ -10,8 +10,10 @@ use primus_core::{
 use tracing::Instrument as _;
 
 use crate::{
+    attach::attach,
+    connection::Connection,
     dialect::Dialect,
-    driver::{Connection, drive},
+    driver::drive,
     handshake::{self, RESUMABLE},
 };
 
@@ -60,9 +62,7 @@ async fn open(request: Request, mount: Arc<Mount>) -> Result<Response, Response>
         let attached = async move {
             let Ok(upgraded) = upgrade.await else { return };
             let connection = Connection::new(upgraded, mount.settings());
-            if let Some((connection, session, carrier)) =
-                crate::driver::attach(connection, &head, &mount).await
-            {
+            if let Some((connection, session, carrier)) = attach(connection, &head, &mount).await {
                 drop(pending);
                 drop((head, mount));
                 tracing::debug!(spark = %session.id(), "attached");

@@ -17,9 +17,12 @@
 
 mod callbacks;
 mod carrier;
+mod ending;
 mod handler;
+mod heartbeat;
 mod inbox;
 mod outbox;
+mod receive;
 
 use std::{
     any::Any,
@@ -29,10 +32,7 @@ use std::{
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::{Context, Poll, Waker},
-    time::Duration,
 };
-
-use tokio::time::Instant;
 
 pub(crate) use self::callbacks::OnData;
 pub use self::{
@@ -48,17 +48,14 @@ use crate::{
     admission::Permit,
     authorize::User,
     close::CloseReason,
-    handle::Spark,
     handshake::Handshake,
     id::{Secret, SparkId},
-    message::{Message, Payload},
+    message::Payload,
     metrics::Meters,
     mount::Mount,
     packet::Outgoing,
-    request::BoxFuture,
     settings::Limits,
-    spark::{State, WriteError, Written},
-    transform::{self, Flow},
+    spark::{WriteError, Written},
 };
 
 /// A session could not take a message from its client.
@@ -212,8 +209,6 @@ impl Session {
         self.extension.set(Box::new(value)).is_ok()
     }
 
-    // ---- carriers ----
-
     /// Attaches a carrier. An older one becomes a stranger: it can neither take nor park, and its
     /// end is not the session's. The first attach starts the handler.
     pub fn attach(self: &Arc<Self>, carriage: Carriage) -> Carrier {
@@ -256,79 +251,6 @@ impl Session {
         // Sessions do not outlive their carrier yet: losing it is the end.
         self.close(generation, reason, false);
     }
-
-    // ---- from the client ----
-
-    /// Any traffic is a sign of life.
-    pub fn seen(&self) {
-        self.last_seen.store(self.mount.clock(), Ordering::Relaxed);
-    }
-
-    /// The peer answered the last ping.
-    pub fn ponged(&self) {
-        let sent = self.last_ping.load(Ordering::Relaxed);
-        let round_trip = self.mount.clock().saturating_sub(sent);
-        self.latency.store(round_trip.max(1), Ordering::Relaxed);
-    }
-
-    /// Hands a message to the handler's inbox.
-    ///
-    /// # Errors
-    /// When the inbox is at its mark, or the session is over; the message comes back.
-    pub fn deliver(self: &Arc<Self>, payload: Payload) -> Result<(), DeliverError> {
-        let size = payload.len();
-        let reader = {
-            let mut inbox = self.inbox();
-            if inbox.closed {
-                return Err(DeliverError::Ended(payload));
-            }
-            if inbox.is_full(self.limits()) {
-                return Err(DeliverError::Full(payload));
-            }
-            inbox.push(payload);
-            inbox.reader.take()
-        };
-        self.meters.received(size);
-        match reader {
-            Some(reader) => reader.wake(),
-            None if self.callbacks().data().is_some() => self.schedule(),
-            None => {}
-        }
-        Ok(())
-    }
-
-    /// Ready when the inbox has room or is closed.
-    pub fn poll_room(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let mut inbox = self.inbox();
-        if inbox.closed || !inbox.is_full(self.limits()) {
-            self.paused.store(false, Ordering::Relaxed);
-            return Poll::Ready(());
-        }
-        // The deadline of the heartbeat does not run while we are the ones who do not read.
-        self.paused.store(true, Ordering::Relaxed);
-        if !inbox.room.iter().any(|waker| waker.will_wake(cx.waker())) {
-            inbox.room.push(cx.waker().clone());
-        }
-        Poll::Pending
-    }
-
-    /// Waits until the inbox has room or is closed.
-    pub async fn room(&self) {
-        std::future::poll_fn(|cx| self.poll_room(cx)).await;
-    }
-
-    /// The client will send no more: `next` yields what is there, then `None`. Writing goes on.
-    pub fn end_input(self: &Arc<Self>) {
-        let (reader, room) = {
-            let mut inbox = self.inbox();
-            inbox.closed = true;
-            (inbox.reader.take(), std::mem::take(&mut inbox.room))
-        };
-        reader.into_iter().chain(room).for_each(Waker::wake);
-        self.schedule();
-    }
-
-    // ---- to the client ----
 
     pub(crate) fn push(self: &Arc<Self>, outgoing: Outgoing) -> Result<Written, WriteError> {
         let mut outbox = self.outbox();
@@ -376,285 +298,6 @@ impl Session {
         }
         wait_in(&mut outbox.waiting, cx);
         Poll::Pending
-    }
-
-    // ---- the end ----
-
-    /// Ends the session: what is queued is written, then the client is told why. The first reason
-    /// holds.
-    pub fn end(self: &Arc<Self>, reason: CloseReason) {
-        let (carrier, waiting, nowhere) = {
-            let mut outbox = self.outbox();
-            if !outbox.is_open() {
-                return;
-            }
-            outbox.life = Life::Ending(reason.clone(), Instant::now());
-            let nowhere = matches!(outbox.place, Place::Nowhere);
-            (outbox.carrier().cloned(), std::mem::take(&mut outbox.waiting), nowhere)
-        };
-        self.end_input();
-        carrier.into_iter().chain(waiting).for_each(Waker::wake);
-        if nowhere {
-            let generation = self.outbox().generation;
-            self.close(generation, reason, true);
-        }
-    }
-
-    /// The session is over. `clean`: the peer was told so. False if it had been over, or
-    /// `generation` is not the current one.
-    fn close(self: &Arc<Self>, generation: u64, reason: CloseReason, clean: bool) -> bool {
-        let (carrier, waiting, was) = {
-            let mut outbox = self.outbox();
-            if outbox.generation != generation || matches!(outbox.life, Life::Ended(_)) {
-                return false;
-            }
-            outbox.life = Life::Ended(reason.clone());
-            outbox.clear();
-            let was = std::mem::replace(&mut outbox.place, Place::Nowhere);
-            let carrier = match &was {
-                Place::Carried { waker, .. } => waker.clone(),
-                _ => None,
-            };
-            (carrier, std::mem::take(&mut outbox.waiting), was)
-        };
-        if !matches!(was, Place::Nowhere) {
-            self.mount.shared.connected(self.handshake.transformer(), -1);
-        }
-        self.mount.forget(self);
-        self.mount.shared.ended(&reason, clean);
-        drop(self.permit.lock().unwrap_or_else(PoisonError::into_inner).take());
-        self.end_input();
-        carrier.into_iter().chain(waiting).for_each(Waker::wake);
-        if self.is_handler_done() {
-            self.announce_disconnection();
-        } else {
-            self.give_grace();
-        }
-        true
-    }
-
-    /// The handler may finish what it does, for so long.
-    fn give_grace(self: &Arc<Self>) {
-        let session = Arc::clone(self);
-        let grace = self.mount.shared.settings.handler_grace;
-        self.mount.shared.runtime().spawn(async move {
-            session.run();
-            let over = std::future::poll_fn(|cx| session.poll_announced(cx));
-            if tokio::time::timeout(grace, over).await.is_err() {
-                tracing::warn!(spark = %session.id(), "the handler outlived its spark; dropped");
-                session.abandon_handler();
-            }
-        });
-    }
-
-    fn poll_announced(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let mut outbox = self.outbox();
-        if self.announced.load(Ordering::Acquire) {
-            return Poll::Ready(());
-        }
-        wait_in(&mut outbox.waiting, cx);
-        Poll::Pending
-    }
-
-    fn wake_waiting(&self) {
-        let waiting = std::mem::take(&mut self.outbox().waiting);
-        waiting.into_iter().for_each(Waker::wake);
-    }
-
-    /// Cuts the session without telling the client.
-    pub(crate) fn cut(self: &Arc<Self>, reason: CloseReason) -> bool {
-        let (generation, reason) = {
-            let outbox = self.outbox();
-            let reason = match &outbox.life {
-                Life::Ending(reason, _) => reason.clone(),
-                _ => reason,
-            };
-            (outbox.generation, reason)
-        };
-        self.close(generation, reason, false)
-    }
-
-    /// Why the session is ending or has ended.
-    pub fn close_reason(&self) -> Option<CloseReason> {
-        match &self.outbox().life {
-            Life::Open => None,
-            Life::Ending(reason, _) | Life::Ended(reason) => Some(reason.clone()),
-        }
-    }
-
-    /// Whether it is over.
-    pub fn is_ended(&self) -> bool {
-        matches!(self.outbox().life, Life::Ended(_))
-    }
-
-    pub(crate) fn poll_ended(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let mut outbox = self.outbox();
-        if matches!(outbox.life, Life::Ended(_)) {
-            return Poll::Ready(());
-        }
-        wait_in(&mut outbox.waiting, cx);
-        Poll::Pending
-    }
-
-    pub(crate) fn state(&self) -> State {
-        let outbox = self.outbox();
-        match (&outbox.life, &outbox.place) {
-            (Life::Ended(_), _) => State::Closed,
-            (Life::Ending(..), _) => State::Ending,
-            (Life::Open, Place::Nowhere) => State::Opening,
-            (Life::Open, _) => State::Open,
-        }
-    }
-
-    pub(crate) fn latency(&self) -> Option<Duration> {
-        match self.latency.load(Ordering::Relaxed) {
-            0 => None,
-            micros => Some(Duration::from_micros(micros)),
-        }
-    }
-
-    // ---- the heartbeat ----
-
-    /// Called now and then: asks for signs of life, gives up who gives none, cuts ends that hang.
-    pub(crate) fn sweep(self: &Arc<Self>, clock: u64, now: Instant) {
-        let settings = &self.mount.shared.settings;
-        let micros = |duration: Duration| duration.as_micros() as u64;
-        let (interval, timeout) = (micros(settings.ping_interval), micros(settings.ping_timeout));
-        let mut outbox = self.outbox();
-        if outbox.overdue(now, self.limits().close_timeout) {
-            drop(outbox);
-            self.cut(CloseReason::GOING_AWAY);
-            return;
-        }
-        if let Place::Parked { since } = outbox.place {
-            // Without heartbeats a client between two polls still has to come back.
-            let patience = settings.ping_timeout.max(Duration::from_millis(100));
-            if now.duration_since(since) > patience {
-                drop(outbox);
-                self.cut(CloseReason::HEARTBEAT);
-            }
-            return;
-        }
-        let seen = self.last_seen.load(Ordering::Relaxed);
-        if matches!(outbox.place, Place::Nowhere) {
-            // Opened by a transformer that never attached it.
-            if clock.saturating_sub(seen) > micros(self.limits().attach_timeout) {
-                drop(outbox);
-                self.cut(CloseReason::GOING_AWAY);
-            }
-            return;
-        }
-        if interval == 0 || !self.heartbeat.load(Ordering::Relaxed) || !outbox.is_open() {
-            return;
-        }
-        if self.paused.load(Ordering::Relaxed) {
-            drop(outbox);
-            return self.seen();
-        }
-        let seen = self.last_seen.load(Ordering::Relaxed);
-        let answers = self.answers.load(Ordering::Relaxed);
-        if answers && clock.saturating_sub(seen) > interval + timeout {
-            drop(outbox);
-            // It has been silent all the time, so nobody would read a farewell either.
-            self.end(CloseReason::HEARTBEAT);
-            return;
-        }
-        if clock.saturating_sub(self.last_ping.load(Ordering::Relaxed)) >= interval {
-            self.last_ping.store(clock, Ordering::Relaxed);
-            outbox.ping = true;
-            if let Some(carrier) = outbox.carrier().cloned() {
-                drop(outbox);
-                carrier.wake();
-            }
-        }
-    }
-
-    // ---- what the handler reads ----
-
-    pub(crate) fn poll_message(
-        self: &Arc<Self>,
-        spark: &Spark,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Message>> {
-        loop {
-            let transforming = self.inbox().transforming.take();
-            if let Some(mut transforming) = transforming {
-                match transforming.as_mut().poll(cx) {
-                    Poll::Pending => {
-                        self.inbox().transforming = Some(transforming);
-                        return Poll::Pending;
-                    }
-                    Poll::Ready(Some(message)) => return Poll::Ready(Some(message)),
-                    Poll::Ready(None) => continue,
-                }
-            }
-            let (payload, room) = {
-                let mut inbox = self.inbox();
-                let Some(payload) = inbox.pop() else {
-                    if inbox.closed {
-                        return Poll::Ready(None);
-                    }
-                    match &mut inbox.reader {
-                        Some(reader) => reader.clone_from(cx.waker()),
-                        None => inbox.reader = Some(cx.waker().clone()),
-                    }
-                    return Poll::Pending;
-                };
-                let room = if inbox.is_full(self.limits()) {
-                    Vec::new()
-                } else {
-                    // Also when who waited for room has gone away meanwhile.
-                    self.paused.store(false, Ordering::Relaxed);
-                    std::mem::take(&mut inbox.room)
-                };
-                (payload, room)
-            };
-            room.into_iter().for_each(Waker::wake);
-            let message = Message::new(payload, Arc::clone(&self.mount.settings().parser));
-            match self.transform_in(spark, message) {
-                Ok(Some(message)) => return Poll::Ready(Some(message)),
-                Ok(None) => {}
-                Err(future) => self.inbox().transforming = Some(future),
-            }
-        }
-    }
-
-    /// Runs the incoming transforms: at once as long as they are synchronous, else as a future.
-    fn transform_in(
-        self: &Arc<Self>,
-        spark: &Spark,
-        mut message: Message,
-    ) -> Result<Option<Message>, BoxFuture<'static, Option<Message>>> {
-        let transforms = &self.mount.shared.transforms.incoming;
-        for (index, transform) in transforms.iter().enumerate() {
-            match transform {
-                transform::Incoming::Sync(transform) => {
-                    if transform(spark, &mut message) == Flow::Drop {
-                        return Ok(None);
-                    }
-                }
-                transform::Incoming::Async(_) => {
-                    let (session, spark) = (Arc::clone(self), spark.clone());
-                    return Err(Box::pin(async move {
-                        let mut message = message;
-                        for transform in &session.mount.shared.transforms.incoming[index..] {
-                            match transform {
-                                transform::Incoming::Sync(transform) => {
-                                    if transform(&spark, &mut message) == Flow::Drop {
-                                        return None;
-                                    }
-                                }
-                                transform::Incoming::Async(transform) => {
-                                    message = transform(spark.clone(), message).await?;
-                                }
-                            }
-                        }
-                        Some(message)
-                    }));
-                }
-            }
-        }
-        Ok(Some(message))
     }
 }
 

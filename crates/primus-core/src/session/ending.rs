@@ -1,0 +1,148 @@
+//! The end of a session: asked for, told, over, and the grace of its handler.
+
+use std::{
+    sync::{Arc, PoisonError, atomic::Ordering},
+    task::{Context, Poll, Waker},
+};
+
+use tokio::time::Instant;
+
+use super::{
+    Session,
+    outbox::{Life, Place},
+    wait_in,
+};
+use crate::{close::CloseReason, spark::State};
+
+impl Session {
+    /// Ends the session: what is queued is written, then the client is told why. The first reason
+    /// holds.
+    pub fn end(self: &Arc<Self>, reason: CloseReason) {
+        let (carrier, waiting, nowhere) = {
+            let mut outbox = self.outbox();
+            if !outbox.is_open() {
+                return;
+            }
+            outbox.life = Life::Ending(reason.clone(), Instant::now());
+            let nowhere = matches!(outbox.place, Place::Nowhere);
+            (outbox.carrier().cloned(), std::mem::take(&mut outbox.waiting), nowhere)
+        };
+        self.end_input();
+        carrier.into_iter().chain(waiting).for_each(Waker::wake);
+        if nowhere {
+            let generation = self.outbox().generation;
+            self.close(generation, reason, true);
+        }
+    }
+
+    /// The session is over. `clean`: the peer was told so. False if it had been over, or
+    /// `generation` is not the current one.
+    pub(super) fn close(
+        self: &Arc<Self>,
+        generation: u64,
+        reason: CloseReason,
+        clean: bool,
+    ) -> bool {
+        let (carrier, waiting, was) = {
+            let mut outbox = self.outbox();
+            if outbox.generation != generation || matches!(outbox.life, Life::Ended(_)) {
+                return false;
+            }
+            outbox.life = Life::Ended(reason.clone());
+            outbox.clear();
+            let was = std::mem::replace(&mut outbox.place, Place::Nowhere);
+            let carrier = match &was {
+                Place::Carried { waker, .. } => waker.clone(),
+                _ => None,
+            };
+            (carrier, std::mem::take(&mut outbox.waiting), was)
+        };
+        if !matches!(was, Place::Nowhere) {
+            self.mount.shared.connected(self.handshake.transformer(), -1);
+        }
+        self.mount.forget(self);
+        self.mount.shared.ended(&reason, clean);
+        drop(self.permit.lock().unwrap_or_else(PoisonError::into_inner).take());
+        self.end_input();
+        carrier.into_iter().chain(waiting).for_each(Waker::wake);
+        if self.is_handler_done() {
+            self.announce_disconnection();
+        } else {
+            self.give_grace();
+        }
+        true
+    }
+
+    /// The handler may finish what it does, for so long.
+    pub(super) fn give_grace(self: &Arc<Self>) {
+        let session = Arc::clone(self);
+        let grace = self.mount.shared.settings.handler_grace;
+        self.mount.shared.runtime().spawn(async move {
+            session.run();
+            let over = std::future::poll_fn(|cx| session.poll_announced(cx));
+            if tokio::time::timeout(grace, over).await.is_err() {
+                tracing::warn!(spark = %session.id(), "the handler outlived its spark; dropped");
+                session.abandon_handler();
+            }
+        });
+    }
+
+    pub(super) fn poll_announced(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut outbox = self.outbox();
+        if self.announced.load(Ordering::Acquire) {
+            return Poll::Ready(());
+        }
+        wait_in(&mut outbox.waiting, cx);
+        Poll::Pending
+    }
+
+    pub(super) fn wake_waiting(&self) {
+        let waiting = std::mem::take(&mut self.outbox().waiting);
+        waiting.into_iter().for_each(Waker::wake);
+    }
+
+    /// Cuts the session without telling the client.
+    pub(crate) fn cut(self: &Arc<Self>, reason: CloseReason) -> bool {
+        let (generation, reason) = {
+            let outbox = self.outbox();
+            let reason = match &outbox.life {
+                Life::Ending(reason, _) => reason.clone(),
+                _ => reason,
+            };
+            (outbox.generation, reason)
+        };
+        self.close(generation, reason, false)
+    }
+
+    /// Why the session is ending or has ended.
+    pub fn close_reason(&self) -> Option<CloseReason> {
+        match &self.outbox().life {
+            Life::Open => None,
+            Life::Ending(reason, _) | Life::Ended(reason) => Some(reason.clone()),
+        }
+    }
+
+    /// Whether it is over.
+    pub fn is_ended(&self) -> bool {
+        matches!(self.outbox().life, Life::Ended(_))
+    }
+
+    pub(crate) fn poll_ended(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut outbox = self.outbox();
+        if matches!(outbox.life, Life::Ended(_)) {
+            return Poll::Ready(());
+        }
+        wait_in(&mut outbox.waiting, cx);
+        Poll::Pending
+    }
+
+    pub(crate) fn state(&self) -> State {
+        let outbox = self.outbox();
+        match (&outbox.life, &outbox.place) {
+            (Life::Ended(_), _) => State::Closed,
+            (Life::Ending(..), _) => State::Ending,
+            (Life::Open, Place::Nowhere) => State::Opening,
+            (Life::Open, _) => State::Open,
+        }
+    }
+}

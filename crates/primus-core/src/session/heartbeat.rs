@@ -1,0 +1,75 @@
+//! What is done now and then for every session, by one task a mount.
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use super::{Session, outbox::Place};
+use crate::close::CloseReason;
+
+impl Session {
+    /// Called now and then: asks for signs of life, gives up who gives none, cuts ends that hang.
+    pub(crate) fn sweep(self: &Arc<Self>, clock: u64, now: Instant) {
+        let settings = &self.mount.shared.settings;
+        let micros = |duration: Duration| duration.as_micros() as u64;
+        let (interval, timeout) = (micros(settings.ping_interval), micros(settings.ping_timeout));
+        let mut outbox = self.outbox();
+        if outbox.overdue(now, self.limits().close_timeout) {
+            drop(outbox);
+            self.cut(CloseReason::GOING_AWAY);
+            return;
+        }
+        if let Place::Parked { since } = outbox.place {
+            // Without heartbeats a client between two polls still has to come back.
+            let patience = settings.ping_timeout.max(Duration::from_millis(100));
+            if now.duration_since(since) > patience {
+                drop(outbox);
+                self.cut(CloseReason::HEARTBEAT);
+            }
+            return;
+        }
+        let seen = self.last_seen.load(Ordering::Relaxed);
+        if matches!(outbox.place, Place::Nowhere) {
+            // Opened by a transformer that never attached it.
+            if clock.saturating_sub(seen) > micros(self.limits().attach_timeout) {
+                drop(outbox);
+                self.cut(CloseReason::GOING_AWAY);
+            }
+            return;
+        }
+        if interval == 0 || !self.heartbeat.load(Ordering::Relaxed) || !outbox.is_open() {
+            return;
+        }
+        if self.paused.load(Ordering::Relaxed) {
+            drop(outbox);
+            return self.seen();
+        }
+        let seen = self.last_seen.load(Ordering::Relaxed);
+        let answers = self.answers.load(Ordering::Relaxed);
+        if answers && clock.saturating_sub(seen) > interval + timeout {
+            drop(outbox);
+            // It has been silent all the time, so nobody would read a farewell either.
+            self.end(CloseReason::HEARTBEAT);
+            return;
+        }
+        if clock.saturating_sub(self.last_ping.load(Ordering::Relaxed)) >= interval {
+            self.last_ping.store(clock, Ordering::Relaxed);
+            outbox.ping = true;
+            if let Some(carrier) = outbox.carrier().cloned() {
+                drop(outbox);
+                carrier.wake();
+            }
+        }
+    }
+
+    /// Round trip of the last ping that was answered.
+    pub(crate) fn latency(&self) -> Option<Duration> {
+        match self.latency.load(Ordering::Relaxed) {
+            0 => None,
+            micros => Some(Duration::from_micros(micros)),
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! The attach of the resumable dialect (docs/protocol.md §4), which authorizes after the handshake, so
+//! that a browser learns why it is refused.
+
+use std::sync::Arc;
+
+use bytestring::ByteString;
+use primus_core::{
+    BoxError, Carriage, Carrier, CloseReason, Head, Mount, Opening, Rejection, Session,
+    native::{self, ClientAttach, Frame, ServerAttach},
+};
+use tokio_tungstenite::tungstenite::Message;
+
+use crate::connection::Connection;
+
+/// The first frame, `authorize`, the answer. `None`: it was refused, and the client told so.
+pub(crate) async fn attach(
+    mut connection: Connection,
+    head: &Head,
+    mount: &Arc<Mount>,
+) -> Option<(Connection, Arc<Session>, Carrier)> {
+    let limits = &mount.settings().limits;
+    let first = connection.first(limits.max_attach);
+    let (asked, rejection) = match tokio::time::timeout(limits.attach_timeout, first).await {
+        Err(_) => {
+            let late = http::StatusCode::REQUEST_TIMEOUT;
+            (None, Rejection::new(late, "no attach frame in time (attach_timeout)"))
+        }
+        Ok(Err(reason)) => {
+            connection.refuse(None, &reason, limits.close_timeout).await;
+            return None;
+        }
+        Ok(Ok(message)) => match read_attach(message) {
+            Ok(asked) => (Some(asked), Rejection::from(http::StatusCode::BAD_REQUEST)),
+            Err(error) => (None, Rejection::new(http::StatusCode::BAD_REQUEST, error.to_string())),
+        },
+    };
+    let opened = match &asked {
+        None => Err(rejection),
+        Some(asked) => {
+            let opening = Opening { auth: asked.auth.clone(), protocol: None };
+            mount.open("websocket", head, opening).await
+        }
+    };
+    match (opened, asked) {
+        (Ok(session), Some(asked)) => {
+            connection.limit(limits.max_message);
+            let carrier = session.attach(Carriage::DRIVER);
+            let answer = ServerAttach::new(&session, carrier.generation(), &asked);
+            connection.out.push_message(&answer.to_frame().into());
+            Some((connection, session, carrier))
+        }
+        (Err(rejection), _) => {
+            let code = 4000 + rejection.status().as_u16();
+            let words = native::refuse_frame(&rejection).into();
+            let reason = CloseReason::from_code(code, "refused");
+            connection.refuse(Some(words), &reason, limits.close_timeout).await;
+            None
+        }
+        (Ok(_), None) => None,
+    }
+}
+
+fn read_attach(message: Message) -> Result<ClientAttach, BoxError> {
+    let Message::Text(text) = message else {
+        return Err("the first frame must be an attach frame".into());
+    };
+    match native::parse(ByteString::from(text.as_str()))? {
+        Frame::Attach(body) => Ok(ClientAttach::parse(&body)?),
+        _ => Err("the first frame must be an attach frame".into()),
+    }
+}
