@@ -1,6 +1,7 @@
-// Builds everything: dist/ for npm, and the scripts in crates/primus-library/client. With --tests, build/ for the unit tests instead of the latter.
+// Builds everything: dist/ for npm, and the scripts in crates/primus-library/client. With --tests, build/ for the unit tests instead of
+// the latter and of the types.
 import { execFileSync } from 'node:child_process';
-import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { build } from 'esbuild';
 import { classic, module, root, scripts, served } from './bundle.mjs';
@@ -8,7 +9,8 @@ import { classic, module, root, scripts, served } from './bundle.mjs';
 const dist = join(root, 'dist');
 const tests = process.argv.includes('--tests');
 
-await rm(dist, { recursive: true, force: true });
+// The tests only overwrite: another run may be reading.
+if (!tests) await rm(dist, { recursive: true, force: true });
 await mkdir(dist, { recursive: true });
 
 const jobs = [
@@ -22,7 +24,10 @@ const jobs = [
     footer: { js: 'module.exports = Object.assign(module.exports.Primus, module.exports);' },
   }),
 ];
-for (const [name, minify] of [['primus', false], ['primus.min', true]]) {
+for (const [name, minify] of [
+  ['primus', false],
+  ['primus.min', true],
+]) {
   jobs.push(
     classic(['websocket', 'sse', 'polling'], '{ version: "0.1.0" }', { minify, sourcemap: true }).then(({ text, map }) =>
       Promise.all([
@@ -37,9 +42,19 @@ if (tests) {
   const entryPoints = (await readdir(join(root, 'src'), { recursive: true }))
     .filter((name) => name.endsWith('.ts'))
     .map((name) => 'src/' + name);
-  await rm(join(root, 'build'), { recursive: true, force: true });
   jobs.push(
-    build({ absWorkingDir: root, entryPoints, outdir: 'build', outbase: 'src', bundle: true, splitting: true, format: 'esm', target: 'es2020', platform: 'node', outExtension: { '.js': '.mjs' } }),
+    build({
+      absWorkingDir: root,
+      entryPoints,
+      outdir: 'build',
+      outbase: 'src',
+      bundle: true,
+      format: 'esm',
+      target: 'es2020',
+      platform: 'node',
+      outExtension: { '.js': '.mjs' },
+      logLevel: 'error',
+    }),
   );
 } else {
   jobs.push(
@@ -47,9 +62,19 @@ if (tests) {
       await mkdir(served, { recursive: true });
       for (const [name, text] of Object.entries(all)) await writeFile(join(served, name), text);
     }),
-    (async () => {
-      execFileSync(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', 'tsconfig.json', '--declaration', '--emitDeclarationOnly'], { cwd: root, stdio: 'inherit' });
-    })(),
+    declarations(),
   );
 }
 await Promise.all(jobs);
+
+/** Writes the types. TypeScript keeps imports as they are; for those who resolve as Node does, they need their extension. */
+async function declarations() {
+  const args = [join(root, 'node_modules/typescript/bin/tsc'), '-p', 'tsconfig.json', '--declaration', '--emitDeclarationOnly'];
+  execFileSync(process.execPath, args, { cwd: root, stdio: 'inherit' });
+  for (const name of await readdir(dist, { recursive: true })) {
+    if (!name.endsWith('.d.ts')) continue;
+    const path = join(dist, name);
+    const text = await readFile(path, 'utf8');
+    await writeFile(path, text.replace(/(from|import\()( ?)'(\.[^']*)'/g, "$1$2'$3.js'"));
+  }
+}

@@ -37,7 +37,7 @@ export interface Options {
   ping?: number | false;
   /** How long to wait for that sign. Default: half of the server's timeout. */
   pingTimeout?: number | false;
-  /** When to come back by itself: after a lost connection, when the network is back, when the first connect failed. Default: all. */
+  /** When to come back by itself: after a lost connection, when the network is back, when the first connect failed. Default: all three. */
   strategy?: Strategy[] | string | false;
   /** Do not connect before `open()`. */
   manual?: boolean;
@@ -69,7 +69,7 @@ export interface Recovery extends ReconnectOptions {
   scheduled: number;
   /** When it began, in milliseconds since 1970. */
   start: number;
-  /** How long it has taken so far. */
+  /** How long it has taken, once it has succeeded. */
   duration: number;
   /** Always true: an attempt is being waited for or made. */
   backoff: boolean;
@@ -172,7 +172,7 @@ export interface Primus extends AsyncIterable<any> {
   /** Whether this event is emitted by the client itself. */
   reserved(event: string): boolean;
   /** A function that emits `event`; a `parser` gets `next(error, ...args)` before the arguments, and decides what is emitted. */
-  emits(event: string, parser?: (this: Primus, next: (error?: unknown, ...args: any[]) => void, ...args: any[]) => void): Listener;
+  emits(event: string, parser?: (next: (error?: unknown, ...args: any[]) => void, ...args: any[]) => void): Listener;
   /** All messages from now on, until the end: `for await (const message of primus)`. */
   [Symbol.asyncIterator](): AsyncIterableIterator<any>;
 

@@ -16,5 +16,8 @@ export interface ReconnectOptions {
  * How long to wait before attempt number `attempt` (from 1): "full jitter", anything between nothing and a bound that doubles.
  * The first delay is jittered too, so that a server that restarts is not met by all of its clients at once.
  */
-export const delay = (options: ReconnectOptions, attempt: number, random = Math.random): number =>
-  Math.round(random() * Math.min(options.max, options.min * options.factor ** (attempt - 1)));
+export const delay = (options: ReconnectOptions, attempt: number): number =>
+  Math.round(Math.random() * Math.min(options.max, options.min * options.factor ** (attempt - 1)));
+
+/** Fulfilled after `time` ms. */
+export const sleep = (time: number): Promise<void> => new Promise((wake) => setTimeout(wake, time));

@@ -18,25 +18,21 @@ export interface CloseReason {
 const forGood = /^(1000|400[036]|44(?!0[08]|25|29)..)$/;
 
 /** The reason for a close code. A code that is not in the table means: come back. */
-export const closing = (code: number, reason?: string, more?: Partial<CloseReason>): CloseReason => {
-  const status = code > 4400 && code < 4600 ? code - 4000 : undefined;
-  return {
-    status,
-    ...more,
-    code,
-    reason: reason || (status ? 'refused' : 'connection lost'),
-    reconnect: more?.reconnect ?? !forGood.test('' + code),
-  };
-};
+export const closing = (code: number, reason?: string, more?: Partial<CloseReason>): CloseReason => ({
+  ...more,
+  code,
+  reason: reason || 'lost',
+  reconnect: more?.reconnect ?? !forGood.test(code as any),
+});
 
 /** The reason for a refused attach: the server's status and its JSON. */
-export const refusal = (status: number, body: any, after = body.after): CloseReason =>
-  closing(4000 + status, body.error, {
-    status,
+export const refusal = (body: any, after?: number): CloseReason =>
+  closing(4000 + body.status, body.error || 'refused', {
+    status: body.status,
     body,
-    after,
+    after: after || body.after,
     // As a close code, 4400 is something else.
-    reconnect: status == 400 ? false : undefined,
+    reconnect: body.status == 400 ? false : undefined,
   });
 
 /** The error for a reason. */

@@ -9,18 +9,15 @@ type Once = Listener & { _of?: Listener };
  * one, just after.
  */
 export const emitter = (target: any): ((event: string, ...args: unknown[]) => boolean) => {
-  const events = new Map<string, Once[]>();
-  const listeners = (event: string) => events.get(event) || [];
+  let events: Record<string, Once[]>;
+  const listeners = (event: string) => events[event] || [];
   // A new array every time: whoever is emitting goes on with the list that it began with.
   const on = (event: string, listener: Listener) => {
-    events.set(event, [...listeners(event), listener]);
+    events[event] = [...listeners(event), listener];
     return target;
   };
   const off = (event: string, listener?: Listener) => {
-    events.set(
-      event,
-      listeners(event).filter((one) => listener && one != listener && one._of != listener),
-    );
+    events[event] = listeners(event).filter((one) => listener && one != listener && one._of != listener);
     return target;
   };
   const emit = (event: string, ...args: unknown[]) =>
@@ -33,7 +30,11 @@ export const emitter = (target: any): ((event: string, ...args: unknown[]) => bo
         });
       }
     }).length > 0;
-  Object.assign(target, {
+  const clear = () => {
+    events = { __proto__: null } as any;
+    return target;
+  };
+  Object.assign(clear(), {
     on,
     off,
     emit,
@@ -47,11 +48,7 @@ export const emitter = (target: any): ((event: string, ...args: unknown[]) => bo
       once._of = listener;
       return on(event, once);
     },
-    removeAllListeners(event?: string) {
-      if (event) return off(event);
-      events.clear();
-      return target;
-    },
+    removeAllListeners: (event?: string) => (event ? off(event) : clear()),
   });
   return emit;
 };

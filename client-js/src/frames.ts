@@ -18,6 +18,9 @@ const fromBase64 = (base64: string): Uint8Array => {
 
 const toUtf8 = (text: string): Uint8Array => new TextEncoder().encode(text);
 
+/** Whether it is a text that looks like a control frame. */
+const isControl = (frame: Payload): frame is string => typeof frame == 'string' && frame.startsWith(PREFIX);
+
 /** How many bytes a payload has on the wire. */
 export const byteLength = (payload: Payload): number =>
   typeof payload == 'string' ? toUtf8(payload).length : payload.byteLength;
@@ -27,7 +30,7 @@ export const control = (kind: string, body = ''): string => PREFIX + kind + '::'
 
 /** A message as one frame for a WebSocket: bytes stay bytes. */
 export const toFrame = (payload: Payload): Payload =>
-  typeof payload == 'string' && payload.startsWith(PREFIX) ? control('data', payload) : payload;
+  isControl(payload) ? control('data', payload) : payload;
 
 /** A message as one line for the HTTP transports, where frames are separated by line feeds. */
 export const toLine = (payload: Payload): string =>
@@ -44,10 +47,10 @@ export const toLine = (payload: Payload): string =>
  * Throws when it is malformed, or of a kind that this version does not know.
  */
 export const parse = (frame: Payload): [head: string, body: any] => {
-  if (typeof frame != 'string' || !frame.startsWith(PREFIX)) return ['', frame];
+  if (!isControl(frame)) return ['', frame];
   const [, head, number, body] = /^primus::(attach|refuse|end|binary|data(?::b64)?|p[io]ng:(\d+))::([^]*)$/.exec(frame)!;
   // A number that a double cannot hold exactly comes out as another one.
-  if (number && (+number > 2 ** 53 || '' + +number != number)) throw 0;
+  if (number && '' + +number != number) throw 0;
   return [head, body];
 };
 
@@ -56,7 +59,7 @@ export const payloadOf = (head: string, body: any): Payload | undefined =>
   head == 'binary'
     ? (fromBase64(body).buffer as ArrayBuffer)
     : head == 'data:b64'
-      ? new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(fromBase64(body))
+      ? new TextDecoder(undefined, { fatal: true, ignoreBOM: true }).decode(fromBase64(body))
       : !head || head == 'data'
         ? body
         : undefined;

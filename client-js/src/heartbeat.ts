@@ -44,6 +44,10 @@ export const heartbeat = (
       }
     },
     _ask: inquire,
-    _stop: () => clearTimeout(timer),
+    // For good: traffic may still come, on a carrier that is being closed.
+    _stop() {
+      quiet = 0;
+      look();
+    },
   };
 };

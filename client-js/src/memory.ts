@@ -12,7 +12,7 @@ try {
 
 /** The transport that worked lately. */
 export const recall = (): string | undefined => {
-  const [name, until] = (memory.primus || '').split(' ');
+  const [name, until] = memory.primus?.split(' ') || [];
   return +until > Date.now() ? name : undefined;
 };
 

@@ -23,6 +23,7 @@ export const watch = (
     visibilitychange: () => network.document?.visibilityState == 'hidden' || wake(),
     pagehide: (event) => event.persisted || leave(),
   };
+  // It has a `signal`, which is all that the options of a listener need.
   const abort = new AbortController();
   for (const name in handlers) network.addEventListener(name, handlers[name], abort);
   return () => abort.abort();

@@ -1,5 +1,5 @@
 import { Duplex } from 'node:stream';
-import { assemble, type PrimusConstructor as BaseConstructor } from './assemble';
+import { assemble, type PrimusConstructor } from './assemble';
 import { race } from './race';
 import { polling } from './transports/polling';
 import { sse } from './transports/sse';
@@ -16,16 +16,6 @@ export interface Primus extends Client {
    * It ends when the client ends, and ends the client when it is ended. The message `null` means the end to a stream of Node: it is an error here.
    */
   stream(): Duplex;
-}
-
-/** `Primus` as an application meets it in Node. */
-export interface PrimusConstructor extends BaseConstructor {
-  new (url?: string | URL, options?: Options): Primus;
-  new (options: Options): Primus;
-  (url?: string | URL, options?: Options): Primus;
-  (options: Options): Primus;
-  connect(url?: string | URL, options?: Options): Primus;
-  readonly prototype: Primus;
 }
 
 function stream(this: Client): Duplex {
@@ -69,7 +59,7 @@ const warn = (_primus: Client, { WebSocket = globalThis.WebSocket, transports }:
 };
 
 /** The constructor, with all transports and with `stream()`. */
-export const Primus = assemble(race([websocket, sse, polling]), { version, plugins: [warn] }) as PrimusConstructor;
+export const Primus: PrimusConstructor<Primus> = assemble(race([websocket, sse, polling]), { version, plugins: [warn] }) as PrimusConstructor<Primus>;
 
 Object.assign(Primus.prototype, { stream });
 

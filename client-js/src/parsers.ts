@@ -22,9 +22,6 @@ export const parsers: Record<string, Parser> = {
 /** What an encoder made, as it travels: a copy of the bytes, because the caller may go on to use them. */
 export const toPayload = (value: any): Payload => {
   if (typeof value == 'string') return value;
-  if (!isBinary(value)) throw new TypeError('cannot send ' + typeof value);
-  return (ArrayBuffer.isView(value)
-    ? new Uint8Array(value.buffer, value.byteOffset, value.byteLength)
-    : new Uint8Array(value)
-  ).slice().buffer as ArrayBuffer;
+  if (!isBinary(value)) throw new Error('cannot send ' + typeof value);
+  return new Uint8Array(value.buffer || value, value.byteOffset, value.byteLength).slice().buffer;
 };

@@ -5,7 +5,8 @@ import { emitter } from './emitter';
 import { byteLength, control, parse, payloadOf, type Payload } from './frames';
 import { heartbeat, type Heartbeat } from './heartbeat';
 import { watch } from './network';
-import { parsers, toPayload } from './parsers';
+import { merge } from './options';
+import { parsers, toPayload, type Parser } from './parsers';
 import type { Connect } from './race';
 import { iterate, readable, writable } from './streams';
 import type { AttachReply, Carrier, Wire } from './transport';
@@ -14,8 +15,8 @@ const OPENING = 1;
 const CLOSED = 2;
 const OPEN = 3;
 
-/** The longest time for which a timer waits; a longer one goes off at once. */
-const EVER = 2 ** 31 - 1;
+/** 23 days: a timer that is to wait for more than 2^31 ms goes off at once. */
+const EVER = 2e9;
 
 /**
  * Makes a client: a state machine in a closure, with the public face of `Primus`.
@@ -36,9 +37,8 @@ export const create = (
   config: Config,
   origin: string | undefined,
   url?: any,
-  given: Options = {},
+  given?: Options,
 ): Primus => {
-  const { options: baked = {}, plugins = [] } = config;
   const transformers: Record<string, ((packet: Packet) => unknown)[]> = { incoming: [], outgoing: [] };
   /** Who does not want to read at the moment. */
   const holders = new Set<unknown>();
@@ -69,138 +69,131 @@ export const create = (
 
   if (url && typeof url == 'object' && !url.href) {
     given = url;
-    url = given.url || given.uri;
+    url = url.url || url.uri;
   }
-  const options: Options & { reconnect: ReconnectOptions } = {
+  const options: Options & { reconnect: ReconnectOptions } = [config.options, given].reduce(merge, {
     timeout: 10000,
     strategy: 'disconnect,online,timeout',
     queueSize: 262144,
-    ...baked,
-    ...given,
     reconnect: {
       min: 500,
       max: 30000,
       factor: 2,
       retries: Infinity,
       'reconnect timeout': 30000,
-      ...baked.reconnect,
-      ...given.reconnect,
     },
-  };
+  });
   // A page from a file has no server.
   const home = /^http/.test(origin!) ? origin : 'http://127.0.0.1';
-  const mount = new URL(('' + (url || '/')).replace(/^ws/, 'http'), home);
+  const mount = new URL(url || '/', home);
   const path = mount.pathname != '/' ? mount.pathname : (options.pathname ?? config.path ?? '/primus');
-  const base = mount.origin + path.replace(/\/+$/, '');
+  const base = mount.origin.replace(/^ws/, 'http') + path.replace(/\/$/, '');
 
-  const primus: { -readonly [K in keyof Primus]: Primus[K] } = Object.setPrototypeOf(
-    {
-      options,
-      url: base,
-      readyState: CLOSED,
-      online: true,
-      transport: '',
-      buffer: [],
-      get state() {
-        return primus.readyState == OPEN
-          ? 'open'
-          : !live && !timer
-            ? 'closed'
-            : away
-              ? 'offline'
-              : reply
-                ? 'resuming'
-                : 'connecting';
-      },
-      get ready() {
-        return new Promise((resolve, reject) => {
-          const settle = () => {
-            primus.off('open', settle).off('end', settle);
-            if (ended) reject(failure(ended));
-            else resolve(primus);
-          };
-          if (primus.readyState == OPEN || ended) settle();
-          else primus.on('open', settle).on('end', settle);
-        });
-      },
-      get readable() {
-        return (reading ||= readable(primus, hold, ended));
-      },
-      get writable() {
-        return (writing ||= writable(primus, busy));
-      },
-      open() {
-        clearTimeout(timer);
-        if (!live) {
-          live = true;
-          ended = reply = reading = writing = undefined;
-          const { network } = options;
-          const target: any = network == null || network === true ? globalThis : network;
-          if (target.addEventListener) {
-            away = target.navigator?.onLine === false;
-            unwatch = watch(target, gone, back, wake, () => end(undefined, 2));
-          }
-          primus.online = !away;
-          // Without a network, its return starts it.
-          if (!away) attempt();
-        }
-        return primus;
-      },
-      write(value: unknown) {
-        if (ended) return false;
-        const packet = { data: value };
-        const open = primus.readyState == OPEN;
-        try {
-          if (passes('outgoing', packet)) {
-            const payload = toPayload(parser.encoder(packet.data));
-            if (!open) {
-              const size = byteLength(payload);
-              // There is always room for one message.
-              if (bytes && bytes + size > options.queueSize!) throw new Error('queue full');
-              bytes += size;
-            }
-            primus.buffer.push(payload);
-          }
-        } catch (error) {
-          emit('error', error);
-          return false;
-        }
-        if (open) carrier!._flush();
-        return true;
-      },
-      end: (data?: unknown) => end(data),
-      destroy() {
-        end();
-        emit('destroy');
-        return primus.removeAllListeners();
-      },
-      id(callback?: (id: string) => void) {
-        const id = primus.ready.then(() => reply!.id);
-        if (callback) id.then(callback, () => {});
-        return id;
-      },
-      transform(type: string, transformer: (packet: Packet) => unknown) {
-        transformers[type].push(transformer);
-        return primus;
-      },
-      plugin(plugin: Plugin) {
-        plugin.call(primus, primus, options);
-        return primus;
-      },
-      reserved: (event: string) =>
-        /^(incom|outgo)ing::|^(open|data|close|end|error|readyStateChange|timeout|o..?line|destroy|reconnect.*)$/.test(
-          event,
-        ),
-      emits:
-        (event: string, parser?: (...args: any[]) => void) =>
-        (...args: any[]) =>
-          parser
-            ? parser.call(primus, (error: unknown, ...rest: any[]) => (error ? emit('error', error) : emit(event, ...rest)), ...args)
-            : emit(event, ...args),
-      [Symbol.asyncIterator]: () => iterate(readable(primus, hold, ended)),
+  const primus: { -readonly [K in keyof Primus]: Primus[K] } = {
+    __proto__: prototype,
+    options,
+    url: base,
+    readyState: CLOSED,
+    online: true,
+    transport: '',
+    buffer: [],
+    get state() {
+      return primus.readyState == OPEN
+        ? 'open'
+        : !live && !timer
+          ? 'closed'
+          : away
+            ? 'offline'
+            : reply
+              ? 'resuming'
+              : 'connecting';
     },
-    prototype,
-  );
+    get ready() {
+      return new Promise((resolve, reject) => {
+        const settle = () => {
+          primus.off('open', settle).off('end', settle);
+          if (ended) reject(failure(ended));
+          else resolve(primus);
+        };
+        if (primus.readyState == OPEN || ended) settle();
+        else primus.on('open', settle).on('end', settle);
+      });
+    },
+    get readable() {
+      return (reading ||= readable(primus, hold, ended));
+    },
+    get writable() {
+      return (writing ||= writable(primus, busy));
+    },
+    open() {
+      if (!live) {
+        abandon();
+        live = true;
+        ended = reply = reading = writing = undefined;
+        const { network = true } = options;
+        const target: any = network === true ? globalThis : network;
+        if (target.addEventListener) {
+          away = target.navigator?.onLine === false;
+          unwatch = watch(target, gone, back, wake, () => end(undefined, 2));
+        }
+        primus.online = !away;
+        // Without a network, its return starts it.
+        if (!away) attempt();
+      }
+      return primus;
+    },
+    write(value: unknown) {
+      if (ended) return false;
+      const packet = { data: value };
+      const open = primus.readyState == OPEN;
+      try {
+        if (passes('outgoing', packet)) {
+          const payload = toPayload(parser.encoder(packet.data));
+          if (!open) {
+            const size = byteLength(payload);
+            // There is always room for one message.
+            if (bytes && bytes + size > options.queueSize!) throw new Error('queue full');
+            bytes += size;
+          }
+          primus.buffer.push(payload);
+        }
+      } catch (error) {
+        emit('error', error);
+        return false;
+      }
+      // A transform may have ended it.
+      if (open) carrier?._flush();
+      return true;
+    },
+    end: (data?: unknown) => end(data),
+    destroy() {
+      end();
+      emit('destroy');
+      return primus.removeAllListeners();
+    },
+    id(callback?: (id: string) => void) {
+      const id = primus.ready.then(() => reply!.id);
+      id.then(callback, () => {});
+      return id;
+    },
+    transform(type: string, transformer: (packet: Packet) => unknown) {
+      transformers[type].push(transformer);
+      return primus;
+    },
+    plugin(plugin: Plugin) {
+      plugin.call(primus, primus, options);
+      return primus;
+    },
+    reserved: (event: string) =>
+      /^(incom|outgo)ing::|^(open|data|close|end|error|readyStateChange|timeout|o..?line|destroy|reconnect.*)$/.test(event),
+    emits:
+      (event: string, parser?: (...args: any[]) => void) =>
+      (...args: any[]) =>
+        parser
+          ? parser((error: unknown, ...rest: any[]) => (error ? emit('error', error) : emit(event, ...rest)), ...args)
+          : emit(event, ...args),
+    [Symbol.asyncIterator]: () => iterate(readable(primus, hold, ended)),
+  } as any;
   const emit = emitter(primus);
 
   const strategy = (name: string) => ('' + options.strategy).includes(name);
@@ -209,7 +202,7 @@ export const create = (
   const become = (state: 1 | 2 | 3) => {
     if (primus.readyState != state) {
       primus.readyState = state;
-      emit('readyStateChange', ['opening', 'end', 'open'][state - 1]);
+      emit('readyStateChange', [, 'opening', 'end', 'open'][state]);
     }
   };
 
@@ -246,25 +239,25 @@ export const create = (
         retry(closing(1006, 'timeout'));
       }, time);
 
-    const asked = (value: any) => (typeof value == 'function' ? value.call(primus) : value);
+    const asked = (value: any) => (typeof value == 'function' ? value() : value);
     (async () => {
-        const auth = await asked(options.auth);
-        const query = await asked(options.query);
-        if (mine != turn) return;
-        cancel = connect(
-          {
-          _url: base,
+      const auth = await asked(options.auth);
+      const query = await asked(options.query);
+      if (mine != turn) return;
+      cancel = connect(
+        {
+          _url: primus.url,
           _transports: options.transports || config.transports,
           _query: (mount.search + '&' + new URLSearchParams(query)).replace(/^[?&]+|&$/g, ''),
-          _attach: control('attach', JSON.stringify({ auth, recv: 0, next: 1 })),
+          _attach: control('attach', JSON.stringify({ auth, })),
           _socket: (options.WebSocket || globalThis.WebSocket) as typeof WebSocket,
           _fetch: options.fetch || globalThis.fetch,
           _credentials: options.credentials,
-          },
-          opened,
-          failed,
-        );
-      })().catch((error) => mine == turn && failed(closing(1006, error.message)));
+        },
+        opened,
+        failed,
+      );
+    })().catch((error) => mine == turn && failed(closing(1006, error.message)));
 
     if (again) emit('reconnect', again);
   };
@@ -313,12 +306,11 @@ export const create = (
   /** One attempt has failed. */
   const failed = (reason: CloseReason) => {
     cancel = undefined;
-    const final = reason.status && !reason.reconnect;
     // While it is coming back, an attempt that failed is no news, but that it may not come back is.
-    if (final || !recovery) emit('error', failure(reason));
+    if (!reason.reconnect || !recovery) emit('error', failure(reason));
     if (!live) return;
-    if (final) finish(reason);
-    else retry(reason);
+    if (reason.reconnect) retry(reason);
+    else finish(reason);
     become(CLOSED);
   };
 
@@ -332,12 +324,18 @@ export const create = (
   /** Waits for the next attempt: as long as the server asked for and chance adds, or not at all. */
   const schedule = (after = 0, soon?: boolean) => {
     abandon();
-    const again = (recovery ||= { ...options.reconnect, start: Date.now(), duration: 0, attempt: 0, scheduled: 0, backoff: true });
-    again.duration = Date.now() - again.start;
+    const again = (recovery ||= <Recovery>{
+      ...options.reconnect,
+      start: Date.now(),
+      duration: 0,
+      attempt: 0,
+      backoff: true,
+    });
     if (again.attempt >= again.retries) {
       stop(closing(1006, 'Unable to recover'));
       emit('end', ended);
       emit('reconnect failed', failure(ended!), again);
+      become(CLOSED);
       return;
     }
     told = after > 0;
@@ -347,15 +345,17 @@ export const create = (
     emit('reconnect scheduled', again);
   };
 
-  /** The connection is lost. */
+  /** The connection is lost, or the network. */
   const lost = (reason: CloseReason) => {
     abandon();
-    carrier?._close(0);
+    const was = carrier;
+    was?._close(0);
     carrier = undefined;
     bytes = primus.buffer.reduce((sum, payload) => sum + byteLength(payload), 0);
     reason.reconnect = reason.reconnect && strategy(away ? 'online' : 'disconnect');
     become(CLOSED);
-    emit('close', reason);
+    // An attempt that is given up because the network has gone was never open.
+    if (was) emit('close', reason);
     if (!live) return;
     if (!reason.reconnect) finish(reason);
     else if (!away) schedule(reason.after);
@@ -387,11 +387,11 @@ export const create = (
       const [head, body] = parse(data);
       const payload = payloadOf(head, body);
       if (payload !== undefined) decode(payload);
-      else if (/^ping/.test(head)) carrier!._flush(control(head.replace('i', 'o')));
+      else if (head[1] == 'i') carrier!._flush(control(head.replace('i', 'o')));
       else if (head == 'end') {
         const end = JSON.parse(body);
         lost(closing(end.code, end.reason, end));
-      } else if (!/^pong/.test(head)) throw 0;
+      } else if (head[1] != 'o') throw 0;
     } catch {
       lost(closing(4400, 'protocol error'));
     }
@@ -439,11 +439,7 @@ export const create = (
     if (away) return;
     away = true;
     reachable(false);
-    if (carrier) lost(closing(1006, 'offline'));
-    else if (live) {
-      abandon();
-      become(CLOSED);
-    }
+    lost(closing(1006, 'offline'));
   };
 
   /** The network is back. */
@@ -452,7 +448,7 @@ export const create = (
     away = false;
     recovery = undefined;
     reachable(true);
-    if (live) schedule(0, true);
+    schedule(0, true);
   };
 
   /** Now is better than later, but the server's word stands. */
@@ -461,9 +457,9 @@ export const create = (
     else if (timer && !cancel && !told) attempt();
   };
 
-  plugins.concat(given.plugins || []).map(primus.plugin);
-  const named = options.parser || config.parser || 'json';
-  const parser = typeof named == 'string' ? parsers[named] : named;
+  [config, options].map(({ plugins }) => plugins?.map(primus.plugin));
+  const named: any = options.parser || config.parser || 'json';
+  const parser = parsers[named] || (named as Parser);
   if (!options.manual) timer = setTimeout(primus.open);
   return primus;
 };

@@ -32,7 +32,7 @@ const enter = (
       try {
         const [head, body] = parse(data);
         const reply = JSON.parse(body);
-        if (head == 'refuse') wire._down(refusal(reply.status, reply));
+        if (head == 'refuse') wire._down(refusal(reply));
         else if (head == 'attach' && reply.id) attached(carrier!, wire, reply);
         else throw 0;
       } catch {
@@ -56,7 +56,13 @@ const enter = (
 export const alone =
   (transport: Transport): Connect =>
   (dial, won, failed) => {
-    const carrier = enter(transport, dial, (...winner) => won(transport._name, ...winner), failed, () => {});
+    const carrier = enter(
+      transport,
+      dial,
+      (...winner) => won(transport._name, ...winner),
+      failed,
+      () => {},
+    );
     return () => carrier?._close(1);
   };
 
@@ -64,7 +70,7 @@ export const alone =
 const choose = (all: Transport[], dial: Dial): Transport[] => {
   const wanted = dial._transports ? dial._transports.flatMap((name) => all.filter((one) => one._name == name)) : all;
   const known = recall();
-  return wanted.filter((one) => one._able(dial)).sort((a, b) => +(b._name == known) - +(a._name == known));
+  return wanted.filter((one) => one._able(dial)).sort((a, b) => ((b._name == known) as any) - ((a._name == known) as any));
 };
 
 /**
@@ -75,6 +81,7 @@ export const race =
   (all: Transport[]): Connect =>
   (dial, won, failed) => {
     const transports = choose(all, dial);
+    const several = transports[1];
     const carriers: (Carrier | undefined)[] = [];
     let running = 0;
     let over = false;
@@ -105,7 +112,8 @@ export const race =
             // Too late: then it ends the session that it did get.
             if (over) return carrier._attached(reply, []);
             finish(carrier);
-            remember(transport._name);
+            // Who had no choice has learnt nothing.
+            if (several) remember(transport._name);
             won(transport._name, carrier, wire, reply);
           },
           (reason, soft) => {

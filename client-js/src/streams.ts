@@ -1,4 +1,5 @@
 import type { Primus } from './api';
+import { sleep } from './backoff';
 import { failure, type CloseReason } from './close';
 
 /** How often a waiting writer looks whether it may go on, in milliseconds: a WebSocket does not tell. */
@@ -10,35 +11,37 @@ export const readable = (
   hold: (who: unknown, on: boolean) => void,
   ended: CloseReason | undefined,
 ): ReadableStream => {
-  let stop: () => void;
+  let data: (value: unknown) => void;
+  let end: (reason: CloseReason) => void;
+  const go = () => hold(go, false);
+  const stop = () => {
+    go();
+    primus.off('data', data).off('end', end);
+  };
   return new ReadableStream({
     start(controller) {
-      const data = (value: unknown) => {
+      data = (value) => {
         controller.enqueue(value);
-        hold(controller, controller.desiredSize! <= 0);
+        hold(go, controller.desiredSize! <= 0);
       };
-      const end = (reason: CloseReason) => {
+      end = (reason) => {
         stop();
         // A normal end ends the stream; that the server can no longer be reached is an error.
-        if (/^[14]000|4003/.test('' + reason.code)) controller.close();
+        if (/^[14]000|4003/.test(reason.code as any)) controller.close();
         else controller.error(failure(reason));
-      };
-      stop = () => {
-        hold(controller, false);
-        primus.off('data', data).off('end', end);
       };
       primus.on('data', data).on('end', end);
       if (ended) end(ended);
     },
-    pull: (controller) => hold(controller, false),
-    cancel: () => stop(),
+    pull: go,
+    cancel: stop,
   });
 };
 
 /** A sink whose writes take as long as the network does. */
 export const writable = (primus: Primus, busy: () => boolean): WritableStream => {
   const drained = async () => {
-    while (busy()) await (primus.readyState == 3 ? new Promise((look) => setTimeout(look, LOOK)) : primus.ready);
+    while (busy()) await (primus.readyState == 3 ? sleep(LOOK) : primus.ready);
   };
   const end = () => {
     primus.end();
@@ -46,7 +49,7 @@ export const writable = (primus: Primus, busy: () => boolean): WritableStream =>
   return new WritableStream({
     async write(value) {
       await drained();
-      if (!primus.write(value)) throw new Error('not written');
+      if (!primus.write(value)) throw new Error('refused');
     },
     close: () => drained().then(end),
     abort: end,
@@ -56,12 +59,11 @@ export const writable = (primus: Primus, busy: () => boolean): WritableStream =>
 /** The messages of a stream, one by one. Browsers that cannot iterate over streams themselves are still about. */
 export const iterate = (stream: ReadableStream): AsyncIterableIterator<any> => {
   const reader = stream.getReader();
+  const next = () => reader.read() as Promise<IteratorResult<any>>;
   return {
-    next: () => reader.read() as Promise<IteratorResult<any>>,
-    async return() {
-      await reader.cancel();
-      return { done: true, value: undefined };
-    },
+    next,
+    // After that there is nothing left to read but the end.
+    return: () => reader.cancel().then(next),
     [Symbol.asyncIterator]() {
       return this;
     },

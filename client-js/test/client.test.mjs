@@ -35,7 +35,7 @@ test('an auth that fails is a failed attempt', async (t) => {
   const { server, primus, events } = await client(t, {}, { auth: async () => { if (!count++) throw new Error('no ticket'); } });
   await next(primus, 'open');
   assert.equal(events.args.error[0].message, 'no ticket');
-  assert.deepEqual(server.last.attach, { recv: 0, next: 1 });
+  assert.deepEqual(server.last.attach, {});
 });
 
 test('the queue: bytes, an error when it is full, and room for one message', async (t) => {
@@ -91,6 +91,14 @@ test('transforms change, pass and drop, in order, both ways', async (t) => {
   assert.equal(events.filter((name) => name === 'data').length, 1);
 });
 
+test('a transform may end the client', async (t) => {
+  const { primus, events } = await client(t, {}, {});
+  await next(primus, 'open');
+  primus.transform('outgoing', () => { primus.end(); });
+  primus.write(1);
+  assert.deepEqual([primus.state, events.includes('error')], ['closed', false]);
+});
+
 test('a transform that throws is an error', async (t) => {
   const { primus, events } = await client(t, {}, { manual: true });
   primus.transform('outgoing', () => { throw new Error('broken'); });
@@ -116,7 +124,7 @@ test('plugins get the client and its options', () => {
   assert.equal(primus.extra, 1);
 });
 
-test('id by callback and promise, ready, without `new`, subclasses', async (t) => {
+test('id by callback and promise, ready, without new, subclasses', async (t) => {
   const { server, primus } = await client(t, {}, {});
   const id = await new Promise((resolve) => primus.id(resolve));
   assert.equal(id, server.last.id);
@@ -147,6 +155,46 @@ test('the emitter', () => {
   assert.deepEqual([primus.emit('x'), primus.emit('y'), primus.listeners('z')], [false, false, [b]]);
   primus.removeAllListeners();
   assert.equal(primus.emit('z'), false);
+});
+
+test('a listener that throws is reported as uncaught, and stops nobody', (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const primus = new Primus('http://h', { manual: true });
+  const calls = [];
+  primus.on('x', () => { throw new Error('mine'); }).on('x', () => calls.push(1));
+  assert.equal(primus.emit('x'), true);
+  assert.deepEqual(calls, [1]);
+  assert.throws(() => t.mock.timers.tick(1), { message: 'mine' });
+});
+
+test('what is not set leaves the defaults', () => {
+  const unset = { strategy: undefined, timeout: null, queueSize: undefined, plugins: null };
+  for (const reconnect of [{ max: undefined, min: null, factor: 3 }, undefined, null]) {
+    const { options } = new Primus('http://h', { ...unset, manual: true, reconnect });
+    assert.deepEqual([options.strategy, options.timeout, options.queueSize], ['disconnect,online,timeout', 10000, 262144]);
+    assert.deepEqual(options.reconnect, { min: 500, max: 30000, factor: reconnect?.factor ?? 2, retries: Infinity, 'reconnect timeout': 30000 });
+  }
+  assert.equal(new Primus('http://h', { manual: true, timeout: false }).options.timeout, false);
+  const both = { manual: true, reconnect: { max: 1 } };
+  assert.deepEqual([new Primus('http://h', both).options.reconnect.max, both], [1, { manual: true, reconnect: { max: 1 } }]);
+});
+
+test('what is no number where one is needed is refused at once', () => {
+  const make = (options) => () => new Primus('http://h', { manual: true, ...options });
+  for (const key of ['min', 'max', 'factor', 'retries', 'reconnect timeout'])
+    for (const value of ['500 ms', NaN, -1]) assert.throws(make({ reconnect: { [key]: value } }), { message: `${key}: ${value}` });
+  assert.throws(make({ timeout: '5 seconds' }), { message: 'timeout: 5 seconds' });
+  assert.throws(make({ queueSize: '1 MB' }), { message: 'queueSize: 1 MB' });
+});
+
+test('the ES module in a page: the server is the page`s', async (t) => {
+  globalThis.location = new URL('https://page.example:8443/deep/page.html');
+  t.after(() => delete globalThis.location);
+  const { Primus: here } = await import('../dist/primus.mjs?page');
+  assert.equal(new here({ manual: true }).url, 'https://page.example:8443/primus');
+  globalThis.location = new URL('file:///tmp/page.html');
+  const { Primus: alone } = await import('../dist/primus.mjs?file');
+  assert.equal(new alone({ manual: true }).url, 'http://127.0.0.1/primus');
 });
 
 test('reserved and emits', () => {
@@ -188,6 +236,7 @@ test('the network goes during an attempt, or was never there', async (t) => {
   let hang = 'never';
   const { server, primus, events } = await client(t, { attach: () => hang }, { network: window });
   await new Promise((resolve) => setTimeout(resolve, 20));
+  happen(window, 'pageshow');
   assert.deepEqual([primus.state, primus.online, server.log, [...events]], ['offline', false, [], []]);
   happen(window, 'online');
   await next(primus, 'reconnect');

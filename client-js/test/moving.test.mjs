@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { createContext, runInContext } from 'node:vm';
 import { Primus } from '../dist/node.mjs';
-import { next, record, serve, WebSocket } from './server.mjs';
+import { next, record, serve, WebSocket as Ws } from './server.mjs';
 
 const file = (path) => fileURLToPath(new URL(path, import.meta.url));
 
@@ -18,12 +18,29 @@ const AGAIN = ['readyStateChange(opening)', 'reconnect', 'reconnected', 'readySt
 const ENDED = ['readyStateChange(end)', 'close', 'end'];
 const PROGRESS = ['attempt', 'backoff', 'duration', 'factor', 'max', 'min', 'reconnect timeout', 'retries', 'scheduled', 'start'];
 
+const sockets = new Set();
+
+/** A WebSocket whose end can be awaited: its timers must not outlive a test, since the next one may turn the clock by hand. */
+class WebSocket extends Ws {
+  constructor(...args) {
+    super(...args);
+    const closed = new Promise((resolve) => this.addEventListener('close', resolve)).then(() => sockets.delete(closed));
+    sockets.add(closed);
+  }
+}
+
+/** Both go, and nothing of them stays. */
+async function leave(primus, server) {
+  primus.destroy();
+  await server.close();
+  await Promise.all(sockets);
+}
+
 /** A client of a server, both gone when the test is over. */
 async function client(t, hooks, options) {
   const server = await serve(hooks);
   const primus = new Primus(server.url, { WebSocket, transports: ['websocket'], reconnect: fast, ...options });
-  t.after(() => primus.destroy());
-  t.after(() => server.close());
+  t.after(() => leave(primus, server));
   return { server, primus, events: record(primus) };
 }
 
@@ -54,8 +71,9 @@ function silent() {
   };
 }
 
-/** A client that gets no answer at all, on a clock that the test turns. */
+/** A client that gets no answer at all, on a clock that the test turns; its delays are as long as they may be. */
 function lonely(t, options) {
+  t.mock.method(Math, 'random', () => 1);
   t.mock.timers.enable({ apis: ['setTimeout'] });
   const Socket = silent();
   const primus = new Primus('http://127.0.0.1:9', { WebSocket: Socket, transports: ['websocket'], ...options });
@@ -94,14 +112,16 @@ const everywhere = (check) => async (t) => {
 };
 
 /** Connects, and tells with which URL the server was asked. */
-async function arrives(t, make) {
+async function arrives(make) {
   const server = await serve();
-  t.after(() => server.close());
   const primus = make(server);
-  t.after(() => primus.destroy());
-  assert.ok(primus instanceof Primus);
-  await next(primus, 'open');
-  return server.last.url;
+  try {
+    assert.ok(primus instanceof Primus);
+    await next(primus, 'open');
+    return server.last.url;
+  } finally {
+    await leave(primus, server);
+  }
 }
 
 const options = { WebSocket, transports: ['websocket'] };
@@ -117,12 +137,12 @@ function load(globals = {}) {
 
 const checks = {
   Construction: {
-    'new Primus(url, options)': (t) => arrives(t, ({ url }) => new Primus(url, options)),
-    'Primus(url, options)': (t) => arrives(t, ({ url }) => Primus(url, options)),
-    'Primus.connect(url, options)': (t) => arrives(t, ({ url }) => Primus.connect(url, options)),
-    'new Primus({ url })': (t) => arrives(t, ({ url }) => new Primus({ url, ...options })),
-    async 'query of the URL'(t) {
-      const url = await arrives(t, ({ url }) => new Primus(url + '/?a=1&b=%20', { ...options, query: { c: '2' } }));
+    'new Primus(url, options)': () => arrives(({ url }) => new Primus(url, options)),
+    'Primus(url, options)': () => arrives(({ url }) => Primus(url, options)),
+    'Primus.connect(url, options)': () => arrives(({ url }) => Primus.connect(url, options)),
+    'new Primus({ url })': () => arrives(({ url }) => new Primus({ url, ...options })),
+    async 'query of the URL'() {
+      const url = await arrives(({ url }) => new Primus(url + '/?a=1&b=%20', { ...options, query: { c: '2' } }));
       assert.equal(url, '/primus?a=1&b=%20&c=2');
     },
     'connects on a later turn'(t) {
@@ -131,9 +151,9 @@ const checks = {
       tick(1);
       assert.deepEqual([[...events], primus.readyState], [['readyStateChange(opening)'], Primus.OPENING]);
     },
-    async 'path of the URL'(t) {
-      assert.equal(await arrives(t, ({ url }) => new Primus(url + '/', options)), '/primus');
-      assert.equal(await arrives(t, ({ url }) => new Primus(url + '/other', options)), '/other');
+    async 'path of the URL'() {
+      assert.equal(await arrives(({ url }) => new Primus(url + '/', options)), '/primus');
+      assert.equal(await arrives(({ url }) => new Primus(url + '/other', options)), '/other');
     },
   },
 
@@ -205,7 +225,6 @@ const checks = {
       assert.deepEqual([[...events], primus.readyState], [[], Primus.CLOSED]);
       primus.open();
       assert.deepEqual([...events], ['readyStateChange(opening)']);
-      assert.equal(new Primus({ manual: true }).options.network, undefined);
     },
     async network(t) {
       const { added, fake } = pretend(t);
@@ -220,8 +239,8 @@ const checks = {
         added.length = 0;
       }
     },
-    url: (t) => arrives(t, ({ url }) => new Primus({ url, ...options })),
-    uri: (t) => arrives(t, ({ url }) => new Primus({ uri: url, ...options })),
+    url: () => arrives(({ url }) => new Primus({ url, ...options })),
+    uri: () => arrives(({ url }) => new Primus({ uri: url, ...options })),
     async strategy(t) {
       assert.equal(new Primus({ manual: true }).options.strategy, 'disconnect,online,timeout');
       for (const strategy of ['disconnect', 'online, disconnect', ['disconnect']]) {
@@ -236,7 +255,6 @@ const checks = {
         await next(primus, 'end');
       }
     },
-    websockets: () => {},
   },
 
   Methods: {
@@ -305,10 +323,14 @@ const checks = {
       primus.open();
       await next(primus, 'open');
       primus.open();
+      server.last.cut();
+      await next(primus, 'reconnect scheduled');
+      primus.open();
+      await next(primus, 'open');
       primus.end();
       primus.open();
       await next(primus, 'open');
-      assert.equal(server.sessions.size, 2);
+      assert.equal(server.sessions.size, 3);
     },
     async id(t) {
       const { server, primus } = await client(t);
@@ -322,6 +344,7 @@ const checks = {
       for (const name of ['reconnect scheduled', 'reconnect timeout', 'readyStateChange', 'reconnect failed', 'reconnected', 'reconnect', 'offline',
         'timeout', 'destroy', 'online', 'error', 'close', 'open', 'data', 'end'])
         assert.equal(primus.reserved(name), true, name);
+      for (const name of ['incoming::data', 'outgoing::url']) assert.equal(primus.reserved(name), true, name);
       for (const name of ['message', 'opened', 'data2', '']) assert.equal(primus.reserved(name), false, name);
     },
     async transform(t) {
@@ -331,8 +354,11 @@ const checks = {
       primus.transform('incoming', function (packet) { seen.push(this); packet.data *= 2; return packet.data !== 4; });
       for (const value of [1, 2, 3]) assert.equal(primus.write(value), true);
       assert.deepEqual([await server.last.frame(), await server.last.frame()], ['2', '4']);
+      const got = [];
+      const both = new Promise((resolve) => primus.on('data', (...args) => got.push(args) === 2 && resolve()));
       for (const value of [1, 2, 3]) server.last.send(String(value));
-      for (const value of [2, 6]) assert.deepEqual(await next(primus, 'data'), [value, String(value / 2)]);
+      await both;
+      assert.deepEqual(got, [[2, '1'], [6, '3']]);
       assert.deepEqual([...events], ['data', 'data']);
       assert.deepEqual(new Set(seen), new Set([primus]));
       assert.throws(() => primus.transform('sideways', () => {}));
@@ -395,7 +421,7 @@ const checks = {
     OPENING: () => assert.equal(Primus.OPENING, 1),
     CLOSED: () => assert.equal(Primus.CLOSED, 2),
     OPEN: () => assert.equal(Primus.OPEN, 3),
-    connect: (t) => arrives(t, ({ url }) => Primus.connect({ url, ...options })),
+    connect: () => arrives(({ url }) => Primus.connect({ url, ...options })),
   },
 
   Events: {
@@ -480,7 +506,6 @@ const checks = {
       primus.destroy();
       const silent = await connected(t, { reply: { ping: 20, timeout: 20 } });
       assert.deepEqual(await next(silent.primus, 'online'), []);
-      assert.equal(silent.events.at(-1), 'readyStateChange(open)');
     },
     async destroy(t) {
       const { primus, events } = await connected(t);
@@ -527,9 +552,10 @@ const checks = {
     async duration(t) {
       const { server, primus } = await connected(t, {}, { reconnect: { min: 20, max: 20 } });
       server.last.cut();
-      const [{ duration: first }] = await next(primus, 'reconnect scheduled');
+      const [progress] = await next(primus, 'reconnect scheduled');
+      assert.equal(progress.duration, 0);
       const [{ duration, start }] = await next(primus, 'reconnected');
-      assert.ok(first <= 1 && duration <= Date.now() - start + 1 && duration >= 0, `${first} ${duration}`);
+      assert.ok(duration >= 0 && duration <= Date.now() - start, String(duration));
     },
     async backoff(t) {
       const { server, primus } = await connected(t);
@@ -800,9 +826,6 @@ const checks = {
   },
 };
 
-// Nothing is to be shown of what is gone, but that it is gone.
-delete checks.Options.websockets;
-
 // ---- the page ----
 
 /** What Primus 8.0.9 has: every name needs a row. */
@@ -862,6 +885,6 @@ test('what is gone is not there', () => {
 for (const [section, rows] of Object.entries(tables))
   for (const [name, verdict] of Object.entries(rows)) {
     const check = checks[section]?.[name];
-    if (check) test(`${section}: ${name}`, check);
+    if (check) test(`${section}: ${name}`, { timeout: 10000 }, check);
     else if (verdict === 'same') test(`${section}: ${name}`, () => assert.fail(`nothing shows that ${section}: ${name} is the same`));
   }

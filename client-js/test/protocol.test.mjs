@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { delay } from '../build/backoff.mjs';
 import { closing, refusal } from '../build/close.mjs';
+import { heartbeat } from '../build/heartbeat.mjs';
 import { parse, payloadOf, toFrame, toLine } from '../build/frames.mjs';
 import { BATCH, EVENT, lineReader } from '../build/transports/lines.mjs';
 
@@ -29,7 +30,7 @@ test('frames', () => {
 });
 
 test('invalid frames', () => {
-  assert.equal(vectors.invalid_frames.length, 23);
+  assert.equal(vectors.invalid_frames.length, 24);
   for (const text of vectors.invalid_frames) assert.throws(() => decode(text), undefined, text);
 });
 
@@ -73,18 +74,49 @@ test('close codes', () => {
 });
 
 test('refusals', () => {
-  assert.deepEqual(refusal(401, { error: 'no' }), { status: 401, body: { error: 'no' }, after: undefined, code: 4401, reason: 'no', reconnect: false });
-  assert.equal(refusal(400, { error: 'bad' }).reconnect, false);
-  assert.equal(refusal(503, {}).reconnect, true);
-  assert.equal(refusal(503, {}).reason, 'refused');
-  assert.equal(refusal(429, { after: 10 }).after, 10);
-  assert.equal(refusal(429, { after: 10 }, 5000).after, 5000);
+  assert.deepEqual(refusal({ status: 401, error: 'no' }), { status: 401, body: { status: 401, error: 'no' }, after: undefined, code: 4401, reason: 'no', reconnect: false });
+  assert.equal(refusal({ status: 400, error: 'bad' }).reconnect, false);
+  assert.equal(refusal({ status: 503 }).reconnect, true);
+  assert.equal(refusal({ status: 503 }).reason, 'refused');
+  assert.equal(refusal({ status: 429, after: 10 }).after, 10);
+  assert.equal(refusal({ status: 429, after: 10 }, 5000).after, 5000);
 });
 
-test('backoff: full jitter from the first attempt, bounded', () => {
+test('backoff: full jitter from the first attempt, bounded', (t) => {
   const options = { min: 500, max: 30000, factor: 2 };
-  const bounds = [1, 2, 3, 4, 5, 6, 7, 8, 1000].map((attempt) => delay(options, attempt, () => 1));
+  let chance = 1;
+  t.mock.method(Math, 'random', () => chance);
+  const bounds = [1, 2, 3, 4, 5, 6, 7, 8, 1000].map((attempt) => delay(options, attempt));
   assert.deepEqual(bounds, [500, 1000, 2000, 4000, 8000, 16000, 30000, 30000, 30000]);
-  assert.equal(delay(options, 1, () => 0), 0);
-  assert.equal(delay(options, 3, () => 0.25), 500);
+  chance = 0;
+  assert.equal(delay(options, 1), 0);
+  chance = 0.25;
+  assert.equal(delay(options, 3), 500);
+});
+
+test('heartbeat: quiet, ask, wait, dead; traffic begins anew; stopped is stopped', (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout', 'Date'] });
+  const said = [];
+  const pulse = heartbeat(100, 30, () => said.push('ask'), () => said.push('dead'));
+  const after = (time) => {
+    t.mock.timers.tick(time);
+    return said.splice(0);
+  };
+  assert.deepEqual(after(99), []);
+  pulse._heard();
+  assert.deepEqual(after(99), []);
+  assert.deepEqual(after(1), ['ask']);
+  assert.deepEqual(after(29), []);
+  pulse._heard();
+  assert.deepEqual(after(99), []);
+  assert.deepEqual(after(1), ['ask']);
+  assert.deepEqual(after(30), ['dead']);
+  pulse._ask();
+  assert.deepEqual(after(0), ['ask']);
+  pulse._stop();
+  pulse._heard();
+  assert.deepEqual(after(1e6), []);
+  heartbeat(false, 30, () => said.push('ask'), () => said.push('dead'));
+  heartbeat(100, false, () => said.push('ask'), () => said.push('dead'));
+  assert.deepEqual(after(1e6), []);
 });

@@ -133,6 +133,7 @@ export async function serve(hooks = {}) {
       if (one.poll) return problem(response, 409, 'a poll is open');
       one.poll = response;
       response.on('close', () => { if (one.poll === response) one.poll = undefined; });
+      hooks.poll?.(one);
       return one.flush();
     }
     const frames = body.split('\n').filter((line) => line);

@@ -53,7 +53,7 @@ for (const transports of [['websocket'], ['sse'], ['polling']]) {
   test(`${name}: the attach frame and the URL`, async (t) => {
     const { server, primus } = await client(t, {}, { transports, auth: { token: 't' }, query: { room: 'a b' } });
     await next(primus, 'open');
-    assert.deepEqual(server.last.attach, { auth: { token: 't' }, recv: 0, next: 1 });
+    assert.deepEqual(server.last.attach, { auth: { token: 't' } });
     assert.equal(server.last.url, { websocket: '/primus?room=a+b', sse: '/primus/sse?v=2&room=a+b', polling: '/primus/poll?v=2&room=a+b' }[name]);
     if (name === 'websocket') assert.equal(server.last.protocol, 'primus.2');
     else assert.match(server.last.contentType, /^text\/plain/);
@@ -98,8 +98,10 @@ test('http: a server that is behind gets the rest again', async (t) => {
 });
 
 test('http: what a session that is gone did not take goes to the next one', async (t) => {
-  const { server, primus } = await client(t, {}, { transports: ['polling'] });
-  await next(primus, 'open');
+  let polled;
+  const parked = new Promise((resolve) => (polled = resolve));
+  const { server, primus } = await client(t, { poll: polled }, { transports: ['polling'] });
+  await parked;
   server.sessions.clear();
   primus.write('survivor');
   await next(primus, 'open');
@@ -125,7 +127,9 @@ test('falls back when the upgrade is refused', async (t) => {
 });
 
 test('falls back within a second when the upgrade is never answered, and closes what is left', async (t) => {
-  const { server, primus } = await client(t, { upgrade: () => true });
+  const { server, primus } = await client(t, {
+    upgrade: (_request, socket) => socket.on('error', () => {}).on('end', () => socket.end()).resume(),
+  });
   const begin = Date.now();
   await next(primus, 'open');
   assert.equal(primus.transport, 'sse');
@@ -204,6 +208,15 @@ test('remembers what worked, for ten minutes', async (t) => {
   server.last.cut();
   await next(primus, 'open');
   assert.deepEqual(server.log, ['upgrade', 'POST /primus/sse', 'sse attach']);
+});
+
+test('who had no choice remembers nothing', async (t) => {
+  const { primus } = await client(t, {}, { transports: ['polling'] });
+  await next(primus, 'open');
+  assert.equal(sessionStorage.primus, undefined);
+  const { primus: other } = await client(t, {}, {});
+  await next(other, 'open');
+  assert.equal(other.transport, 'websocket');
 });
 
 test('without a WebSocket it uses SSE, and says so once', async (t) => {

@@ -1,6 +1,7 @@
+import { sleep } from '../backoff';
 import { closing, refusal } from '../close';
 import { byteLength, control, toLine, type Payload } from '../frames';
-import type { AttachReply, Carrier, Dial, Transport, Wire } from '../transport';
+import type { AttachReply, Carrier, Transport } from '../transport';
 import { lineReader } from './lines';
 
 /** At most so many frames in one request, and one for the end. */
@@ -19,140 +20,135 @@ const LINGER = 5000;
 export const http = (_name: string, route: string, begin: RegExp, again?: boolean): Transport => ({
   _name,
   _able: (dial) => dial._fetch,
-  _dial: (dial, wire) => carry(dial, wire, route, begin, again),
+  _dial(dial, wire): Carrier {
+    // Called bare: `fetch` insists on its own `this`.
+    const fetch = dial._fetch!;
+    const abort = new AbortController();
+    let reply: AttachReply | undefined;
+    let queue: Payload[] = [];
+    let urgent: string[] = [];
+    let sending = false;
+    let keepalive = false;
+    let leaving: ReturnType<typeof setTimeout> | undefined;
+    /** While the application does not read: fulfilled when it does. */
+    let gate: Promise<void> | undefined;
+    let open: (() => void) | undefined;
+
+    const request = (path: string, body?: string) =>
+      fetch(`${dial._url}/${path}?v=2${dial._query && '&' + dial._query}`, {
+        method: body ? 'POST' : 'GET',
+        // Without a token it is a "simple" request of type `text/plain`: no preflight for an attach from another origin.
+        headers: reply && { 'Primus-Token': reply.token! },
+        body,
+        keepalive,
+        credentials: dial._credentials,
+        signal: abort.signal,
+      });
+
+    const drop = () => {
+      clearTimeout(leaving);
+      abort.abort();
+    };
+
+    const down = (error?: any) => {
+      drop();
+      wire._down(closing(error === 413 ? 1009 : 1006, error?.message));
+    };
+
+    /** Sends what there is, one request at a time; what comes meanwhile goes with the next one. */
+    const pump = async () => {
+      if (sending || !reply) return;
+      sending = true;
+      try {
+        // What is written in one go leaves in one request.
+        await 0;
+        while (urgent.length || queue.length || leaving) {
+          const batch = urgent.splice(0);
+          const before = batch.length;
+          let room = reply.maxMessage || 65536;
+          const sent: Payload[] = [];
+          while (queue.length && batch.length < ITEMS) {
+            const line = toLine(queue[0]);
+            // One message always goes, whatever its size: the server says what it thinks of it.
+            if ((room -= byteLength(line) + 1) < 0 && sent.length) break;
+            batch.push(line);
+            sent.push(queue.shift()!);
+          }
+          const last = leaving && !queue.length;
+          if (last) batch.push(control('end'));
+          const response = await request('send', batch.join('\n'));
+          const { ok, status, headers } = response;
+          if (ok && last) return drop();
+          // What the server has not accepted goes back to the front of the queue, and, if the session is gone, on to the next one.
+          if (status == 429 || status == 404)
+            queue.unshift(...sent.slice(Math.max(0, (headers.get('Primus-Accepted') as any) - before)));
+          if (status == 429) await sleep(retryAfter(response) || 1000);
+          else if (!ok) throw status;
+        }
+        sending = false;
+      } catch (error) {
+        down(error);
+      }
+    };
+
+    /** Reads the frames of one answer; an empty one is a sign of life, too. */
+    const read = async ({ body }: Response) => {
+      const reader = body?.getReader();
+      const decoder = new TextDecoder(undefined, { fatal: true, ignoreBOM: true });
+      const take = lineReader(begin, (frame) => wire._frame(frame));
+      for (;;) {
+        await gate;
+        const { done = true, value } = (await reader?.read()) || {};
+        wire._alive();
+        if (done) return take('\n');
+        take(decoder.decode(value, { stream: true }));
+      }
+    };
+
+    const run = async () => {
+      let response = await request(route, dial._attach);
+      if (response.ok) {
+        wire._opened();
+        do await read(response);
+        while (again && (response = await request(route)).ok);
+        return down();
+      }
+      const { status } = response;
+      const body = await response.json().catch(() => {});
+      // Not the words of our server: then something between us does not like this transport.
+      const foreign = !body?.error;
+      const reason = refusal({ ...body, status }, retryAfter(response));
+      reason.reconnect ||= foreign;
+      wire._down(reason, foreign || [404, 405, 426].includes(status));
+    };
+    run().catch(down);
+
+    return {
+      _attached(info, messages) {
+        reply = info;
+        queue = messages;
+        pump();
+      },
+      _flush(frame) {
+        if (frame) urgent.push(frame);
+        pump();
+      },
+      _busy: () => queue.length > BUSY,
+      _pause(on) {
+        if (on) gate ||= new Promise((done) => (open = done));
+        else gate = open?.() as undefined;
+      },
+      _close(how) {
+        if (!how) drop();
+        else if (!abort.signal.aborted) {
+          keepalive = how > 1;
+          leaving = setTimeout(drop, LINGER);
+          pump();
+        }
+      },
+    };
+  },
 });
 
-const carry = (dial: Dial, wire: Wire, route: string, begin: RegExp, again?: boolean): Carrier => {
-  // Called bare: `fetch` insists on its own `this`.
-  const fetch = dial._fetch!;
-  const abort = new AbortController();
-  let reply: AttachReply | undefined;
-  let queue: Payload[] = [];
-  let urgent: string[] = [];
-  let sending = false;
-  let keepalive = false;
-  let leaving: ReturnType<typeof setTimeout> | undefined;
-  /** While the application does not read: fulfilled when it does. */
-  let gate: Promise<void> | undefined;
-  let open: (() => void) | undefined;
-
-  const request = (path: string, body?: string) =>
-    fetch(`${dial._url}/${path}?v=2${dial._query && '&' + dial._query}`, {
-      method: body == null ? 'GET' : 'POST',
-      // Without a token it is a "simple" request of type `text/plain`: no preflight for an attach from another origin.
-      headers: reply && { 'Primus-Token': reply.token! },
-      body,
-      keepalive,
-      cache: 'no-store',
-      credentials: dial._credentials,
-      signal: abort.signal,
-    });
-
-  const drop = () => {
-    clearTimeout(leaving);
-    abort.abort();
-  };
-
-  const down = (error?: any) => {
-    drop();
-    wire._down(closing(error === 413 ? 1009 : 1006, error && error.message));
-  };
-
-  /** Sends what there is, one request at a time; what comes meanwhile goes with the next one. */
-  const pump = async () => {
-    if (sending || !reply) return;
-    sending = true;
-    try {
-      // What is written in one go leaves in one request.
-      await 0;
-      while (urgent.length || queue.length || leaving) {
-        const batch = urgent.splice(0, ITEMS);
-        const before = batch.length;
-        let room = reply.maxMessage || 65536;
-        let taken = 0;
-        while (taken < queue.length && taken + before < ITEMS) {
-          const line = toLine(queue[taken]);
-          // One message always goes, whatever its size: the server says what it thinks of it.
-          if ((room -= byteLength(line) + 1) < 0 && taken) break;
-          taken = batch.push(line) - before;
-        }
-        const sent = queue.splice(0, taken);
-        const last = leaving && !queue.length;
-        if (last) batch.push(control('end'));
-        const response = await request('send', batch.join('\n'));
-        const { ok, status, headers } = response;
-        if (ok && last) return drop();
-        // What the server has not accepted goes back to the front of the queue, and, if the session is gone, on to the next one.
-        if (status == 429 || status == 404)
-          queue.unshift(...sent.slice(Math.max(0, +headers.get('Primus-Accepted')! - before)));
-        if (status == 429) await new Promise((wake) => setTimeout(wake, retryAfter(response) || 1000));
-        else if (!ok) throw status;
-      }
-    } catch (error) {
-      down(error);
-    } finally {
-      sending = false;
-    }
-  };
-
-  /** Reads the frames of one answer; an empty one is a sign of life, too. */
-  const read = async ({ body }: Response) => {
-    const reader = body?.getReader();
-    const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
-    const take = lineReader(begin, (frame) => wire._frame(frame));
-    for (;;) {
-      await gate;
-      const { done = true, value } = (await reader?.read()) || {};
-      wire._alive();
-      if (done) return take('\n');
-      take(decoder.decode(value, { stream: true }));
-    }
-  };
-
-  const run = async () => {
-    let response = await request(route, dial._attach);
-    if (response.ok) {
-      wire._opened();
-      do await read(response);
-      while (again && (response = await request(route)).ok);
-      return down();
-    }
-    const { status } = response;
-    const body = await response.json().catch(() => {});
-    // Not the words of our server: then something between us does not like this transport.
-    const foreign = !body?.error;
-    const reason = refusal(status, { status, ...body }, retryAfter(response));
-    reason.reconnect ||= foreign;
-    wire._down(reason, foreign || [404, 405, 426].includes(status));
-  };
-  run().catch(down);
-
-  return {
-    _attached(info, messages) {
-      reply = info;
-      queue = messages;
-      pump();
-    },
-    _flush(frame) {
-      if (frame) urgent.push(frame);
-      pump();
-    },
-    _busy: () => queue.length > BUSY,
-    _pause(on) {
-      if (on) gate ||= new Promise((done) => (open = done));
-      else gate = open?.() as undefined;
-    },
-    _close(how) {
-      this._pause(false);
-      if (!how) drop();
-      else if (!abort.signal.aborted) {
-        keepalive = how > 1;
-        leaving = setTimeout(drop, LINGER);
-        pump();
-      }
-    },
-  };
-};
-
 /** In milliseconds; 0 or NaN if nothing was said. */
-const retryAfter = (response: Response) => 1000 * +response.headers.get('Retry-After')!;
+const retryAfter = (response: Response) => 1000 * (response.headers.get('Retry-After') as any);

@@ -10,10 +10,7 @@ export const websocket: Transport = {
   _name: 'websocket',
   _able: (dial) => dial._socket,
   _dial(dial, wire) {
-    const socket = new dial._socket!(
-      dial._url.replace('http', 'ws') + (dial._query && '?' + dial._query),
-      'primus.2',
-    );
+    const socket = new dial._socket!(dial._url.replace('http', 'ws') + (dial._query && '?' + dial._query), 'primus.2');
     socket.binaryType = 'arraybuffer';
     socket.onopen = () => {
       socket.send(dial._attach);

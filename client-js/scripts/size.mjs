@@ -1,0 +1,50 @@
+// Prints how large the served files are, and fails when one of them has grown over its budget.
+import { spawnSync } from 'node:child_process';
+import { brotliCompressSync, gzipSync } from 'node:zlib';
+import { scripts, TOKEN } from './bundle.mjs';
+
+/** Bytes, `gzip -9`, of the whole file with a typical configuration. */
+export const budgets = { 'websocket-sse-polling.js': 5500, 'websocket.js': 4500 };
+
+/** What a server with this script bakes in. */
+const config = (name) =>
+  JSON.stringify({
+    path: '/primus',
+    transports: name.replace('.js', '').split('-'),
+    global: 'Primus',
+    parser: 'json',
+    ping: 30000,
+    timeout: 10000,
+    version: '0.1.0',
+    options: {},
+    plugins: [],
+  });
+
+/** What `gzip -9` makes of a file; without that program zlib, whose result is some bytes smaller. */
+const gzip = (file) => {
+  const { status, stdout } = spawnSync('gzip', ['-9'], { input: file });
+  return (status === 0 ? stdout : gzipSync(file, { level: 9 })).length;
+};
+
+/** The sizes of all served files. */
+export async function sizes() {
+  return Object.entries(await scripts()).map(([name, text]) => {
+    const file = text.replace(TOKEN, () => config(name));
+    return {
+      name,
+      raw: file.length,
+      gzip: gzip(file),
+      brotli: brotliCompressSync(file).length,
+      budget: budgets[name],
+    };
+  });
+}
+
+if (process.argv[1] === new URL(import.meta.url).pathname) {
+  const all = await sizes();
+  console.table(all);
+  const over = all.filter(({ gzip, budget }) => gzip > budget);
+  for (const { name, gzip, budget } of over)
+    console.error(`${name} has ${gzip} bytes compressed, ${gzip - budget} more than its budget`);
+  if (over.length) process.exitCode = 1;
+}
