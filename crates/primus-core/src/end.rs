@@ -70,7 +70,10 @@ impl Primus {
         let phase = &self.shared.phase;
         phase.send_modify(|phase| phase.draining = true);
         tokio::time::sleep(end.after).await;
-        let deadline = Instant::now() + end.deadline;
+        let now = Instant::now();
+        // A deadline beyond what the clock can say is none; a year is as good.
+        let year = Duration::from_secs(365 * 24 * 60 * 60);
+        let deadline = now + end.deadline.min(year);
 
         self.shared.tally.reset();
         if end.end {

@@ -182,6 +182,11 @@ impl Mount {
         let session = Session::new(Arc::clone(self), handshake, user, permit);
         self.registry.insert(&session);
         metrics::sessions(1);
+        if let Err(ending) = shared.welcome() {
+            // The end may have visited the registry just before this session was in it.
+            self.forget(&session);
+            return Err(ending);
+        }
         self.beat();
         Ok(session)
     }

@@ -100,14 +100,19 @@ impl Origins {
         {
             return Ok(());
         }
-        if let Self::List(list) = self
-            && list.iter().any(|entry| split(entry).is_some_and(|entry| covers(&entry, &parts)))
-        {
+        let list = match self {
+            Self::List(list) => &list[..],
+            _ => &[],
+        };
+        if list.iter().any(|entry| split(entry).is_some_and(|entry| covers(&entry, &parts))) {
             return Ok(());
         }
+        let all: Vec<_> =
+            list.iter().chain([&origin]).map(|entry| format!("\"{entry}\"")).collect();
         Err(format!(
             "pages from {origin} may not connect; this line of configuration would allow it: \
-             origins = [\"{origin}\"]"
+             origins = [{}]",
+            all.join(", ")
         ))
     }
 }

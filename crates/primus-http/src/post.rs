@@ -48,11 +48,22 @@ pub fn tail<'a>(head: &'a Head, mount: &Mount) -> &'a str {
     path.strip_prefix(mount.settings().path.trim_end_matches('/')).unwrap_or(path)
 }
 
+/// Whether the mount has a path of its own. One at `/` shares its URLs with an application, which
+/// has all requests that are not clearly ours.
+pub fn is_below(head: &Head, tail: &str) -> bool {
+    head.uri.path() != tail
+}
+
+/// Whether the method is one that an HTTP transformer has a use for.
+pub fn reads_or_posts(head: &Head) -> bool {
+    matches!(head.method, Method::GET | Method::POST)
+}
+
 /// Whether a request is one that every HTTP transformer serves: `{path}/send`, and a plain POST
 /// to the mount itself. A mount at `/` leaves `POST /` to the application that it is part of.
 pub fn claims(head: &Head, tail: &str) -> bool {
     match tail {
-        "/send" => true,
+        "/send" => is_below(head, tail) || head.method == Method::POST && is_resumable(head),
         "" | "/" => head.method == Method::POST && head.uri.path() != "/" && !is_resumable(head),
         _ => false,
     }

@@ -35,6 +35,9 @@ impl App {
     /// Serves one connection of your own accept loop until it closes, with `inner` behind
     /// Primus. The protocol is HTTP/1.1, or HTTP/2 if the client begins with its preface.
     ///
+    /// When the server ends with `close`, it finishes the request under way; at the deadline the
+    /// connection is cut and counts in the report.
+    ///
     /// # Errors
     /// When the connection fails or breaks the protocol. There is nothing to do but log it.
     pub async fn attach<S: Inner>(
@@ -43,9 +46,28 @@ impl App {
         peer: SocketAddr,
         inner: S,
     ) -> Result<(), BoxError> {
-        let Some(version) = sniff(&stream, self.options()).await? else { return Ok(()) };
-        let forever = std::future::pending();
-        serve(stream, version, peer.into(), self.around(inner), self.options(), forever).await
+        let guard = self.primus().listener();
+        let served = async {
+            let Some(version) = sniff(&stream, self.options()).await? else { return Ok(()) };
+            let shutdown = async {
+                guard.closing().await;
+            };
+            let service = self.around(inner);
+            serve(stream, version, peer.into(), service, self.options(), shutdown).await
+        };
+        let deadline = async {
+            match guard.closing().await.deadline {
+                Some(deadline) => tokio::time::sleep_until(deadline).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            result = served => result,
+            () = deadline => {
+                guard.cut(1);
+                Ok(())
+            }
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use std::{
     future::poll_fn,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use http::{HeaderValue, Method, StatusCode};
@@ -47,13 +48,19 @@ impl Polling {
 
 const NAME: &str = "polling";
 
+/// How long a bare client may take between two requests, at least, beyond the heartbeat's timeout.
+const TYPING: Duration = Duration::from_secs(30);
+
 impl Transformer for Polling {
     fn name(&self) -> &'static str {
         NAME
     }
 
     fn claims(&self, head: &Head, tail: &str) -> bool {
-        tail == "/poll" || post::claims(head, tail)
+        match tail {
+            "/poll" => post::is_below(head, tail) || post::reads_or_posts(head),
+            _ => post::claims(head, tail),
+        }
     }
 
     fn serve(self: Arc<Self>, request: Request, mount: Arc<Mount>) -> BoxFuture<'static, Response> {
@@ -84,12 +91,15 @@ impl Transformer for Polling {
 }
 
 /// A carrier for the time of one request. However the request ends, the session is parked.
-struct Held(Option<Carrier>);
+struct Held {
+    carrier: Option<Carrier>,
+    resumable: bool,
+}
 
 impl Held {
-    fn poll(&mut self, resumable: bool, cx: &mut Context<'_>) -> Poll<Batch> {
-        match &mut self.0 {
-            Some(carrier) => Batch::poll(carrier, resumable, cx),
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Batch> {
+        match &mut self.carrier {
+            Some(carrier) => Batch::poll(carrier, self.resumable, cx),
             None => Poll::Ready(Batch { gone: true, ..Batch::default() }),
         }
     }
@@ -98,7 +108,7 @@ impl Held {
     fn answer(mut self, batch: Batch) -> Response {
         let end = batch.end.is_some();
         let response = text(StatusCode::OK, batch.into_body());
-        match self.0.take_if(|_| end) {
+        match self.carrier.take_if(|_| end) {
             Some(carrier) => response.map(|body| Farewell::new(body, carrier).boxed_unsync()),
             None => response,
         }
@@ -108,7 +118,7 @@ impl Held {
     /// to be said.
     fn refuse(mut self, reason: &CloseReason) -> Response {
         let response = ended(reason).into_response();
-        match self.0.take() {
+        match self.carrier.take() {
             Some(carrier) => response.map(|body| Farewell::new(body, carrier).boxed_unsync()),
             None => response,
         }
@@ -117,8 +127,11 @@ impl Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        if let Some(carrier) = self.0.take() {
-            carrier.park();
+        if let Some(carrier) = self.carrier.take() {
+            let (interval, timeout) = carrier.session().mount().heartbeat();
+            // Our client comes back at once. Who types curl commands is given more time.
+            let interval = if self.resumable { Duration::ZERO } else { interval.max(TYPING) };
+            carrier.park((interval + timeout).max(Duration::from_millis(100)));
         }
     }
 }
@@ -161,8 +174,8 @@ async fn first_poll(session: &Arc<Session>, resumable: bool) -> (Held, Batch) {
     let carrier = session.attach(Carriage { drives: true, ..Carriage::SILENT });
     session.set_extension(Requests::new(carrier.generation()));
     carrier.run();
-    let mut held = Held(Some(carrier));
-    let batch = poll_fn(|cx| match held.poll(resumable, cx) {
+    let mut held = Held { carrier: Some(carrier), resumable };
+    let batch = poll_fn(|cx| match held.poll(cx) {
         Poll::Pending => Poll::Ready(Batch::default()),
         ready => ready,
     });
@@ -176,11 +189,11 @@ async fn poll(head: &Head, mount: &Arc<Mount>, resumable: bool) -> Result<Respon
     let requests = session.extension::<Requests>();
     let carrier = requests.and_then(|requests| session.unpark(requests.generation()));
     let mut held = match carrier {
-        Some(carrier) => Held(Some(carrier)),
+        Some(carrier) => Held { carrier: Some(carrier), resumable },
         None => return Err(refusal(&session)),
     };
     let patience = session.limits().poll_timeout;
-    let Ok(batch) = timeout(patience, poll_fn(|cx| held.poll(resumable, cx))).await else {
+    let Ok(batch) = timeout(patience, poll_fn(|cx| held.poll(cx))).await else {
         return Ok(post::nothing());
     };
     match &batch.end {

@@ -49,7 +49,7 @@ impl Transformer for Sse {
 
     fn claims(&self, head: &Head, tail: &str) -> bool {
         match tail {
-            "/sse" => true,
+            "/sse" => post::is_below(head, tail) || post::reads_or_posts(head),
             "" | "/" if head.method == Method::GET => wants_events(head) && !is_resumable(head),
             _ => post::claims(head, tail),
         }

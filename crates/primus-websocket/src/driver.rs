@@ -91,7 +91,9 @@ pub(crate) async fn drive(connection: Connection, mut carrier: Carrier, dialect:
         gone: None,
         ended: false,
     };
+    let patience = carrier.session().limits().close_timeout;
     poll_fn(|cx| driver.poll(cx, &mut carrier)).await;
+    let cut = driver.gone.is_none();
     match driver.gone {
         // The peer answered our close, or went after it had been written.
         Some(_) if driver.stage != Stage::Open && driver.connection.out.is_empty() => {
@@ -100,8 +102,11 @@ pub(crate) async fn drive(connection: Connection, mut carrier: Carrier, dialect:
         Some(reason) => carrier.lost(reason),
         None => drop(carrier),
     }
-    // The server closes first (RFC 6455 §7.1.1), and says so properly over TLS.
-    let _ = driver.connection.io.shutdown().await;
+    if !cut {
+        // The server closes first (RFC 6455 §7.1.1), and says so properly over TLS, which a peer
+        // that does not read can hold up.
+        let _ = tokio::time::timeout(patience, driver.connection.io.shutdown()).await;
+    }
 }
 
 impl Driver {
@@ -260,7 +265,10 @@ impl Driver {
                 let Ok(text) = ByteString::try_from(Bytes::from(text)) else { return true };
                 match self.dialect.read_text(text, session) {
                     Ok(Incoming::Data(payload)) => return self.deliver(payload, session, cx),
-                    Ok(Incoming::Answer(answer)) => self.connection.out.push_message(&answer),
+                    Ok(Incoming::Answer(answer)) if self.stage == Stage::Open => {
+                        self.connection.out.push_message(&answer);
+                    }
+                    Ok(Incoming::Answer(_)) => {} // nothing follows a close
                     Ok(Incoming::Pong) => session.ponged(),
                     Ok(Incoming::End) => {
                         self.ended = true;

@@ -1,6 +1,9 @@
 //! Callbacks of one spark, in the Primus manner: `on_data`, `on_end`, `on_error`.
 
-use std::sync::Arc;
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
 
 use crate::{close::CloseReason, handle::Spark, message::Message};
 
@@ -35,11 +38,11 @@ impl Callbacks {
     /// Tells the end: first as an error if it was one, then as the end.
     pub(super) fn announce(self, spark: &Spark, reason: &CloseReason) {
         let failed = !matches!(reason.code(), 1000 | 1001 | 4000..=4003);
-        if let Some(error) = self.error.filter(|_| failed) {
-            error(spark, reason);
-        }
-        if let Some(end) = self.end {
-            end(spark, reason);
+        for callback in [self.error.filter(|_| failed), self.end].into_iter().flatten() {
+            // One that panics does not keep the others from hearing it.
+            if catch_unwind(AssertUnwindSafe(|| callback(spark, reason))).is_err() {
+                tracing::error!(spark = %spark.id(), "a callback of the end panicked");
+            }
         }
     }
 }

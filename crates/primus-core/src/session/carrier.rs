@@ -4,6 +4,7 @@ use std::{
     future::poll_fn,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use tokio::time::Instant;
@@ -155,6 +156,10 @@ impl Carrier {
         if let Place::Carried { waker, .. } = &mut outbox.place {
             *waker = Some(cx.waker().clone());
         }
+        drop(outbox);
+        if self.session.is_woken() {
+            cx.waker().wake_by_ref();
+        }
         false
     }
 
@@ -207,12 +212,13 @@ impl Carrier {
     }
 
     /// Lets go without detaching: another request will take the session up by
-    /// [`Session::unpark`] with the same generation.
-    pub fn park(mut self) {
+    /// [`Session::unpark`] with the same generation. A client that gives no sign of life for
+    /// `patience` is given up.
+    pub fn park(mut self, patience: Duration) {
         self.done = true;
         let mut outbox = self.session.outbox();
         if outbox.generation == self.generation && matches!(outbox.place, Place::Carried { .. }) {
-            outbox.place = Place::Parked { since: Instant::now() };
+            outbox.place = Place::Parked { since: Instant::now(), patience };
         }
     }
 }

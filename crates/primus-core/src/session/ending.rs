@@ -65,6 +65,9 @@ impl Session {
         drop(self.permit.lock().unwrap_or_else(PoisonError::into_inner).take());
         self.end_input();
         carrier.into_iter().chain(waiting).for_each(Waker::wake);
+        if generation == 0 && self.forget_unstarted() {
+            return true;
+        }
         if self.is_handler_done() {
             self.announce_disconnection();
         } else {

@@ -156,15 +156,21 @@ impl Session {
             }
         };
         let done = matches!(stage, Stage::Done);
-        let again = {
+        let (again, abandoned) = {
             let mut slot = self.slot();
-            // The grace is over: the future is dropped, here where nobody holds a lock on it.
+            // The grace may be over: then the future is dropped, where nobody holds a lock on it.
             let abandoned = matches!(slot.stage, Stage::Done);
-            if !abandoned {
+            let left = if abandoned {
+                Some(stage)
+            } else {
                 slot.stage = stage;
-            }
-            slot.woken && !done && !abandoned
+                None
+            };
+            (slot.woken && !done && !abandoned, left)
         };
+        if let Some(stage) = abandoned {
+            self.drop_stage(stage);
+        }
         if done {
             self.handler_returned();
         } else if again && !self.driving.load(Ordering::Acquire) {
@@ -221,11 +227,27 @@ impl Session {
         if matches!(stage, Stage::Done) {
             return;
         }
-        // Dropping runs user code.
+        self.drop_stage(stage);
+        self.handler_returned();
+    }
+
+    /// Dropping a handler runs user code.
+    fn drop_stage(&self, stage: Stage) {
         if catch_unwind(AssertUnwindSafe(|| drop(stage))).is_err() {
             tracing::error!(spark = %self.id(), "the handler panicked while it was dropped");
         }
-        self.handler_returned();
+    }
+
+    /// For a session that ends before it was ever attached: its handler is not called, and nobody is
+    /// told of its end. True if so.
+    pub(super) fn forget_unstarted(&self) -> bool {
+        let mut slot = self.slot();
+        if !matches!(slot.stage, Stage::Start) {
+            return false;
+        }
+        slot.stage = Stage::Done;
+        self.announced.store(true, Ordering::Release);
+        true
     }
 
     /// The handler is over; when the session is too, the disconnection is announced.
@@ -244,6 +266,11 @@ impl Session {
             return;
         }
         self.wake_waiting();
+        // It holds a spark of this very session.
+        let transforming = self.inbox().transforming.take();
+        if catch_unwind(AssertUnwindSafe(|| drop(transforming))).is_err() {
+            tracing::error!(spark = %self.id(), "a transform panicked while it was dropped");
+        }
         let reason = self.close_reason().unwrap_or(CloseReason::GOING_AWAY);
         let spark = Spark::from_session(self);
         let callbacks = self.take_callbacks();

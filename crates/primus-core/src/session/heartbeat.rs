@@ -22,16 +22,16 @@ impl Session {
             self.cut(CloseReason::GOING_AWAY);
             return;
         }
-        if let Place::Parked { since } = outbox.place {
-            // Without heartbeats a client between two polls still has to come back.
-            let patience = settings.ping_timeout.max(Duration::from_millis(100));
-            if now.duration_since(since) > patience {
+        let seen = self.last_seen.load(Ordering::Relaxed);
+        if let Place::Parked { since, patience } = outbox.place {
+            // A client between two polls has to come back, or to send something.
+            let silent = Duration::from_micros(clock.saturating_sub(seen));
+            if now.duration_since(since).min(silent) > patience {
                 drop(outbox);
                 self.cut(CloseReason::HEARTBEAT);
             }
             return;
         }
-        let seen = self.last_seen.load(Ordering::Relaxed);
         if matches!(outbox.place, Place::Nowhere) {
             // Opened by a transformer that never attached it.
             if clock.saturating_sub(seen) > micros(self.limits().attach_timeout) {
@@ -47,16 +47,16 @@ impl Session {
             drop(outbox);
             return self.seen();
         }
-        let seen = self.last_seen.load(Ordering::Relaxed);
         let answers = self.answers.load(Ordering::Relaxed);
         if answers && clock.saturating_sub(seen) > interval + timeout {
             drop(outbox);
-            // It has been silent all the time, so nobody would read a farewell either.
+            // It may be the way to us that is broken, and not the way back.
             self.end(CloseReason::HEARTBEAT);
             return;
         }
         if clock.saturating_sub(self.last_ping.load(Ordering::Relaxed)) >= interval {
             self.last_ping.store(clock, Ordering::Relaxed);
+            self.pinged.store(true, Ordering::Relaxed);
             outbox.ping = true;
             if let Some(carrier) = outbox.carrier().cloned() {
                 drop(outbox);

@@ -87,6 +87,8 @@ pub struct Session {
     /// Round trip of the last ping in microseconds; 0: not known.
     latency: AtomicU64,
     heartbeat: AtomicBool,
+    /// A ping has not been answered yet.
+    pinged: AtomicBool,
     answers: AtomicBool,
     /// The carrier does not read because the handler is behind.
     paused: AtomicBool,
@@ -125,6 +127,7 @@ impl Session {
             last_ping: AtomicU64::new(now.saturating_sub(early)),
             latency: AtomicU64::new(0),
             heartbeat: AtomicBool::new(false),
+            pinged: AtomicBool::new(false),
             answers: AtomicBool::new(false),
             paused: AtomicBool::new(false),
             driving: AtomicBool::new(false),
@@ -214,6 +217,10 @@ impl Session {
     pub fn attach(self: &Arc<Self>, carriage: Carriage) -> Carrier {
         let (generation, older) = {
             let mut outbox = self.outbox();
+            if matches!(outbox.life, Life::Ended(_)) {
+                // It ended before it was carried: a carrier of no generation learns that at once.
+                return Carrier::new(Arc::clone(self), 0);
+            }
             outbox.generation += 1;
             let place = Place::Carried { waker: None, drives: carriage.drives };
             (outbox.generation, std::mem::replace(&mut outbox.place, place))
@@ -256,6 +263,9 @@ impl Session {
         let mut outbox = self.outbox();
         let was_empty = outbox.is_empty();
         let pushed = outbox.push(outgoing, self.limits());
+        for _ in 0..std::mem::take(&mut outbox.displaced) {
+            self.meters().dropped("oldest");
+        }
         let written = match pushed {
             Pushed::Queued => Written::Queued,
             Pushed::Pressured => Written::Pressured,

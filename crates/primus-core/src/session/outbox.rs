@@ -29,7 +29,7 @@ pub(super) enum Place {
     /// A carrier, which `waker` wakes. One that `drives` polls the handler in its own task.
     Carried { waker: Option<Waker>, drives: bool },
     /// Between two polls.
-    Parked { since: Instant },
+    Parked { since: Instant, patience: Duration },
 }
 
 #[derive(Debug)]
@@ -40,6 +40,8 @@ pub(super) struct Outbox {
     pub(super) place: Place,
     /// Counts attaches; a carrier of an older generation can neither take nor park.
     pub(super) generation: u64,
+    /// Messages that had to make room and are not counted yet.
+    pub(super) displaced: u32,
     /// The heartbeat wants a ping written.
     pub(super) ping: bool,
     /// Tasks that wait for room or for the end.
@@ -63,6 +65,7 @@ impl Outbox {
             life: Life::Open,
             place: Place::Nowhere,
             generation: 0,
+            displaced: 0,
             ping: false,
             waiting: Vec::new(),
         }
@@ -93,7 +96,9 @@ impl Outbox {
                 Overflow::Disconnect => return Pushed::Overflowed,
                 Overflow::DropNewest => return Pushed::Dropped,
                 Overflow::DropOldest => {
-                    while self.waiting_bytes() + size > most && self.pop().is_some() {}
+                    while self.waiting_bytes() + size > most && self.pop().is_some() {
+                        self.displaced += 1;
+                    }
                 }
             }
         }

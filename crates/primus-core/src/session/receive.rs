@@ -21,6 +21,9 @@ impl Session {
 
     /// The peer answered the last ping.
     pub fn ponged(&self) {
+        if !self.pinged.swap(false, Ordering::Relaxed) {
+            return; // nobody asked
+        }
         let sent = self.last_ping.load(Ordering::Relaxed);
         let round_trip = self.mount.clock().saturating_sub(sent);
         self.latency.store(round_trip.max(1), Ordering::Relaxed);
