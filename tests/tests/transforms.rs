@@ -18,7 +18,7 @@ use primus::{
 use primus_tests::{
     http::{get, post},
     peer::{Peer, TRANSPORTS},
-    server::{Server, echo, soon},
+    server::{Server, echo, soon, until},
     ws,
 };
 use tokio::sync::{Semaphore, mpsc};
@@ -86,6 +86,48 @@ async fn callbacks_get_what_the_incoming_transforms_have_made() {
     peer.send("\"middle\"").await;
     peer.send("\"a\"").await;
     assert_eq!(peer.text().await, "\"a 1 2 3\"");
+}
+
+#[tokio::test]
+async fn a_transform_that_never_returns_leaves_nothing_behind() {
+    let user = Arc::new(());
+    let (seen, mut seeing) = mpsc::channel(8);
+    let server = Server::echo(
+        Primus::builder().handler_grace(std::time::Duration::from_millis(100)).transform_in_async(
+            move |_, message: Message| {
+                let seen = seen.clone();
+                async move {
+                    seen.send(()).await.unwrap();
+                    std::future::pending::<()>().await;
+                    Some(message)
+                }
+            },
+        ),
+    )
+    .await;
+    let owned = Arc::clone(&user);
+    server.authorize(move |_| {
+        let user = Arc::clone(&owned);
+        async move { Ok::<_, primus::Rejection>(user) }
+    });
+    server.on_connection(async |mut spark| {
+        while spark.next().await.is_some() {}
+        Ok(())
+    });
+    let mut peer = Peer::connect(server.address(), "websocket").await;
+    peer.send("1").await;
+    soon(seeing.recv()).await.unwrap();
+    let report = server
+        .end(primus::End {
+            close: false,
+            deadline: std::time::Duration::from_millis(300),
+            ..Default::default()
+        })
+        .await;
+    assert_eq!(report.ended + report.cut, 1);
+    drop(peer);
+    // The handler is dropped after its grace, and with it everything else.
+    until("the user is dropped", || Arc::strong_count(&user) == 2).await;
 }
 
 #[tokio::test]

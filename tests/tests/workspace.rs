@@ -241,3 +241,31 @@ fn versions_of_dependencies_are_declared_in_the_workspace_alone() {
         }
     }
 }
+
+/// A file of this repository.
+fn file(path: &str) -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    std::fs::read_to_string(root.join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+#[test]
+fn each_example_has_150_lines_at_most_and_the_echo_handler_20() {
+    for name in ["chat", "echo", "axum", "hyper", "ticker"] {
+        let lines = file(&format!("examples/{name}/main.rs")).lines().count();
+        assert!(lines <= 150, "{name} has {lines}");
+    }
+    let echo = file("examples/echo/main.rs");
+    let handler = &echo[echo.find("async fn echo(").expect("the handler")..];
+    let lines = handler.lines().take_while(|line| *line != "}").count() + 1;
+    assert!(lines <= 20, "the handler has {lines}");
+    assert_eq!(echo.matches("on_connection(").count(), 1);
+    assert!(!echo.contains("cfg"), "nothing but its options chooses what it does");
+}
+
+#[test]
+fn the_readme_shows_the_two_commands_each_alone() {
+    let readme = file("README.md");
+    for command in ["cargo run --release --example chat", "cargo xtask test"] {
+        assert!(readme.contains(&format!("```sh\n{command}\n```")), "{command}");
+    }
+}

@@ -86,7 +86,13 @@ async fn a_mount_at_the_root() {
         goes_on(&server, Method::GET, path).await;
     }
     goes_on(&server, Method::POST, "/").await;
-    goes_on(&server, Method::POST, "/form").await;
+    for path in ["/form", "/send"] {
+        goes_on(&server, Method::POST, path).await;
+    }
+    goes_on(&server, Method::GET, "/send").await;
+    for path in ["/poll", "/sse", "/send"] {
+        goes_on(&server, Method::DELETE, path).await;
+    }
     for path in ["/primus.js", "/spec", "/sse", "/poll"] {
         is_ours(&server, get(path), 200).await;
     }
