@@ -8,6 +8,8 @@
 //! This crate knows neither sockets nor an HTTP server; `primus-http` does. Applications use the
 //! facade, `primus-rs`.
 
+#![deny(clippy::unwrap_used)]
+
 mod admission;
 mod authorize;
 mod broadcast;

@@ -7,6 +7,8 @@
 //! runs the middleware, and hands the request to the transformer that claims it. What nobody
 //! claims goes on to the inner service.
 
+#![deny(clippy::unwrap_used)]
+
 mod app;
 mod cors;
 mod forwarded;

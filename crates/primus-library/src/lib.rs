@@ -14,6 +14,8 @@
 //! # Ok::<(), primus_library::LibraryError>(())
 //! ```
 
+#![deny(clippy::unwrap_used)]
+
 mod clients;
 mod config;
 mod encoding;

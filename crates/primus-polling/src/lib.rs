@@ -13,6 +13,8 @@
 //!                                             └──the end──▶ last answer ──▶ ended
 //! ```
 
+#![deny(clippy::unwrap_used)]
+
 mod batch;
 mod farewell;
 mod transformer;

@@ -24,6 +24,8 @@
 //! This crate is the facade: [options](Config), the [builder](Builder), and the names that an
 //! application needs. The machine is in [`core`], the HTTP side in [`http`].
 
+#![deny(clippy::unwrap_used)]
+
 mod build;
 mod builder;
 mod check;

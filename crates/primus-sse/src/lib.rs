@@ -5,6 +5,8 @@
 //! reads the answer with `fetch`; a bare client says `GET {path}/sse` (docs/protocol.md §4, §7).
 //! What it POSTs is served by [`primus_http::post`], which polling uses too.
 
+#![deny(clippy::unwrap_used)]
+
 mod event;
 mod stream;
 mod transformer;

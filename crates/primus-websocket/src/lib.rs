@@ -5,6 +5,8 @@
 //! came of it in one system call. Nothing is held while the connection is idle but the socket,
 //! the protocol state and the session. tungstenite is the authority on the protocol.
 
+#![deny(clippy::unwrap_used)]
+
 mod attach;
 mod connection;
 mod dialect;
