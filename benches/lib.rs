@@ -9,12 +9,14 @@ use bytes::Bytes;
 use http::{Method, Uri};
 use primus_core::{
     BoxFuture, Carriage, Carrier, Head, Mount, MountSettings, Opening, Primus, Request, Response,
-    Settings, Transformer, WireForm,
+    Resume, Settings, Transformer, WireForm,
     request::{BoxError, empty},
     transform::Transforms,
 };
 
 const FORM: WireForm = WireForm("bench");
+/// So many messages a client takes before it acknowledges them.
+const ACK: u64 = 128;
 
 /// A transformer that is never asked; sessions are opened by hand.
 struct Nothing;
@@ -38,6 +40,7 @@ pub struct Bench {
     /// The server.
     pub primus: Primus,
     carriers: Vec<Carrier>,
+    acknowledges: bool,
 }
 
 impl Bench {
@@ -45,17 +48,18 @@ impl Bench {
     ///
     /// # Errors
     /// When a session is refused, which the defaults do not.
-    pub async fn new(sessions: usize) -> Result<Self, BoxError> {
+    pub async fn new(sessions: usize, resume: Resume) -> Result<Self, BoxError> {
         let mount = (MountSettings::new("/"), vec![Arc::new(Nothing) as Arc<dyn Transformer>]);
         let primus = Primus::new(Settings::default(), Transforms::default(), [mount]);
         let head = Head::new(Method::GET, Uri::from_static("/"));
         let mut carriers = Vec::with_capacity(sessions);
         for _ in 0..sessions {
-            let opened = primus.mounts()[0].open("bench", &head, Opening::default()).await;
+            let opening = Opening { resume, ..Opening::default() };
+            let opened = primus.mounts()[0].open("bench", &head, opening).await;
             let session = opened.map_err(|no| no.error().to_string())?;
             carriers.push(session.attach(Carriage::DRIVER));
         }
-        Ok(Self { primus, carriers })
+        Ok(Self { primus, carriers, acknowledges: resume == Resume::Acknowledged })
     }
 
     /// What every carrier would write, framed. Returns how many messages that were.
@@ -68,6 +72,10 @@ impl Bench {
                     outgoing.frame(FORM, |payload| Bytes::copy_from_slice(payload.as_bytes()));
                 count += usize::from(!frame.is_empty());
             });
+            let written = carrier.session().next() - 1;
+            if self.acknowledges && written % ACK == 0 {
+                assert!(carrier.acked(written, None).is_ok());
+            }
         }
         count
     }

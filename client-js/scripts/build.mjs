@@ -51,6 +51,7 @@ if (tests) {
       bundle: true,
       format: 'esm',
       target: 'es2020',
+      define: { ALONE: 'false' },
       platform: 'node',
       outExtension: { '.js': '.mjs' },
       logLevel: 'error',

@@ -58,6 +58,7 @@ export async function classic(transports, config, { minify = true, sourcemap = f
     outfile: 'dist/script.js',
     minifySyntax: minify,
     mangleProps: minify ? MANGLE : undefined,
+    define: { ALONE: `${names == 'websocket'}` },
     sourcemap: sourcemap && 'external',
     write: false,
   });
@@ -83,4 +84,4 @@ export async function scripts() {
 
 /** A module of the npm package. */
 export const module = (entry, outfile, more) =>
-  build({ ...common, entryPoints: [entry], outfile, format: 'esm', sourcemap: true, platform: 'neutral', ...more });
+  build({ ...common, define: { ALONE: `${/websocket/.test(entry)}` }, entryPoints: [entry], outfile, format: 'esm', sourcemap: true, platform: 'neutral', ...more });

@@ -24,7 +24,10 @@ export interface Options {
   uri?: string;
   /** The path of the mount, if the URL has none. Default `/primus`. */
   pathname?: string;
-  /** The transports to use, in this order. Default: all that were built in, `websocket` first. */
+  /**
+   * The transports to use, in this order. Default: all that were built in, `websocket` first. It is read at every attempt to connect: set
+   * `primus.options.transports`, and the next one goes by that.
+   */
   transports?: TransportName[];
   /** How to come back. */
   reconnect?: Partial<ReconnectOptions>;
@@ -41,6 +44,8 @@ export interface Options {
   strategy?: Strategy[] | string | false;
   /** Do not connect before `open()`. */
   manual?: boolean;
+  /** Emit `open` at every connect, as Primus did, also when the session was resumed and nothing was lost. Default `false`. */
+  openOnReconnect?: boolean;
   /** How much may be queued while there is no connection. Default 262144. */
   queueSize?: number;
   /** Credentials for the server's `authorize`: anything that JSON can hold. */
@@ -59,6 +64,14 @@ export interface Options {
   credentials?: RequestCredentials;
   /** Plugins for this client alone. */
   plugins?: Plugin[];
+}
+
+/** How to send one message. */
+export interface WriteOptions {
+  /** Drop it, and return false, if it would have to wait: without a connection, or while the network is slow. */
+  volatile?: boolean;
+  /** The message of the same key that still waits to be sent, if there is one, is dropped; this one goes to the end, as any other. */
+  conflate?: string;
 }
 
 /** The progress of coming back: the argument of the reconnect events. */
@@ -88,11 +101,11 @@ export type ConnectionError = Error & CloseReason;
 
 /** The events, and what their listeners get. */
 export interface Events {
-  /** There is a connection. What was queued has been sent before. */
+  /** A session has begun: at the first connect, and after one that was lost. What was queued has been sent before. */
   open: [];
   /** A message, decoded, and as it came. */
   data: [data: any, raw: Payload];
-  /** The connection is gone; `reason.reconnect` tells whether the client comes back. */
+  /** The connection is gone, not yet the session; `reason.reconnect` tells whether the client comes back. */
   close: [reason: CloseReason];
   /** It is over, for good. */
   end: [reason: CloseReason];
@@ -104,8 +117,20 @@ export interface Events {
   'reconnect scheduled': [recovery: Recovery];
   /** That attempt has been started. */
   reconnect: [recovery: Recovery];
-  /** It has succeeded; `open` follows. */
+  /** It has succeeded; `resumed` follows. */
   reconnected: [recovery: Recovery];
+  /**
+   * It is connected again. True: to the same session, and nothing was lost in either direction. False: to a new one, because the
+   * old one is gone: `expired`, `overflow`, `restarted`, `conflict`, `unknown`, or why the server ended it; then `open` follows.
+   */
+  resumed: [resumed: boolean, why?: string];
+  /**
+   * These messages will not be sent again: those that were sent in a session that is gone, and that the server never acknowledged; just
+   * before `end`, those that were never sent, too.
+   */
+  lost: [messages: any[]];
+  /** Another transport is in use: the first (`previous` is empty), after a fall back, or after an upgrade, which has no other event. */
+  transport: [name: string, previous: string];
   /** It took too long; another one follows. */
   'reconnect timeout': [error: Error, recovery: Recovery];
   /** It was the last one allowed; `end` came just before. */
@@ -156,9 +181,9 @@ export interface Primus extends AsyncIterable<any> {
   open(): this;
   /**
    * Sends a message, or queues it until there is a connection. False means that it was not taken: because the end has come,
-   * the queue is full, or it cannot be encoded; the latter two also emit `error`.
+   * the queue is full, or it cannot be encoded (the latter two also emit `error`), or because it is volatile and would have to wait.
    */
-  write(value: any): boolean;
+  write(value: any, options?: WriteOptions): boolean;
   /** Ends it for good, after sending `data` if given. */
   end(data?: any): this;
   /** `end`, and all listeners are removed. */

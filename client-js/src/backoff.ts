@@ -16,7 +16,7 @@ export interface ReconnectOptions {
  * How long to wait before attempt number `attempt` (from 1): "full jitter", anything between nothing and a bound that doubles.
  * The first delay is jittered too, so that a server that restarts is not met by all of its clients at once.
  */
-export const delay = (options: ReconnectOptions, attempt: number): number =>
+export const delay = (options: Pick<ReconnectOptions, 'min' | 'max' | 'factor'>, attempt: number): number =>
   Math.round(Math.random() * Math.min(options.max, options.min * options.factor ** (attempt - 1)));
 
 /** Fulfilled after `time` ms. */

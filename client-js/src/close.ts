@@ -14,8 +14,8 @@ export interface CloseReason {
   body?: any;
 }
 
-/** Ended by someone who meant it, replaced, or refused by a server that was unwilling rather than busy (408, 425, 429). */
-const forGood = /^(1000|400[036]|44(?!0[08]|25|29)..)$/;
+/** Ended by someone who meant it, or refused by a server that was unwilling rather than busy or overtaken (408, 409, 425, 429). */
+const forGood = /^(1000|400[03]|44(?!0[089]|25|29)..)$/;
 
 /** The reason for a close code. A code that is not in the table means: come back. */
 export const closing = (code: number, reason?: string, more?: Partial<CloseReason>): CloseReason => ({

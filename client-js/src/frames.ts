@@ -23,7 +23,7 @@ const isControl = (frame: Payload): frame is string => typeof frame == 'string' 
 
 /** How many bytes a payload has on the wire. */
 export const byteLength = (payload: Payload): number =>
-  typeof payload == 'string' ? toUtf8(payload).length : payload.byteLength;
+  (typeof payload == 'string' ? toUtf8(payload) : payload).byteLength;
 
 /** A control frame. */
 export const control = (kind: string, body = ''): string => PREFIX + kind + '::' + body;
@@ -43,22 +43,23 @@ export const toLine = (payload: Payload): string =>
         : control('data');
 
 /**
- * Takes a frame apart: its head, that is kind and fields (`ping:7`), and its body. A message that is its own frame has no head.
+ * Takes a frame apart: its head, that is kind and fields (`ping:7:12`), and its body. A message that is its own frame has no head.
  * Throws when it is malformed, or of a kind that this version does not know.
  */
 export const parse = (frame: Payload): [head: string, body: any] => {
   if (!isControl(frame)) return ['', frame];
-  const [, head, number, body] = /^primus::(attach|refuse|end|binary|data(?::b64)?|p[io]ng:(\d+))::([^]*)$/.exec(frame)!;
+  const [, head, body] =
+    /^primus::(attach|refuse|end|binary|data(?::b64)?|p[io]ng(?::\d+){1,2}|ack:\d+(?::[1-9]\d*)?(?=::$))::([^]*)$/.exec(frame)!;
   // A number that a double cannot hold exactly comes out as another one.
-  if (number && '' + +number != number) throw 0;
+  if (head.split(':').some((field) => +field >= 0 && '' + +field != field)) throw 0;
   return [head, body];
 };
 
 /** The message in a frame, or nothing if it is a control frame; throws when it is malformed. */
 export const payloadOf = (head: string, body: any): Payload | undefined =>
-  head == 'binary'
+  !ALONE && head == 'binary'
     ? (fromBase64(body).buffer as ArrayBuffer)
-    : head == 'data:b64'
+    : !ALONE && head == 'data:b64'
       ? new TextDecoder(undefined, { fatal: true, ignoreBOM: true }).decode(fromBase64(body))
       : !head || head == 'data'
         ? body

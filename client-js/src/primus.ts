@@ -1,15 +1,16 @@
-import type { Config, Options, Packet, Plugin, Primus, Recovery } from './api';
+import type { Config, Options, Packet, Plugin, Primus, Recovery, WriteOptions } from './api';
 import { delay, type ReconnectOptions } from './backoff';
 import { closing, failure, type CloseReason } from './close';
 import { emitter } from './emitter';
-import { byteLength, control, parse, payloadOf, type Payload } from './frames';
+import { control, parse, payloadOf, type Payload } from './frames';
 import { heartbeat, type Heartbeat } from './heartbeat';
 import { watch } from './network';
 import { merge } from './options';
 import { parsers, toPayload, type Parser } from './parsers';
-import type { Connect } from './race';
+import type { Connect, Stop } from './race';
+import { session } from './session';
 import { iterate, readable, writable } from './streams';
-import type { AttachReply, Carrier, Wire } from './transport';
+import type { AttachReply, Carrier, Dial, Wire } from './transport';
 
 const OPENING = 1;
 const CLOSED = 2;
@@ -28,8 +29,9 @@ const EVER = 2e9;
  *                        └──▶ schedule          └────▶ CLOSED, for good: `ended` says why
  * ```
  *
- * `turn` is the number of what it is doing. Everything that waits for something remembers the number, and is void when it has
- * changed; so listeners may call `end` or `open` at any event.
+ * To open, to come back, to fall back and to upgrade are one thing: a carrier attaches (`opened`). `turn` is the number of what it
+ * is doing. Everything that waits for something remembers the number, and is void when it has changed; a carrier is, when it is not
+ * `carrier` any more. So listeners may call `end` or `open` at any event.
  */
 export const create = (
   prototype: object,
@@ -42,9 +44,19 @@ export const create = (
   const transformers: Record<string, ((packet: Packet) => unknown)[]> = { incoming: [], outgoing: [] };
   /** Who does not want to read at the moment. */
   const holders = new Set<unknown>();
+  /** Names this client, as long as it lives. */
+  const client = Math.round(Math.random() * 2 ** 53);
 
-  /** The size of the buffer, while there is no connection. */
-  let bytes = 0;
+  /** Counts attach frames. */
+  let attempts = 0;
+  let box = session();
+  /** The session to come back to. */
+  let named: Pick<AttachReply, 'id' | 'key' | 'generation' | 'epoch'> | undefined;
+  /** Why there is none any more. */
+  let why: string | undefined;
+  /** What was sent in sessions that are gone, and never acknowledged. */
+  let missed: Payload[] = [];
+
   /** Whether it wants to be connected. */
   let live = false;
   /** Why it does not want that any more. */
@@ -55,7 +67,7 @@ export const create = (
   /** For the start, the end of an attempt, or the next attempt: it waits for one thing at a time. */
   let timer: ReturnType<typeof setTimeout> | undefined;
   /** Gives up the attempt under way. */
-  let cancel: (() => void) | undefined;
+  let cancel: Stop | undefined;
   let recovery: Recovery | undefined;
   /** Whether the server has told when to come back. */
   let told = false;
@@ -96,7 +108,9 @@ export const create = (
     readyState: CLOSED,
     online: true,
     transport: '',
-    buffer: [],
+    get buffer() {
+      return box._waiting();
+    },
     get state() {
       return primus.readyState == OPEN
         ? 'open'
@@ -111,12 +125,13 @@ export const create = (
     get ready() {
       return new Promise((resolve, reject) => {
         const settle = () => {
-          primus.off('open', settle).off('end', settle);
           if (ended) reject(failure(ended));
-          else resolve(primus);
+          else if (primus.readyState == OPEN) resolve(primus);
+          else return;
+          primus.off('readyStateChange', settle).off('end', settle);
         };
-        if (primus.readyState == OPEN || ended) settle();
-        else primus.on('open', settle).on('end', settle);
+        primus.on('readyStateChange', settle).on('end', settle);
+        settle();
       });
     },
     get readable() {
@@ -129,7 +144,7 @@ export const create = (
       if (!live) {
         abandon();
         live = true;
-        ended = reply = reading = writing = undefined;
+        ended = reply = named = why = reading = writing = undefined;
         const { network = true } = options;
         const target: any = network === true ? globalThis : network;
         if (target.addEventListener) {
@@ -142,26 +157,21 @@ export const create = (
       }
       return primus;
     },
-    write(value: unknown) {
-      if (ended) return false;
+    write(value: unknown, { volatile, conflate }: WriteOptions = {}) {
+      if (ended || (volatile && busy())) return false;
       const packet = { data: value };
       const open = primus.readyState == OPEN;
       try {
         if (passes('outgoing', packet)) {
+          // A transform may have ended it.
+          if (ended) return false;
           const payload = toPayload(parser.encoder(packet.data));
-          if (!open) {
-            const size = byteLength(payload);
-            // There is always room for one message.
-            if (bytes && bytes + size > options.queueSize!) throw new Error('queue full');
-            bytes += size;
-          }
-          primus.buffer.push(payload);
+          box._put(payload, open ? Infinity : options.queueSize, conflate);
         }
       } catch (error) {
         emit('error', error);
         return false;
       }
-      // A transform may have ended it.
       if (open) carrier?._flush();
       return true;
     },
@@ -185,7 +195,7 @@ export const create = (
       return primus;
     },
     reserved: (event: string) =>
-      /^(incom|outgo)ing::|^(open|data|close|end|error|readyStateChange|timeout|o..?line|destroy|reconnect.*)$/.test(event),
+      /^(incom|outgo)ing::|^(open|data|close|end|error|readyStateChange|timeout|o..?line|destroy|reconnect.*|resumed|lost|transport)$/.test(event),
     emits:
       (event: string, parser?: (...args: any[]) => void) =>
       (...args: any[]) =>
@@ -216,13 +226,14 @@ export const create = (
     clearTimeout(timer);
     timer = undefined;
     heart?._stop();
-    cancel?.();
+    // Whoever does not come back ends the session, if an attempt has reached it.
+    cancel?.(live ? undefined : 1);
     cancel = undefined;
     return ++turn;
   };
 
   /** Makes one attempt to connect: the first, or the next of a recovery. */
-  const attempt = () => {
+  const attempt = async () => {
     const mine = abandon();
     const again = recovery;
     const time = again ? again['reconnect timeout'] : options.timeout;
@@ -230,95 +241,147 @@ export const create = (
     cancel = () => {};
     become(OPENING);
     if (mine != turn) return;
-
-    if (time)
-      timer = setTimeout(() => {
-        abandon();
-        if (again) emit('reconnect timeout', new Error('timeout'), again);
-        else emit('timeout');
-        retry(closing(1006, 'timeout'));
-      }, time);
-
-    const asked = (value: any) => (typeof value == 'function' ? value() : value);
-    (async () => {
-      const auth = await asked(options.auth);
-      const query = await asked(options.query);
-      if (mine != turn) return;
-      cancel = connect(
-        {
-          _url: primus.url,
-          _transports: options.transports || config.transports,
-          _query: (mount.search + '&' + new URLSearchParams(query)).replace(/^[?&]+|&$/g, ''),
-          _attach: control('attach', JSON.stringify({ auth, })),
-          _socket: (options.WebSocket || globalThis.WebSocket) as typeof WebSocket,
-          _fetch: options.fetch || globalThis.fetch,
-          _credentials: options.credentials,
-        },
-        opened,
-        failed,
-      );
-    })().catch((error) => mine == turn && failed(closing(1006, error.message)));
-
+    if (time) timer = setTimeout(() => failed(closing(1006, 'timeout'), true), time);
     if (again) emit('reconnect', again);
+    try {
+      const dial = await ask();
+      if (mine == turn) cancel = connect(dial, opened, failed);
+    } catch (error: any) {
+      if (mine == turn) failed(closing(1006, error.message));
+    }
   };
 
-  const opened = (name: string, one: Carrier, wire: Wire, attached: AttachReply) => {
-    const mine = turn;
+  const asked = (value: any) => (typeof value == 'function' ? value() : value);
+
+  /** What a transport needs to know, with credentials of this moment. */
+  const ask = async (): Promise<Dial> => {
+    const auth = await asked(options.auth);
+    const query = await asked(options.query);
+    return {
+      _url: primus.url,
+      _query: (mount.search + '&' + new URLSearchParams(query)).replace(/^[?&]+|&$/g, ''),
+      _attach() {
+        const attempt = ++attempts;
+        return () => {
+          if (!ALONE && carrier) still(true);
+          return control('attach', JSON.stringify({ auth, ...box._place(), client, attempt, session: named }));
+        };
+      },
+      _leave: named ? 0 : 1,
+      _repeat: named && !carrier && box,
+      _fits: box._fits,
+      _socket: (options.WebSocket || globalThis.WebSocket) as typeof WebSocket,
+      ...(ALONE
+        ? ({} as any)
+        : {
+            _transports: options.transports || config.transports,
+            _fetch: options.fetch || globalThis.fetch,
+            _credentials: options.credentials,
+            _again: ask,
+            _vain() {
+              still(false);
+              carrier?._flush();
+            },
+          }),
+    };
+  };
+
+  /** Nothing may overtake an attach frame beside a living carrier: nothing new is sent, and nothing read. */
+  const still = (on: boolean) => {
+    box._still(on);
+    hold(still, on);
+  };
+
+  /** The session is gone: what was sent in it is not repeated. */
+  const forget = (reason?: string) => {
+    why = reason;
+    named = undefined;
+    missed.push(...box._renew());
+  };
+
+  /** Hands messages to the application that nobody will send. */
+  const handOver = (messages: Payload[]) => {
+    const values = messages.map((payload) => {
+      try {
+        return parser.decoder(payload);
+      } catch {
+        return payload;
+      }
+    });
+    if (values.length) emit('lost', values);
+  };
+
+  /** A carrier has attached: the first, the next, or a better one than that which is at work. */
+  const opened = (name: string, one: Carrier, wire: Wire, attached: AttachReply, stop?: Stop) => {
     const again = recovery;
+    const old = ALONE ? undefined : carrier;
+    const before = reply;
+    const previous = primus.transport;
+    const { id, key, generation, epoch, resumed, ping, timeout } = attached;
     clearTimeout(timer);
-    cancel = recovery = undefined;
+    heart?._stop();
+    old?._close(0);
+    cancel = stop;
+    recovery = undefined;
     primus.transport = name;
     carrier = one;
     reply = attached;
-    const { ping, timeout } = attached;
+    if (!resumed) forget(attached.reason || why);
+    named = { id, key, generation, epoch };
+    box._attached(attached);
     const pulse = (heart = heartbeat(
       options.ping ?? (ping && ping + timeout / 2),
       options.pingTimeout ?? timeout / 2,
-      () => one._flush(control('ping:' + ++pings)),
+      () => one._flush(control(`ping:${++pings}:${box._seen()}`)),
       () => {
         // Who does not read cannot hear; but the server hears that we are still there.
         if (holders.size) return pulse._ask();
         reachable(false);
-        lost(closing(4004, 'heartbeat'));
+        wire._down(closing(4004, 'heartbeat'));
       },
     ));
     wire._alive = pulse._heard;
-    wire._down = (reason) => mine == turn && lost(reason);
+    wire._down = (reason) => carrier == one && lost(reason);
     wire._frame = (data) => {
       pulse._heard();
-      if (mine == turn) receive(data);
+      if (carrier == one) receive(data, wire);
     };
-    one._attached(attached, primus.buffer);
-    hold();
+    one._attached(attached, box);
+    if (ALONE) hold();
+    else still(false);
 
-    if (again) {
-      again.duration = Date.now() - again.start;
-      emit('reconnected', again);
+    const tell = (event: string, ...args: unknown[]) => carrier == one && emit(event, ...args);
+    if (name != previous) tell('transport', name, previous);
+    if (!old) {
+      if (again) {
+        again.duration = Date.now() - again.start;
+        tell('reconnected', again);
+      }
+      if (before) tell('resumed', resumed, resumed ? undefined : why);
+      handOver(missed.splice(0));
+      if (carrier == one && !primus.online) reachable(true);
+      if (carrier == one) become(OPEN);
     }
-    if (mine == turn && !primus.online) reachable(true);
-    if (mine == turn) become(OPEN);
-    if (mine == turn) {
+    if (carrier == one) {
       one._flush();
-      emit('open');
+      if (!old && (!resumed || options.openOnReconnect)) emit('open');
     }
   };
 
-  /** One attempt has failed. */
-  const failed = (reason: CloseReason) => {
-    cancel = undefined;
+  /** One attempt has failed, or took too long. It is followed by another one, if the options want that. */
+  const failed = (reason: CloseReason, late?: boolean) => {
+    const again = recovery;
+    const mine = abandon();
+    if (late) {
+      if (again) emit('reconnect timeout', failure(reason), again);
+      else emit('timeout');
+    }
     // While it is coming back, an attempt that failed is no news, but that it may not come back is.
-    if (!reason.reconnect || !recovery) emit('error', failure(reason));
-    if (!live) return;
-    if (reason.reconnect) retry(reason);
+    else if (!again || !reason.reconnect) emit('error', failure(reason));
+    if (mine != turn) return;
+    if (reason.reconnect && (again || strategy('timeout'))) schedule(reason.after);
     else finish(reason);
-    become(CLOSED);
-  };
-
-  /** Tries again after a failed attempt, if the options want that. */
-  const retry = (reason: CloseReason) => {
-    if (!live) return;
-    if (recovery || strategy('timeout')) schedule(reason.after);
-    else finish(reason);
+    if (!late) become(CLOSED);
   };
 
   /** Waits for the next attempt: as long as the server asked for and chance adds, or not at all. */
@@ -332,9 +395,9 @@ export const create = (
       backoff: true,
     });
     if (again.attempt >= again.retries) {
-      stop(closing(1006, 'Unable to recover'));
-      emit('end', ended);
-      emit('reconnect failed', failure(ended!), again);
+      const reason = closing(1006, 'Unable to recover');
+      finish(reason, true);
+      emit('reconnect failed', failure(reason), again);
       become(CLOSED);
       return;
     }
@@ -345,53 +408,65 @@ export const create = (
     emit('reconnect scheduled', again);
   };
 
-  /** The connection is lost, or the network. */
-  const lost = (reason: CloseReason) => {
-    abandon();
+  /** The connection is lost, or the network; if it is `over`, the session as well. */
+  const lost = (reason: CloseReason, over = reason.code == 1009) => {
+    const mine = abandon();
     const was = carrier;
     was?._close(0);
     carrier = undefined;
-    bytes = primus.buffer.reduce((sum, payload) => sum + byteLength(payload), 0);
-    reason.reconnect = reason.reconnect && strategy(away ? 'online' : 'disconnect');
+    if (!ALONE) still(false);
+    if (over) forget(reason.reason);
+    reason.reconnect &&= strategy(away ? 'online' : 'disconnect');
     become(CLOSED);
     // An attempt that is given up because the network has gone was never open.
     if (was) emit('close', reason);
-    if (!live) return;
+    if (mine != turn) return;
     if (!reason.reconnect) finish(reason);
     else if (!away) schedule(reason.after);
   };
 
-  /** Stops everything for good. */
-  const stop = (reason: CloseReason) => {
+  /** Stops everything for good, and tells. While it was waiting to come back, `close` has been told already. */
+  const finish = (reason: CloseReason, known = primus.readyState == CLOSED && live) => {
+    live = away = reason.reconnect = false;
+    ended = reason;
     abandon();
     unwatch?.();
-    reason.reconnect = false;
-    ended = reason;
-    live = away = false;
     recovery = undefined;
-  };
-
-  /** Stops everything for good, and tells. */
-  const finish = (reason: CloseReason) => {
-    // While it was waiting to come back, `close` has been told already.
-    const known = primus.readyState == CLOSED && live;
-    stop(reason);
-    become(CLOSED);
-    if (!known) emit('close', reason);
+    forget();
+    const rest = missed.concat(primus.buffer);
+    missed = [];
+    box = session();
+    if (!known) {
+      become(CLOSED);
+      emit('close', reason);
+    }
+    handOver(rest);
     emit('end', reason);
   };
 
   /** A frame has come. */
-  const receive = (data: Payload) => {
+  const receive = (data: Payload, wire: Wire) => {
     try {
       const [head, body] = parse(data);
       const payload = payloadOf(head, body);
-      if (payload !== undefined) decode(payload);
-      else if (head[1] == 'i') carrier!._flush(control(head.replace('i', 'o')));
-      else if (head == 'end') {
+      const [kind, first, second] = head.split(':');
+      if (payload !== undefined) {
+        if (!box._came(payload)) return;
+        if (box._due(reply!.ack)) carrier!._flush(control('ack:' + box._seen()));
+        decode(payload);
+      } else if (kind == 'end') {
         const end = JSON.parse(body);
-        lost(closing(end.code, end.reason, end));
-      } else if (head[1] != 'o') throw 0;
+        const reason = closing(end.code, end.reason, end);
+        box._ack(end.recv);
+        // Over HTTP, these are said of a carrier: it was given up, or replaced.
+        if (!ALONE && /400[46]/.test(end.code)) wire._down(reason);
+        else lost(reason, true);
+      } else {
+        // `attach` and `refuse` have no numbers, and no place here.
+        if (!first) throw 0;
+        box._ack(+(kind == 'ack' ? first : second));
+        if (kind == 'ping') carrier!._flush(control(`pong:${first}:${box._seen()}`));
+      }
     } catch {
       lost(closing(4400, 'protocol error'));
     }
@@ -422,13 +497,15 @@ export const create = (
     if (live || timer) {
       if (data !== undefined) primus.write(data);
       const leaving = carrier;
-      if (leaving) {
-        // The carrier keeps this queue to its end; what is written later must not get into it.
-        primus.buffer = [];
-        bytes = 0;
-        carrier = undefined;
-        leaving._close(how);
+      if (!ALONE) {
+        still(false);
+        leaving?._flush();
       }
+      carrier = undefined;
+      // It keeps this session to its end; what is written later must not get into it.
+      box = session();
+      missed = [];
+      leaving?._close(how);
       finish(closing(1000, 'normal'));
     }
     return primus;
@@ -439,7 +516,7 @@ export const create = (
     if (away) return;
     away = true;
     reachable(false);
-    lost(closing(1006, 'offline'));
+    if (live) lost(closing(1006, 'offline'));
   };
 
   /** The network is back. */
@@ -448,7 +525,7 @@ export const create = (
     away = false;
     recovery = undefined;
     reachable(true);
-    schedule(0, true);
+    if (live) schedule(0, true);
   };
 
   /** Now is better than later, but the server's word stands. */
@@ -458,8 +535,8 @@ export const create = (
   };
 
   [config, options].map(({ plugins }) => plugins?.map(primus.plugin));
-  const named: any = options.parser || config.parser || 'json';
-  const parser = parsers[named] || (named as Parser);
+  const wanted: any = options.parser || config.parser || 'json';
+  const parser = parsers[wanted] || (wanted as Parser);
   if (!options.manual) timer = setTimeout(primus.open);
   return primus;
 };

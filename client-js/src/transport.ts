@@ -1,5 +1,6 @@
 import type { CloseReason } from './close';
 import type { Payload } from './frames';
+import type { Session } from './session';
 
 /** What one attempt to connect needs to know. */
 export interface Dial {
@@ -7,8 +8,18 @@ export interface Dial {
   _url: string;
   /** The query of the application, encoded, perhaps empty. */
   _query: string;
-  /** The first frame. */
-  _attach: string;
+  /** Gives an attach its number, and later makes the frame, as things are then. */
+  _attach(): () => string;
+  /** How a carrier goes that is not needed: it ends (1) a session of its own, but not (0) one that was named, and others come back to. */
+  _leave: 0 | 1;
+  /** That session, if no carrier of it is alive: what it keeps may be repeated at once. */
+  _repeat?: Session | false;
+  /** The same anew: credentials may have changed. */
+  _again(): Promise<Dial>;
+  /** The attach of an attempt beside a living carrier was in vain. */
+  _vain(): void;
+  /** Whether an attach frame can be the answer to ours. */
+  _fits(reply: AttachReply): boolean;
   /** The names of the transports to use, if not all. */
   _transports?: string[];
   _socket?: typeof WebSocket;
@@ -19,8 +30,16 @@ export interface Dial {
 /** What the server says in its first frame. */
 export interface AttachReply {
   id: string;
+  key: string;
+  generation: number;
+  epoch: string;
+  recv: number;
+  next: number;
+  resumed: boolean;
+  reason?: string;
   ping: number;
   timeout: number;
+  ack: [messages: number, bytes: number];
   maxMessage?: number;
   token?: string;
 }
@@ -39,12 +58,9 @@ export interface Wire {
 
 /** One connection of one transport. */
 export interface Carrier {
-  /**
-   * The server's attach frame has come. From now on the carrier takes from the front of the queue what it sends, and puts back
-   * what it could not deliver.
-   */
-  _attached(reply: AttachReply, queue: Payload[]): void;
-  /** Sends a control frame, if there is one, and what is in the queue. */
+  /** The server's attach frame has come. From now on the carrier takes from the session what it sends. */
+  _attached(reply: AttachReply, session: Session): void;
+  /** Sends a control frame, if there is one, and what waits. */
   _flush(frame?: string): void;
   /** Whether a writer had better wait. */
   _busy(): boolean;

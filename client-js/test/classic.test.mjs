@@ -78,11 +78,18 @@ for (const names of combinations)
       JSON.stringify({ path: '/primus', transports: names }),
       names.join('-') + '.js',
     );
-    const primus = new Primus();
+    const primus = new Primus({ reconnect: { min: 1, max: 5 } });
     t.after(() => primus.destroy());
     primus.write('hello');
     assert.equal((await next(primus, 'data'))[0], 'world');
     assert.equal(primus.transport, names[0]);
+    server.last.cut();
+    assert.deepEqual(await next(primus, 'resumed'), [true, undefined]);
+    primus.write('hello');
+    assert.equal((await next(primus, 'data'))[0], 'world');
+    server.restart();
+    assert.deepEqual(await next(primus, 'resumed'), [false, 'restarted']);
+    assert.deepEqual(server.errors, []);
   });
 
 test('the budgets', async () => {

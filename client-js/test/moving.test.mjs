@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { createContext, runInContext } from 'node:vm';
 import { Primus } from '../dist/node.mjs';
-import { next, record, serve, WebSocket as Ws } from './server.mjs';
+import { back, next, record, serve, WebSocket as Ws } from './server.mjs';
 
 const file = (path) => fileURLToPath(new URL(path, import.meta.url));
 
@@ -14,7 +14,9 @@ const file = (path) => fileURLToPath(new URL(path, import.meta.url));
 
 const fast = { min: 1, max: 5 };
 const HANDSHAKE = ['readyStateChange(opening)', 'readyStateChange(open)', 'open'];
-const AGAIN = ['readyStateChange(opening)', 'reconnect', 'reconnected', 'readyStateChange(open)', 'open'];
+/** Back in the same session, and in another one. */
+const AGAIN = ['readyStateChange(opening)', 'reconnect', 'reconnected', 'resumed(true)', 'readyStateChange(open)'];
+const ANEW = ['readyStateChange(opening)', 'reconnect', 'reconnected', 'resumed(false)', 'readyStateChange(open)', 'open'];
 const ENDED = ['readyStateChange(end)', 'close', 'end'];
 const PROGRESS = ['attempt', 'backoff', 'duration', 'factor', 'max', 'min', 'reconnect timeout', 'retries', 'scheduled', 'start'];
 
@@ -326,11 +328,11 @@ const checks = {
       server.last.cut();
       await next(primus, 'reconnect scheduled');
       primus.open();
-      await next(primus, 'open');
+      await back(primus);
       primus.end();
       primus.open();
       await next(primus, 'open');
-      assert.equal(server.sessions.size, 3);
+      assert.deepEqual([server.made.length, server.log.filter((line) => line === 'upgrade').length], [2, 3]);
     },
     async id(t) {
       const { server, primus } = await client(t);
@@ -345,6 +347,7 @@ const checks = {
         'timeout', 'destroy', 'online', 'error', 'close', 'open', 'data', 'end'])
         assert.equal(primus.reserved(name), true, name);
       for (const name of ['incoming::data', 'outgoing::url']) assert.equal(primus.reserved(name), true, name);
+      for (const name of ['resumed', 'lost', 'transport']) assert.equal(primus.reserved(name), true, name);
       for (const name of ['message', 'opened', 'data2', '']) assert.equal(primus.reserved(name), false, name);
     },
     async transform(t) {
@@ -403,7 +406,7 @@ const checks = {
       primus.on('offline', () => seen.push(primus.online)).on('online', () => seen.push(primus.online));
       net.go(false);
       net.go(true);
-      await next(primus, 'open');
+      await back(primus);
       assert.deepEqual(seen, [true, false, true]);
     },
     async buffer(t) {
@@ -426,11 +429,18 @@ const checks = {
 
   Events: {
     async open(t) {
-      const { server, primus, events } = await client(t);
-      for (const times of [1, 2, 3]) {
+      for (const openOnReconnect of [undefined, true]) {
+        const { server, primus, events } = await client(t, {}, { openOnReconnect });
         assert.deepEqual(await next(primus, 'open'), []);
-        assert.equal(events.filter((name) => name === 'open').length, times);
-        server.last.cut();
+        for (const times of [1, 2, 3]) {
+          assert.equal(events.filter((name) => name === 'open').length, openOnReconnect ? times : 1);
+          server.last.cut();
+          await back(primus);
+        }
+        server.restart();
+        assert.deepEqual(await next(primus, 'open'), []);
+        assert.equal(events.includes('resumed(false)'), true);
+        primus.destroy();
       }
     },
     data: everywhere(async (t, transport) => {
@@ -586,19 +596,30 @@ const checks = {
       assert.deepEqual([await server.last.frame(), await server.last.frame()], ['"queued"', '"greeting"']);
     }),
     drop: everywhere(async (t, transport) => {
+      for (const openOnReconnect of [false, true]) {
+        const { server, primus, events } = await connected(t, {}, { ...transport, openOnReconnect });
+        primus.once('reconnect scheduled', () => primus.write('queued'));
+        primus.once('readyStateChange', () => primus.once('readyStateChange', () => primus.once('readyStateChange', () => primus.write('greeting'))));
+        server.last.cut();
+        await back(primus);
+        assert.deepEqual([...events], ['readyStateChange(end)', 'close', 'reconnect scheduled', ...AGAIN, ...(openOnReconnect ? ['open'] : [])]);
+        assert.deepEqual([await server.last.frame(), await server.last.frame(), server.made.length], ['"queued"', '"greeting"', 1]);
+        primus.destroy();
+      }
+    }),
+    'drop, and the session is gone': everywhere(async (t, transport) => {
       const { server, primus, events } = await connected(t, {}, transport);
       primus.once('reconnect scheduled', () => primus.write('queued'));
-      primus.once('open', () => primus.write('greeting'));
-      server.last.cut();
+      server.restart();
       await next(primus, 'open');
-      assert.deepEqual([...events], ['readyStateChange(end)', 'close', 'reconnect scheduled', ...AGAIN]);
-      assert.deepEqual([await server.last.frame(), await server.last.frame()], ['"queued"', '"greeting"']);
+      assert.deepEqual([...events], ['readyStateChange(end)', 'close', 'reconnect scheduled', ...ANEW]);
+      assert.equal(await server.last.frame(), '"queued"');
     }),
     'server asks to come back': everywhere(async (t, transport) => {
       const { server, primus, events } = await connected(t, {}, transport);
       server.last.end({ code: 4001, reason: 'reconnect', reconnect: true, after: 0 });
       await next(primus, 'open');
-      assert.deepEqual([...events], ['readyStateChange(end)', 'close', 'reconnect scheduled', ...AGAIN]);
+      assert.deepEqual([...events], ['readyStateChange(end)', 'close', 'reconnect scheduled', ...ANEW]);
     }),
     'failed attempt': everywhere(async (t, transport) => {
       const { server, primus, events } = await connected(t, {}, transport);
@@ -700,10 +721,10 @@ const checks = {
     },
     'ping timeout': everywhere(async (t, transport) => {
       const { primus, events } = await connected(t, { reply: { ping: 20, timeout: 20 } }, transport);
-      await next(primus, 'open');
+      await back(primus);
       assert.deepEqual([...events], [
         'offline', 'readyStateChange(end)', 'close', 'reconnect scheduled',
-        'readyStateChange(opening)', 'reconnect', 'reconnected', 'online', 'readyStateChange(open)', 'open',
+        'readyStateChange(opening)', 'reconnect', 'reconnected', 'resumed(true)', 'online', 'readyStateChange(open)',
       ]);
     }),
     'lost without strategy': everywhere(async (t, transport) => {
@@ -719,7 +740,7 @@ const checks = {
       assert.deepEqual([...events], ['offline', 'readyStateChange(end)', 'close']);
       assert.equal(primus.write('queued'), true);
       net.go(true);
-      await next(primus, 'open');
+      await back(primus);
       assert.deepEqual(events.slice(3), ['online', 'reconnect scheduled', ...AGAIN]);
       assert.equal(await server.last.frame(), '"queued"');
     }),
@@ -785,6 +806,27 @@ const checks = {
       while (frames.length < 4) frames.push(await server.last.frame());
       assert.deepEqual(frames, ['1', '2', '3', '4']);
     }),
+    'lost with the connection': everywhere(async (t, transport) => {
+      const { server, primus, events } = await connected(t, { send: (one, frames, response) => frames.includes('1') && !one.spilt && (one.spilt = true, response.destroy(), true) }, transport);
+      const { last } = server;
+      const { accept } = last;
+      last.accept = () => {};
+      primus.write(1);
+      await settled();
+      last.cut();
+      last.accept = accept;
+      await back(primus);
+      assert.equal(await last.frame(), '1');
+      last.send('primus::ack:1::');
+      last.send('"behind it"');
+      await next(primus, 'data');
+      last.accept = () => {};
+      last.spilt = false;
+      primus.write(1);
+      server.restart();
+      await next(primus, 'open');
+      assert.deepEqual([events.args.resumed, events.args.lost], [[false, 'restarted'], [[1]]]);
+    }),
     async 'write after end'(t) {
       const { primus } = await connected(t);
       primus.end();
@@ -795,6 +837,9 @@ const checks = {
       const { server, primus } = await connected(t);
       const before = await primus.id();
       server.last.cut();
+      await back(primus);
+      assert.equal(await primus.id(), before);
+      server.restart();
       await next(primus, 'open');
       const after = await primus.id();
       assert.notEqual(after, before);

@@ -16,12 +16,16 @@ import Primus from './types/index';
 const primus = new Primus('http://h', { reconnect: { max: 1000 }, auth: async () => ({ token: 'x' }), transports: ['sse'] });
 const sent: boolean = primus.write({ any: 'JSON' });
 primus.on('end', ({ code, reason }) => code.toFixed() + reason.trim()).once('open', () => {});
+primus.on('resumed', (resumed, why) => resumed || why?.trim()).on('lost', (messages) => messages.length).on('transport', (name) => name.trim());
+primus.write(1, { volatile: true, conflate: 'key' });
 const id: Promise<string> = primus.id();
 const readable: ReadableStream = primus.readable;
 // @ts-expect-error a number is no event
 primus.on(1, () => {});
 // @ts-expect-error there is no such option
 new Primus('http://h', { reconect: {} });
+// @ts-expect-error there is no such way to write
+primus.write(1, { reliable: true });
 // @ts-expect-error a boolean is no string
 const wrong: string = primus.write(1);
 export { sent, id, readable, wrong };

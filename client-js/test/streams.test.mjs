@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { test } from 'node:test';
 import { Primus } from '../dist/node.mjs';
-import { next, serve, WebSocket } from './server.mjs';
+import { back, next, serve, WebSocket } from './server.mjs';
 
 async function client(t, hooks, options) {
   const server = await serve(hooks);
@@ -98,7 +98,7 @@ test('a stream goes on over a lost connection', async (t) => {
   server.last.send('1');
   assert.equal((await reader.read()).value, 1);
   server.last.cut();
-  await next(primus, 'open');
+  await back(primus);
   server.last.send('2');
   assert.equal((await reader.read()).value, 2);
   assert.equal(primus.readable, primus.readable);

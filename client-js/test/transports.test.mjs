@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { test } from 'node:test';
-import { next, record, serve, WebSocket } from './server.mjs';
+import { back, next, record, serve, WebSocket } from './server.mjs';
 
 // Like a tab's, and there before the client looks for it.
 globalThis.sessionStorage = {};
@@ -53,7 +53,9 @@ for (const transports of [['websocket'], ['sse'], ['polling']]) {
   test(`${name}: the attach frame and the URL`, async (t) => {
     const { server, primus } = await client(t, {}, { transports, auth: { token: 't' }, query: { room: 'a b' } });
     await next(primus, 'open');
-    assert.deepEqual(server.last.attach, { auth: { token: 't' } });
+    const { client: number, ...attach } = server.last.attach;
+    assert.deepEqual(attach, { auth: { token: 't' }, recv: 0, next: 1, sent: 0, attempt: 1 });
+    assert.ok(Number.isSafeInteger(number) && number > 0);
     assert.equal(server.last.url, { websocket: '/primus?room=a+b', sse: '/primus/sse?v=2&room=a+b', polling: '/primus/poll?v=2&room=a+b' }[name]);
     if (name === 'websocket') assert.equal(server.last.protocol, 'primus.2');
     else assert.match(server.last.contentType, /^text\/plain/);
@@ -67,7 +69,8 @@ test('http: what is written while a request is under way goes with the next, 256
   for (let n = 0; n < 600; n++) primus.write(n);
   while (server.last.received.length < 600) await server.last.frame();
   assert.deepEqual(server.last.received, Array.from({ length: 600 }, (_, n) => '' + n));
-  assert.deepEqual(server.last.batches.map((batch) => batch.length), [255, 255, 90]);
+  assert.deepEqual(server.last.batches.map((batch) => batch.length), [255, 255, 93]);
+  assert.deepEqual(server.last.batches.map(([first]) => first), ['primus::ack:0:1::', 'primus::ack:0:255::', 'primus::ack:0:509::']);
 });
 
 test('http: a batch is no longer than the server takes', async (t) => {
@@ -76,45 +79,60 @@ test('http: a batch is no longer than the server takes', async (t) => {
   for (let n = 0; n < 4; n++) primus.write('ü'.repeat(9));
   primus.write('y'.repeat(100));
   while (server.last.received.length < 5) await server.last.frame();
-  assert.deepEqual(server.last.batches.map((batch) => batch.length), [2, 2, 1]);
+  assert.deepEqual(server.last.batches.map((batch) => batch.length - 1), [2, 2, 1]);
 });
 
-test('http: a server that is behind gets the rest again', async (t) => {
-  let first = true;
+for (const status of [429, 409])
+  test(`http: a server that answers ${status} gets what it did not take again`, async (t) => {
+    let first = true;
+    const { server, primus } = await client(t, {
+      send(one, frames, response) {
+        if (!first) return false;
+        first = false;
+        for (const frame of frames.slice(0, 3)) one.accept(frame, one.carrier);
+        response.writeHead(status, { 'Retry-After': '0.01' }).end('{"error":"behind","recv":2}');
+        return true;
+      },
+    }, { transports: ['sse'] });
+    const events = record(primus);
+    await next(primus, 'open');
+    for (const n of [1, 2, 3, 4]) primus.write(n);
+    while (server.last.received.length < 4) await server.last.frame();
+    assert.deepEqual(server.last.received, ['1', '2', '3', '4']);
+    assert.deepEqual(server.last.batches, [['primus::ack:0:1::', '1', '2', '3', '4'], ['primus::ack:0:3::', '3', '4']]);
+    assert.deepEqual([server.repeated, server.errors, events.includes('close')], [0, [], false]);
+  });
+
+for (const status of [404, 409, 500])
+  test(`http: a POST that is answered ${status} breaks the carrier, not the session`, async (t) => {
+    let first = true;
+    const { server, primus } = await client(t, {
+      send: (_one, _frames, response) => first && (response.writeHead(status).end('{"error":"no"}'), !(first = false)),
+    }, { transports: ['polling'] });
+    const events = record(primus);
+    await next(primus, 'open');
+    primus.write('survivor');
+    await next(primus, 'resumed');
+    assert.equal(await server.last.frame(), '"survivor"');
+    assert.deepEqual([server.made.length, events.args.resumed[0], events.includes('lost')], [1, true, false]);
+  });
+
+test('http: a message that is too big ends the session, and is handed back', async (t) => {
   const { server, primus } = await client(t, {
-    send(one, frames, response) {
-      if (!first) return false;
-      first = false;
-      one.received.push(...frames.slice(0, 2));
-      response.writeHead(429, { 'Retry-After': '0.01', 'Primus-Accepted': '2' }).end('{"error":"behind"}');
-      return true;
-    },
+    send: (_one, frames, response) => frames.includes('"big"') && (response.writeHead(413).end('{"error":"too big"}'), true),
   }, { transports: ['sse'] });
+  const events = record(primus);
   await next(primus, 'open');
-  for (const n of [1, 2, 3, 4]) primus.write(n);
-  while (server.last.received.length < 4) await server.last.frame();
-  assert.deepEqual(server.last.received, ['1', '2', '3', '4']);
-  assert.deepEqual(server.last.batches, [['1', '2', '3', '4'], ['3', '4']]);
-});
-
-test('http: what a session that is gone did not take goes to the next one', async (t) => {
-  let polled;
-  const parked = new Promise((resolve) => (polled = resolve));
-  const { server, primus } = await client(t, { poll: polled }, { transports: ['polling'] });
-  await parked;
-  server.sessions.clear();
-  primus.write('survivor');
-  await next(primus, 'open');
-  assert.equal(await server.last.frame(), '"survivor"');
-  assert.equal(server.last.id, 'id2');
-});
-
-test('http: a message that is too big ends the connection, with the reason', async (t) => {
-  const { primus } = await client(t, { send: (_one, _frames, response) => (response.writeHead(413).end('{}'), true) }, { transports: ['sse'] });
-  await next(primus, 'open');
+  const first = server.last;
+  const ended = new Promise((resolve) => (first.onended = resolve));
   primus.write('big');
   const [reason] = await next(primus, 'close');
   assert.deepEqual([reason.code, reason.reconnect], [1009, true]);
+  await next(primus, 'open');
+  assert.deepEqual(events.slice(3), ['readyStateChange(end)', 'close', 'reconnect scheduled', 'readyStateChange(opening)', 'reconnect', 'reconnected', 'resumed(false)', 'lost', 'readyStateChange(open)', 'open']);
+  assert.deepEqual([events.args.resumed, events.args.lost, server.last.attach.session], [[false, 'message too big'], [['big']], undefined]);
+  await ended;
+  assert.equal(first.ended, true);
 });
 
 test('falls back when the upgrade is refused', async (t) => {
@@ -201,12 +219,12 @@ test('remembers what worked, for ten minutes', async (t) => {
   assert.ok(Math.abs(+until - Date.now() - 600000) < 5000);
   server.log.length = 0;
   server.last.cut();
-  await next(primus, 'open');
+  await back(primus);
   assert.deepEqual(server.log, ['POST /primus/sse', 'sse attach']);
   sessionStorage.primus = `sse ${Date.now() - 1}`;
   server.log.length = 0;
   server.last.cut();
-  await next(primus, 'open');
+  await back(primus);
   assert.deepEqual(server.log, ['upgrade', 'POST /primus/sse', 'sse attach']);
 });
 

@@ -15,13 +15,39 @@ use crate::{
 /// The names of the three.
 pub const TRANSPORTS: [&str; 3] = ["websocket", "sse", "polling"];
 
-/// One client.
+/// One client. It counts what it gets and sends, and acknowledges only what a test makes it.
 pub struct Peer {
     to: SocketAddr,
     path: String,
     /// What the server attached with.
     pub attach: Value,
+    /// What it remembers for the next time.
+    pub memory: Memory,
     wire: Wire,
+}
+
+/// What a client remembers of its session.
+#[derive(Debug, Clone)]
+pub struct Memory {
+    /// The session: `id`, `key`, `generation`, `epoch`.
+    pub session: Value,
+    /// The highest number received.
+    pub recv: u64,
+    /// The number that it says its first message will have.
+    pub next: u64,
+    /// The highest number given to a message.
+    pub sent: u64,
+    /// Its own random number.
+    pub client: u64,
+    /// How often it has attached.
+    pub attempt: u64,
+}
+
+impl Memory {
+    /// Of a client that has never attached.
+    pub fn new(client: u64) -> Self {
+        Self { session: Value::Null, recv: 0, next: 1, sent: 0, client, attempt: 0 }
+    }
 }
 
 enum Wire {
@@ -67,7 +93,41 @@ impl Peer {
         path: &str,
         auth: Value,
     ) -> Result<Self, Refusal> {
-        let attach = format!("primus::attach::{}", json!({ "auth": auth }));
+        Self::attach(to, transport, path, auth, &mut Memory::new(1)).await
+    }
+
+    /// Comes back to `/primus` with what it remembers. Where it gets another session it remembers
+    /// that one.
+    ///
+    /// # Errors
+    /// When it is refused.
+    ///
+    /// # Panics
+    /// If anything else goes wrong.
+    pub async fn come_back(
+        to: SocketAddr,
+        transport: &str,
+        memory: &mut Memory,
+    ) -> Result<Self, Refusal> {
+        Self::attach(to, transport, "/primus", Value::Null, memory).await
+    }
+
+    async fn attach(
+        to: SocketAddr,
+        transport: &str,
+        path: &str,
+        auth: Value,
+        memory: &mut Memory,
+    ) -> Result<Self, Refusal> {
+        memory.attempt += 1;
+        let Memory { recv, next, sent, client, attempt, .. } = *memory;
+        let mut asked = json!({
+            "auth": auth, "recv": recv, "next": next, "sent": sent, "client": client, "attempt": attempt
+        });
+        if !memory.session.is_null() {
+            asked["session"] = memory.session.clone();
+        }
+        let attach = format!("primus::attach::{asked}");
         let (answer, wire) = match transport {
             "websocket" => {
                 let headers = [("sec-websocket-protocol", ws::RESUMABLE)];
@@ -106,8 +166,32 @@ impl Peer {
             other => panic!("there is no transport {other}"),
         };
         let attach = body(&answer, "attach").expect("the server's attach frame");
-        let attach = serde_json::from_str(attach).expect("JSON");
-        Ok(Self { to, path: path.to_owned(), attach, wire })
+        let attach: Value = serde_json::from_str(attach).expect("JSON");
+        memory.session = json!({
+            "id": attach["id"],
+            "key": attach["key"],
+            "generation": attach["generation"],
+            "epoch": attach["epoch"],
+        });
+        if attach["resumed"] != true {
+            (memory.recv, memory.next, memory.sent) = (0, 1, 0);
+        }
+        let recv = attach["next"].as_u64().expect("a number") - 1;
+        assert!(recv <= memory.recv, "the server leaves messages out: {attach}");
+        let mut peer = Self { to, path: path.to_owned(), attach, memory: memory.clone(), wire };
+        peer.memory.recv = recv;
+        if let Wire::WebSocket(client) = &mut peer.wire
+            && asked.get("session").is_some()
+        {
+            client.send(format!("primus::ack:{recv}:{}::", peer.memory.next)).await;
+        }
+        Ok(peer)
+    }
+
+    /// Breaks its connection without a word, and gives what it remembers.
+    pub fn cut(mut self) -> Memory {
+        self.memory.next = self.memory.sent + 1;
+        self.memory
     }
 
     /// The public id.
@@ -125,15 +209,19 @@ impl Peer {
     /// # Panics
     /// If it is not accepted.
     pub async fn send(&mut self, frame: &str) {
+        let data = !frame.starts_with("primus::") || frame.starts_with("primus::data");
+        self.memory.sent += u64::from(data);
         if let Wire::WebSocket(client) = &mut self.wire {
             return client.send(frame).await;
         }
-        let call = http::post(&format!("{}/send?v=2", self.path), frame.to_owned());
+        let Memory { recv, sent, .. } = self.memory;
+        let first = if data { format!("primus::ack:{recv}:{sent}::\n") } else { String::new() };
+        let call = http::post(&format!("{}/send?v=2", self.path), format!("{first}{frame}"));
         let answer = call.header("primus-token", self.token()).send(self.to).await;
         assert_eq!(answer.status, 204, "{}", answer.text());
     }
 
-    /// The next frame that is no heartbeat; `None` when the connection is over.
+    /// The next frame that is neither a heartbeat nor an acknowledgement; `None` when the connection is over.
     pub async fn frame(&mut self) -> Option<String> {
         loop {
             let frame = match &mut self.wire {
@@ -146,7 +234,8 @@ impl Peer {
                 Wire::Polling(lines) => match lines.pop_front() {
                     Some(line) => line,
                     None => {
-                        let call = http::get(&format!("{}/poll?v=2", self.path));
+                        let recv = self.memory.recv;
+                        let call = http::get(&format!("{}/poll?v=2&recv={recv}", self.path));
                         let token = self.attach["token"].as_str().expect("a token");
                         let answer = call.header("primus-token", token).send(self.to).await;
                         if answer.status != 200 && answer.status != 204 {
@@ -157,7 +246,10 @@ impl Peer {
                     }
                 },
             };
-            if !frame.starts_with("primus::ping:") {
+            if !frame.starts_with("primus::") || frame.starts_with("primus::data") {
+                self.memory.recv += 1;
+            }
+            if !frame.starts_with("primus::ping:") && !frame.starts_with("primus::ack:") {
                 return Some(frame);
             }
         }
@@ -173,19 +265,25 @@ impl Peer {
         frame
     }
 
-    /// Reads until the end: the messages before it, and what `primus::end` says.
+    /// Reads until the end: the messages before it, and what `primus::end` says. Over a WebSocket it
+    /// answers the close frame, so the server knows that all of it has arrived.
     ///
     /// # Panics
     /// If the connection ends without a word.
     pub async fn rest(&mut self) -> (Vec<String>, Value) {
         let mut messages = Vec::new();
-        loop {
+        let end: Value = loop {
             let frame = self.frame().await.expect("a word before the end");
             match body(&frame, "end") {
-                Some(end) => return (messages, serde_json::from_str(end).expect("JSON")),
+                Some(end) => break serde_json::from_str(end).expect("JSON"),
                 None => messages.push(frame),
             }
+        };
+        if let Wire::WebSocket(client) = &mut self.wire {
+            let (texts, closed) = client.rest().await;
+            assert_eq!((texts.len(), &end["code"]), (0, &closed.code.into()), "{texts:?}");
         }
+        (messages, end)
     }
 }
 

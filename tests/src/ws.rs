@@ -29,6 +29,8 @@ pub struct Client {
     stream: WebSocketStream<TcpStream>,
     answer: Answer,
     attach: Value,
+    /// How many messages it has received, if it acknowledges them.
+    acknowledges: Option<u64>,
 }
 
 /// How a connection ended.
@@ -72,7 +74,9 @@ impl Client {
             .max_frame_size(None);
         let opening = Box::pin(client_async_with_config(request, stream, Some(config)));
         match soon(opening).await {
-            Ok((stream, answer)) => Ok(Self { stream, answer, attach: Value::Null }),
+            Ok((stream, answer)) => {
+                Ok(Self { stream, answer, attach: Value::Null, acknowledges: None })
+            }
             Err(Error::Http(answer)) => Err(*answer),
             Err(error) => panic!("the opening handshake failed: {error}"),
         }
@@ -116,6 +120,15 @@ impl Client {
         client
     }
 
+    /// As [`resumable`](Self::resumable); it answers the server's pings as it is read from, and
+    /// acknowledges what it has received.
+    ///
+    /// # Panics
+    /// If it is refused.
+    pub async fn attentive(to: SocketAddr) -> Self {
+        Self { acknowledges: Some(0), ..Self::resumable(to).await }
+    }
+
     /// The answer to the handshake.
     pub fn answer(&self) -> &Answer {
         &self.answer
@@ -154,21 +167,46 @@ impl Client {
     pub async fn data(&mut self) -> Message {
         loop {
             match self.message().await {
-                Some(message) if message.is_text() || message.is_binary() => return message,
+                Some(message) if message.is_text() || message.is_binary() => {
+                    if !self.acknowledge(&message).await {
+                        return message;
+                    }
+                }
                 Some(Message::Ping(_) | Message::Pong(_)) => {}
                 other => panic!("a message was expected, but: {other:?}"),
             }
         }
     }
 
-    /// The next text.
+    /// Counts a message, or answers a ping of the server: then true. An acknowledgement is neither.
+    async fn acknowledge(&mut self, message: &Message) -> bool {
+        let Some(recv) = &mut self.acknowledges else { return false };
+        let Message::Text(text) = message else {
+            *recv += 1;
+            return false;
+        };
+        if let Some(ping) = text.strip_prefix("primus::ping:") {
+            let number = ping.split(':').next().unwrap_or_default();
+            let pong = format!("primus::pong:{number}:{recv}::");
+            self.send(pong).await;
+            return true;
+        }
+        let data = !text.starts_with("primus::") || text.starts_with("primus::data:");
+        *recv += u64::from(data);
+        false
+    }
+
+    /// The next text that is no acknowledgement.
     ///
     /// # Panics
     /// If something else comes.
     pub async fn text(&mut self) -> String {
-        match self.data().await {
-            Message::Text(text) => text.to_string(),
-            other => panic!("text was expected, but: {other:?}"),
+        loop {
+            match self.data().await {
+                Message::Text(text) if text.starts_with("primus::ack:") => {}
+                Message::Text(text) => return text.to_string(),
+                other => panic!("text was expected, but: {other:?}"),
+            }
         }
     }
 
@@ -225,7 +263,16 @@ impl Client {
         (serde_json::from_str(body).expect("JSON"), closed.code)
     }
 
-    /// Closes, and waits for the answer.
+    /// Ends its session, as a resumable client does that will not come back.
+    ///
+    /// # Panics
+    /// If the server does not close then.
+    pub async fn end(mut self) {
+        self.send("primus::end::").await;
+        assert_eq!(self.close_code().await, 1000);
+    }
+
+    /// Closes, and waits for the answer. The session of a resumable client waits for it.
     pub async fn close(mut self) {
         let _ = soon(self.stream.close(None)).await;
         while let Some(Ok(_)) = soon(self.stream.next()).await {}

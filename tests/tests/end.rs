@@ -165,11 +165,11 @@ async fn it_is_done_by_its_deadline_and_its_report_is_what_500_clients_saw() {
     let mut hung = hung.await.unwrap();
     let request = tokio::spawn(async move { get("/hang").open_on(&mut hung).await });
     soon(asked.notified()).await;
-    until("all 501", || primus.sessions() == 501).await;
-    assert_eq!(primus.connected(), 501);
+    until("all 501", || (primus.connected(), primus.sessions()) == (501, 501)).await;
 
     let began = Instant::now();
-    let deadline = Duration::from_secs(2);
+    // A twentieth of it is kept for the connections to close, on a busy machine as well.
+    let deadline = Duration::from_secs(4);
     let ended = soon(primus.end(End { deadline, ..End::default() })).await;
     let took = began.elapsed();
     assert!(took < deadline + Duration::from_millis(400), "{took:?}");

@@ -63,14 +63,15 @@ async fn our_client_gets_numbered_pings_and_its_pong_tells_the_latency() {
     let mut last = 0;
     for _ in 0..4 {
         let ping = client.text().await;
-        let number = ping.strip_prefix("primus::ping:").unwrap().strip_suffix("::").unwrap();
+        // It tells that nothing has been received, too.
+        let number = ping.strip_prefix("primus::ping:").unwrap().strip_suffix(":0::").unwrap();
         let number: u64 = number.parse().unwrap();
         assert!(number > last, "{number} after {last}");
         last = number;
     }
     assert_eq!(spark.latency(), None);
     client.send(format!("primus::pong:{last}::")).await;
-    client.echoes("counted").await;
+    until("the latency", || spark.latency().is_some()).await;
     let latency = spark.latency().unwrap();
     assert!(latency < Duration::from_millis(60), "{latency:?}");
 }
@@ -143,24 +144,9 @@ async fn a_dead_peer_is_given_up_after_interval_and_timeout_with_4004() {
     let builder = beats(100, 200).close_timeout(Duration::from_millis(200));
     let server = Server::echo(builder).await;
     let mut codes = disconnections(&server);
-    for resumable in [false, true] {
-        let mut raw = if resumable {
-            Raw::resumable(server.address()).await
-        } else {
-            Raw::open(server.address(), "/primus").await
-        };
+    for path in ["/primus", "/primus?_primuscb=1"] {
+        let mut raw = Raw::open(server.address(), path).await;
         let began = Instant::now();
-        if resumable {
-            let end = loop {
-                let frame = raw.frame().await.unwrap();
-                let text = String::from_utf8(frame.payload).unwrap();
-                if let Some(end) = text.strip_prefix("primus::end::") {
-                    break serde_json::from_str::<Value>(end).unwrap();
-                }
-                assert!(text.starts_with("primus::ping:"), "{text}");
-            };
-            assert_eq!((&end["code"], &end["reconnect"]), (&4004.into(), &true.into()));
-        }
         let expected = Closed { code: 4004, text: "heartbeat".into() };
         assert_eq!(raw.closed().await, Some(expected));
         let took = began.elapsed();
@@ -168,6 +154,59 @@ async fn a_dead_peer_is_given_up_after_interval_and_timeout_with_4004() {
         assert!(took > Duration::from_millis(290) && took < Duration::from_secs(1), "{took:?}");
         assert_eq!(soon(codes.recv()).await, Some(4004));
     }
+    assert_eq!(server.sessions(), 0);
+}
+
+#[tokio::test]
+async fn a_dead_peer_that_may_come_back_is_detached_with_4004_and_not_ended() {
+    let builder = beats(100, 200).close_timeout(Duration::from_millis(200));
+    let server = Server::echo(builder).await;
+    let mut codes = disconnections(&server);
+    let (lost, mut losses) = mpsc::channel(1);
+    server.on_detach(move |spark: Spark, reason: CloseReason| {
+        lost.try_send((spark, reason)).unwrap();
+        async {}
+    });
+    let mut raw = Raw::resumable(server.address()).await;
+    let began = Instant::now();
+    let close = loop {
+        let frame = raw.frame().await.expect("a close frame");
+        if frame.first == opcode::CLOSE {
+            break frame;
+        }
+        // In particular it is not told of an end.
+        let text = String::from_utf8(frame.payload).unwrap();
+        assert!(text.starts_with("primus::ping:"), "{text}");
+    };
+    assert_eq!(close.payload, [&4004_u16.to_be_bytes()[..], b"heartbeat"].concat());
+    assert_eq!(raw.frame().await, None, "nothing follows");
+    let took = began.elapsed();
+    assert!(took > Duration::from_millis(290) && took < Duration::from_secs(1), "{took:?}");
+    let (spark, reason) = soon(losses.recv()).await.unwrap();
+    assert_eq!(reason, CloseReason::HEARTBEAT);
+    assert_eq!((spark.state(), spark.close_reason()), (State::Detached, None));
+    assert_eq!(server.sessions(), 1);
+    assert!(codes.try_recv().is_err());
+}
+
+#[tokio::test]
+async fn without_a_resume_window_a_dead_peer_of_ours_is_told_the_end() {
+    let builder = beats(100, 200).close_timeout(Duration::from_millis(200));
+    let server = Server::echo(builder.resume_window(Duration::ZERO)).await;
+    let mut codes = disconnections(&server);
+    let mut raw = Raw::resumable(server.address()).await;
+    let end = loop {
+        let frame = raw.frame().await.unwrap();
+        let text = String::from_utf8(frame.payload).unwrap();
+        if let Some(end) = text.strip_prefix("primus::end::") {
+            break serde_json::from_str::<Value>(end).unwrap();
+        }
+        assert!(text.starts_with("primus::ping:"), "{text}");
+    };
+    assert_eq!((&end["code"], &end["reconnect"]), (&4004.into(), &true.into()));
+    let expected = Closed { code: 4004, text: "heartbeat".into() };
+    assert_eq!(raw.closed().await, Some(expected));
+    assert_eq!(soon(codes.recv()).await, Some(4004));
     assert_eq!(server.sessions(), 0);
 }
 
@@ -201,8 +240,12 @@ async fn any_traffic_is_a_sign_of_life() {
                 sleep(Duration::from_millis(30)).await;
             }
         }
-        raw.send(frame(opcode::CLOSE, "")).await;
-        assert_eq!(raw.closed().await.map(|closed| closed.code), Some(1005), "{what}");
+        let (good_bye, code) = match resumable {
+            true => (frame(opcode::TEXT, "primus::end::"), 1000),
+            false => (frame(opcode::CLOSE, ""), 1005),
+        };
+        raw.send(good_bye).await;
+        assert_eq!(raw.closed().await.map(|closed| closed.code), Some(code), "{what}");
     });
     join_all(clients).await;
     for _ in 0..count {
@@ -212,10 +255,11 @@ async fn any_traffic_is_a_sign_of_life() {
 
 #[tokio::test]
 async fn a_client_that_only_answers_pings_stays_and_goes_when_it_stops() {
-    let server = Server::echo(beats(50, 100)).await;
+    let server = Server::echo(beats(50, 400)).await;
     let mut codes = disconnections(&server);
     let mut client = Client::plain(server.address()).await;
-    for _ in 0..10 {
+    // Longer than a silent peer has.
+    for _ in 0..16 {
         // tungstenite answers as it is read from.
         assert!(matches!(client.message().await, Some(WsMessage::Ping(_))));
     }

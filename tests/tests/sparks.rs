@@ -227,7 +227,8 @@ async fn a_handler_that_sleeps_three_times_the_ping_timeout_keeps_its_spark() {
     });
     for resumable in [false, true] {
         let (mut client, ping, pong) = if resumable {
-            let pong = WsMessage::text("primus::pong:7::");
+            // What has been received is said along with it.
+            let pong = WsMessage::text("primus::pong:7:1::");
             let client = Client::resumable(server.address()).await;
             (client, WsMessage::text("primus::ping:7::"), pong)
         } else {
@@ -245,9 +246,10 @@ async fn a_handler_that_sleeps_three_times_the_ping_timeout_keeps_its_spark() {
             } else if message == WsMessage::text("busy") {
                 break;
             } else if let WsMessage::Text(text) = &message
-                && let Some(ping) = text.strip_prefix("primus::ping")
+                && let Some(ping) = text.strip_prefix("primus::ping:")
             {
-                client.send(format!("primus::pong{ping}")).await;
+                let number = ping.strip_suffix(":1::").unwrap();
+                client.send(format!("primus::pong:{number}::")).await;
             }
         }
         let answered = answered.expect("the client's ping is answered while the handler sleeps");
@@ -255,7 +257,11 @@ async fn a_handler_that_sleeps_three_times_the_ping_timeout_keeps_its_spark() {
         // The client's pongs were counted meanwhile.
         let latency = server.for_each(|spark| ControlFlow::Break(spark.latency())).flatten();
         assert!(latency.is_some_and(|latency| latency < timeout), "{latency:?}");
-        client.close().await;
+        if resumable {
+            client.end().await;
+        } else {
+            client.close().await;
+        }
         until("the end", || server.sessions() == 0).await;
     }
 }
@@ -305,7 +311,9 @@ async fn a_panic_ends_its_spark_with_1011_and_nothing_else() {
     client.send("panic").await;
     let (end, code) = client.end_frame().await;
     assert_eq!(code, 1011);
-    let expected = json!({"code": 1011, "reason": "handler failed", "reconnect": true, "after": 0});
+    let expected = json!({
+        "code": 1011, "reason": "handler failed", "reconnect": true, "after": 0, "recv": 2
+    });
     assert_eq!(end, expected);
     assert_eq!(next(&mut events).await, "disconnected 1011 handler failed");
     other.echoes("after").await;
@@ -372,7 +380,9 @@ async fn what_a_handler_returns_is_told_to_each_kind_of_client() {
             .iter()
             .map(|text| serde_json::from_str(text.strip_prefix("primus::end::").unwrap()).unwrap())
             .collect();
-        let expected = json!([{"code": code, "reason": text, "reconnect": reconnects, "after": 0}]);
+        let expected = json!([
+            {"code": code, "reason": text, "reconnect": reconnects, "after": 0, "recv": 1}
+        ]);
         assert_eq!(json!(end), expected, "{how}");
     }
 }
@@ -440,10 +450,17 @@ async fn nothing_can_be_written_after_the_end() {
     assert_eq!(ended.rest().await.0, [] as [&str; 0]);
     Client::plain(server.address()).await.close().await;
     for _ in 0..2 {
-        for _ in 0..5 {
-            assert_eq!(next(&mut events).await, "Err(Ended)");
+        // What was not sent comes back.
+        for expected in [
+            "Err(Ended(Some(Text(\"\\\"x\\\"\"))))",
+            "Err(Ended(Some(Text(\"\\\"x\\\"\"))))",
+            "Err(Ended(Some(Binary(b\"\\x01\"))))",
+            "Err(Ended(Some(Text(\"\\\"x\\\"\"))))",
+            "Err(Ended(None))",
+            "None",
+        ] {
+            assert_eq!(next(&mut events).await, expected);
         }
-        assert_eq!(next(&mut events).await, "None");
     }
 }
 
@@ -755,8 +772,8 @@ async fn sparks_are_counted_found_and_visited() {
             count.fetch_add(1, Ordering::SeqCst);
             let (clients, events) = &mut *rest.lock().await;
             for client in clients.drain(..) {
-                client.close().await;
-                next(events).await;
+                client.end().await;
+                assert_eq!(next(events).await, "disconnected 1000 normal");
             }
             ControlFlow::Continue(())
         })

@@ -1,10 +1,11 @@
 import { sleep } from '../backoff';
 import { closing, refusal } from '../close';
-import { byteLength, control, toLine, type Payload } from '../frames';
+import { byteLength, control, toLine } from '../frames';
+import type { Session } from '../session';
 import type { AttachReply, Carrier, Transport } from '../transport';
 import { lineReader } from './lines';
 
-/** At most so many frames in one request, and one for the end. */
+/** At most so many frames in one request, the acknowledgement included, and one for the end. */
 const ITEMS = 255;
 
 /** More than this in the queue, and writers wait. */
@@ -25,7 +26,7 @@ export const http = (_name: string, route: string, begin: RegExp, again?: boolea
     const fetch = dial._fetch!;
     const abort = new AbortController();
     let reply: AttachReply | undefined;
-    let queue: Payload[] = [];
+    let session: Session | undefined;
     let urgent: string[] = [];
     let sending = false;
     let keepalive = false;
@@ -34,15 +35,15 @@ export const http = (_name: string, route: string, begin: RegExp, again?: boolea
     let gate: Promise<void> | undefined;
     let open: (() => void) | undefined;
 
-    const request = (path: string, body?: string) =>
-      fetch(`${dial._url}/${path}?v=2${dial._query && '&' + dial._query}`, {
+    const request = (path: string, body?: string, signal: AbortSignal | null = abort.signal) =>
+      fetch(`${dial._url}/${path}?v=2${body ? '' : '&recv=' + session!._poll()}${dial._query && '&' + dial._query}`, {
         method: body ? 'POST' : 'GET',
         // Without a token it is a "simple" request of type `text/plain`: no preflight for an attach from another origin.
         headers: reply && { 'Primus-Token': reply.token! },
         body,
         keepalive,
         credentials: dial._credentials,
-        signal: abort.signal,
+        signal,
       });
 
     const drop = () => {
@@ -52,38 +53,50 @@ export const http = (_name: string, route: string, begin: RegExp, again?: boolea
 
     const down = (error?: any) => {
       drop();
-      wire._down(closing(error === 413 ? 1009 : 1006, error?.message));
+      wire._down(error === 413 ? closing(1009, 'message too big') : closing(1006, error?.message));
     };
 
     /** Sends what there is, one request at a time; what comes meanwhile goes with the next one. */
     const pump = async () => {
-      if (sending || !reply) return;
+      if (sending || !session) return;
       sending = true;
       try {
         // What is written in one go leaves in one request.
         await 0;
-        while (urgent.length || queue.length || leaving) {
-          const batch = urgent.splice(0);
-          const before = batch.length;
-          let room = reply.maxMessage || 65536;
-          const sent: Payload[] = [];
-          while (queue.length && batch.length < ITEMS) {
-            const line = toLine(queue[0]);
+        for (;;) {
+          // What is kept was not accepted by the last request: it begins anew with that.
+          const first = session._place().next;
+          let next = first;
+          let payload = session._peek(next);
+          if (abort.signal.aborted || (!urgent.length && payload === undefined && !leaving)) break;
+          const commands = urgent.splice(0);
+          const batch = [control(`ack:${session._seen()}:${first}`), ...commands];
+          let room = reply!.maxMessage || 65536;
+          while (payload !== undefined && batch.length < ITEMS) {
+            const line = toLine(payload);
             // One message always goes, whatever its size: the server says what it thinks of it.
-            if ((room -= byteLength(line) + 1) < 0 && sent.length) break;
+            if ((room -= byteLength(line) + 1) < 0 && next > first) break;
             batch.push(line);
-            sent.push(queue.shift()!);
+            session._take(next++);
+            payload = session._peek(next);
           }
-          const last = leaving && !queue.length;
+          const last = leaving && payload === undefined;
           if (last) batch.push(control('end'));
           const response = await request('send', batch.join('\n'));
-          const { ok, status, headers } = response;
+          const { ok, status } = response;
           if (ok && last) return drop();
-          // What the server has not accepted goes back to the front of the queue, and, if the session is gone, on to the next one.
-          if (status == 429 || status == 404)
-            queue.unshift(...sent.slice(Math.max(0, (headers.get('Primus-Accepted') as any) - before)));
-          if (status == 429) await sleep(retryAfter(response) || 1000);
-          else if (!ok) throw status;
+          const problem = !ok && (await response.json().catch(() => {}));
+          if (ok) session._ack(next - 1);
+          else if (problem?.recv >= 0) {
+            // It has taken some of it. The rest is for later, and what the others ask or answer, too.
+            session._ack(problem.recv);
+            urgent.unshift(...commands);
+            await sleep(retryAfter(response) || 1000);
+          } else {
+            // Nobody will ever take that message.
+            if (status == 413) request('send', control('end'), null).catch(() => {});
+            throw status;
+          }
         }
         sending = false;
       } catch (error) {
@@ -100,13 +113,14 @@ export const http = (_name: string, route: string, begin: RegExp, again?: boolea
         await gate;
         const { done = true, value } = (await reader?.read()) || {};
         wire._alive();
-        if (done) return take('\n');
+        // What is cut off before its line feed is no frame.
+        if (done) return;
         take(decoder.decode(value, { stream: true }));
       }
     };
 
     const run = async () => {
-      let response = await request(route, dial._attach);
+      let response = await request(route, dial._attach()());
       if (response.ok) {
         wire._opened();
         do await read(response);
@@ -124,16 +138,16 @@ export const http = (_name: string, route: string, begin: RegExp, again?: boolea
     run().catch(down);
 
     return {
-      _attached(info, messages) {
+      _attached(info, one) {
         reply = info;
-        queue = messages;
+        session = one;
         pump();
       },
       _flush(frame) {
         if (frame) urgent.push(frame);
         pump();
       },
-      _busy: () => queue.length > BUSY,
+      _busy: () => session!._waiting().length > BUSY,
       _pause(on) {
         if (on) gate ||= new Promise((done) => (open = done));
         else gate = open?.() as undefined;

@@ -1,5 +1,6 @@
 import { closing } from '../close';
 import { control, toFrame, type Payload } from '../frames';
+import type { Session } from '../session';
 import type { Transport } from '../transport';
 
 /** More than this in the socket's own buffer, and writers wait. */
@@ -10,34 +11,57 @@ export const websocket: Transport = {
   _name: 'websocket',
   _able: (dial) => dial._socket,
   _dial(dial, wire) {
+    const { _repeat } = dial;
+    const attach = dial._attach();
     const socket = new dial._socket!(dial._url.replace('http', 'ws') + (dial._query && '?' + dial._query), 'primus.2');
+    let session: Session | undefined;
+    /** The number of the next message on this carrier. */
+    let next: number;
+    const send = (frame: any) => socket.readyState == 1 && socket.send(frame);
+    /** Sends from number `next` on. A socket that is closing swallows what it is given: then it waits for the next carrier. */
+    const write = (last = Infinity) => {
+      let payload: Payload | undefined;
+      while (next <= last && socket.readyState == 1 && (payload = session!._peek(next)) !== undefined) {
+        session!._take(next++);
+        socket.send(toFrame(payload));
+      }
+    };
     socket.binaryType = 'arraybuffer';
     socket.onopen = () => {
-      socket.send(dial._attach);
+      send(attach());
+      if (_repeat) {
+        session = _repeat;
+        const place = session._place();
+        next = place.next;
+        write(place.sent);
+      }
       wire._opened();
     };
     socket.onmessage = (event) => wire._frame(event.data);
     // Always followed by `close`; without a listener Node's `ws` would throw.
     socket.onerror = () => {};
     socket.onclose = (event) => wire._down(closing(event.code, event.reason));
-    const send = (frame: any) => socket.readyState == 1 && socket.send(frame);
-    let queue: Payload[] = [];
     return {
-      _attached(_reply, messages) {
-        queue = messages;
+      _attached(_reply, one) {
+        session = one;
+        const place = one._place();
+        next = _repeat ? place.sent + 1 : place.next;
+        if (!dial._leave) send(control(`ack:${place.recv}:${next}`));
       },
       _flush(frame) {
         if (frame) send(frame);
-        // A socket that is closing swallows what it is given: then it stays in the queue, for the next connection.
-        while (queue.length && socket.readyState == 1) socket.send(toFrame(queue.shift()!));
+        write();
       },
       _busy: () => socket.bufferedAmount > BUSY,
       _pause(on) {
-        // Browsers cannot; Node's `ws` can.
-        (socket as any)[on ? 'pause' : 'resume']?.();
+        // Browsers cannot; Node's `ws` can, while it is open.
+        if (socket.readyState == 1) (socket as any)[on ? 'pause' : 'resume']?.();
       },
       _close(how) {
-        if (how) send(control('end'));
+        if (how) {
+          if (session) send(control('ack:' + session._seen()));
+          send(control('end'));
+        }
         this._pause(false);
         socket.close(how ? 1000 : undefined);
       },

@@ -10,7 +10,7 @@ use crate::{
     message::{Message, Payload},
     metrics,
     mount::Mount,
-    packet::{Outgoing, Packet},
+    packet::{Delivery, Outgoing, Packet},
     parser::{self, EncodeError, Parser},
     spark::Written,
     transform::Flow,
@@ -27,11 +27,28 @@ use crate::{
 pub struct Audience<'a> {
     mounts: Vec<&'a Mount>,
     except: Vec<SparkId>,
+    delivery: Delivery,
 }
 
 impl<'a> Audience<'a> {
     pub(crate) fn new<M: Borrow<Mount>>(mounts: &'a [M]) -> Self {
-        Self { mounts: mounts.iter().map(Borrow::borrow).collect(), except: Vec::new() }
+        Self {
+            mounts: mounts.iter().map(Borrow::borrow).collect(),
+            except: Vec::new(),
+            delivery: Delivery::Reliable,
+        }
+    }
+
+    /// As [`Spark::volatile`]: who would have to wait for it does not get it.
+    pub fn volatile(mut self) -> Self {
+        self.delivery = Delivery::Volatile;
+        self
+    }
+
+    /// As [`Spark::conflate`]: where an older message waits under this key, it makes room.
+    pub fn conflate(mut self, key: impl Into<Arc<str>>) -> Self {
+        self.delivery = Delivery::Latest(key.into());
+        self
     }
 
     /// Leaves a spark out.
@@ -103,7 +120,10 @@ impl<'a> Audience<'a> {
             } else {
                 Outgoing::Shared(Arc::clone(&prepared.packet))
             };
-            let queued = matches!(session.push(outgoing), Ok(Written::Queued | Written::Pressured));
+            let queued = matches!(
+                session.push(outgoing, self.delivery.clone()),
+                Ok(Written::Queued | Written::Pressured)
+            );
             reached += usize::from(queued);
             true
         });

@@ -1,5 +1,5 @@
 //! Why a connection ended, as data: one table for the server, the wire and the client
-//! (`docs/protocol.md` §5).
+//! (`docs/protocol.md` §6).
 
 use std::{borrow::Cow, fmt, time::Duration};
 
@@ -93,11 +93,16 @@ impl CloseReason {
     /// Whether a client that follows the table comes back by itself.
     pub fn reconnects(&self) -> bool {
         match self.code {
-            1000 | 4000 | 4003 | 4006 => false,
-            4400 | 4408 | 4425 | 4429 => true,
+            1000 | 4000 | 4003 => false,
+            4400 | 4408 | 4409 | 4425 | 4429 => true,
             4401..=4499 => false,
             _ => true,
         }
+    }
+
+    /// Whether the peer caused it by breaking a rule, so that going on with it makes no sense.
+    pub fn blames_peer(&self) -> bool {
+        matches!(self.code, 1002 | 1007 | 1008 | 1009 | 4400)
     }
 
     /// The text, cut at a character's boundary to what fits a close frame.

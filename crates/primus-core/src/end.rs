@@ -109,6 +109,10 @@ impl Primus {
                 } else {
                     CloseReason::SERVER_ENDED
                 });
+                // Who is away will find another server, or none.
+                if session.is_detached() {
+                    session.cut(CloseReason::SERVER_ENDED);
+                }
                 true
             });
         }

@@ -20,7 +20,9 @@ use crate::{
     id::SparkId,
     message::{Message, Payload},
     mount::Mount,
+    packet::Delivery,
     request::Query,
+    sending::Sending,
     session::Session,
     spark::{self, Root, State, WriteError, Written},
 };
@@ -80,10 +82,10 @@ impl Spark {
         self.inner.handshake().secure()
     }
 
-    /// The transformer that opened the session, such as `websocket`. For information: a handler
-    /// never needs it.
+    /// The transformer that carries it now, or carried it last, such as `websocket`. For
+    /// information: a handler never needs it, and it may change at any time.
     pub fn transformer(&self) -> &'static str {
-        self.inner.handshake().transformer()
+        self.inner.transport()
     }
 
     /// The WebSocket subprotocol that was agreed on.
@@ -109,6 +111,13 @@ impl Spark {
     /// Round trip of the last heartbeat; `None` before the first.
     pub fn latency(&self) -> Option<Duration> {
         self.inner.latency()
+    }
+
+    /// Once the spark is over: what was written to it and its client is not known to have, oldest
+    /// first, as it travelled. A client may have received the first of these. Empty again when
+    /// `on_disconnection` has returned.
+    pub fn undelivered(&self) -> Vec<Payload> {
+        self.inner.undelivered()
     }
 
     /// What `authorize` returned, if it was a `T`.
@@ -137,7 +146,23 @@ impl Spark {
     /// As [`write`](Self::write).
     pub fn write_message(&self, payload: impl Into<Payload>) -> Result<Written, WriteError> {
         let parser = Arc::clone(&self.mount().settings().parser);
-        self.inner.write(self, Message::new(payload, parser))
+        self.send(Message::new(payload, parser), Delivery::Reliable)
+    }
+
+    pub(crate) fn send(&self, message: Message, delivery: Delivery) -> Result<Written, WriteError> {
+        self.inner.write(self, message, delivery)
+    }
+
+    /// What is written by this is dropped when it would have to wait: because the client is away,
+    /// or takes less than is written. For what is worthless a moment later.
+    pub fn volatile(&self) -> Sending<'_> {
+        Sending::new(self, Delivery::Volatile)
+    }
+
+    /// What is written by this takes the place of what waits under the same key. For values of
+    /// which only the last one matters.
+    pub fn conflate(&self, key: impl Into<Arc<str>>) -> Sending<'_> {
+        Sending::new(self, Delivery::Latest(key.into()))
     }
 
     /// Writes only if the spark is not under pressure.
@@ -145,13 +170,14 @@ impl Spark {
     /// # Errors
     /// [`WriteError::Full`] when it is; else as [`write`](Self::write).
     pub fn try_write<T: Serialize + ?Sized>(&self, value: &T) -> Result<Written, WriteError> {
-        if self.queued() > self.mount().settings().limits.pressure {
+        if self.inner.is_pressured() {
             return Err(WriteError::Full);
         }
         self.write(value)
     }
 
-    /// Waits until less than the soft mark (`pressure`, 64 KiB) is queued.
+    /// Waits until less than the soft mark (`pressure`, 64 KiB) is queued or not acknowledged.
+    /// Who awaits this between writes never overflows what is kept for the client.
     ///
     /// # Errors
     /// When the spark has ended.

@@ -1,9 +1,12 @@
-//! What the application hung in: `authorize`, `on_connection`, `on_disconnection`.
+//! What the application hung in: who may come (back), and what is called when something happens.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::{
+    sync::{Arc, PoisonError, RwLock},
+    time::SystemTime,
+};
 
 use crate::{
-    authorize::Authorizer,
+    authorize::{AuthorizeRequest, Authorizer, Rejection, User},
     close::CloseReason,
     handle::Spark,
     request::{BoxError, BoxFuture},
@@ -14,6 +17,13 @@ pub type HandlerResult = Result<(), BoxError>;
 
 type OnConnection = Arc<dyn Fn(Spark) -> BoxFuture<'static, HandlerResult> + Send + Sync>;
 type OnDisconnection = Arc<dyn Fn(Spark, CloseReason) -> BoxFuture<'static, ()> + Send + Sync>;
+type OnResume = Arc<dyn Fn(Spark) -> BoxFuture<'static, ()> + Send + Sync>;
+type Reauthorize = Arc<
+    dyn Fn(Option<User>, AuthorizeRequest) -> BoxFuture<'static, Result<(), Rejection>>
+        + Send
+        + Sync,
+>;
+type Expiry = Arc<dyn Fn(&User) -> Option<SystemTime> + Send + Sync>;
 
 /// Set at any time; a session uses what is there when it needs it.
 #[derive(Default)]
@@ -21,6 +31,10 @@ pub(crate) struct Hooks {
     authorizer: RwLock<Option<Arc<dyn Authorizer>>>,
     connection: RwLock<Option<OnConnection>>,
     disconnection: RwLock<Option<OnDisconnection>>,
+    detach: RwLock<Option<OnDisconnection>>,
+    resume: RwLock<Option<OnResume>>,
+    reauthorize: RwLock<Option<Reauthorize>>,
+    expiry: RwLock<Option<Expiry>>,
 }
 
 fn get<T: Clone>(slot: &RwLock<Option<T>>) -> Option<T> {
@@ -48,6 +62,40 @@ impl Hooks {
         set(&self.disconnection, Some(f));
     }
 
+    pub(crate) fn set_detach(&self, f: OnDisconnection) {
+        set(&self.detach, Some(f));
+    }
+
+    pub(crate) fn set_resume(&self, f: OnResume) {
+        set(&self.resume, Some(f));
+    }
+
+    pub(crate) fn set_reauthorize(&self, f: Reauthorize) {
+        set(&self.reauthorize, Some(f));
+    }
+
+    pub(crate) fn set_expiry(&self, f: Expiry) {
+        set(&self.expiry, Some(f));
+    }
+
+    pub(crate) fn hears_detach(&self) -> bool {
+        self.detach.read().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    pub(crate) fn hears_resume(&self) -> bool {
+        self.resume.read().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    pub(crate) fn reauthorizer(&self) -> Option<Reauthorize> {
+        get(&self.reauthorize)
+    }
+
+    /// Whether the user's time is over.
+    pub(crate) fn is_expired(&self, user: Option<&User>) -> bool {
+        let until = user.zip(get(&self.expiry)).and_then(|(user, expiry)| expiry(user));
+        until.is_some_and(|until| until <= SystemTime::now())
+    }
+
     /// The handler's future for a new spark. Without a handler, messages are read and dropped.
     pub(crate) fn connect(&self, mut spark: Spark) -> BoxFuture<'static, HandlerResult> {
         match get(&self.connection) {
@@ -56,6 +104,18 @@ impl Hooks {
                 while spark.next().await.is_some() {}
                 Ok(())
             }),
+        }
+    }
+
+    pub(crate) async fn detach(&self, spark: Spark, reason: CloseReason) {
+        if let Some(detach) = get(&self.detach) {
+            detach(spark, reason).await;
+        }
+    }
+
+    pub(crate) async fn resume(&self, spark: Spark) {
+        if let Some(resume) = get(&self.resume) {
+            resume(spark).await;
         }
     }
 

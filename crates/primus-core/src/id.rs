@@ -10,6 +10,10 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use subtle::ConstantTimeEq as _;
 
 fn random() -> [u8; 16] {
+    #[cfg(test)]
+    if let Some(bytes) = crate::simulation::next_id() {
+        return bytes;
+    }
     let mut bytes = [0; 16];
     #[expect(clippy::expect_used, reason = "without randomness no session may be made")]
     getrandom::fill(&mut bytes).expect("the operating system gives no randomness");

@@ -30,9 +30,13 @@ mod plugin;
 mod primus;
 mod registry;
 pub mod request;
+mod resume;
+mod sending;
 mod session;
 mod settings;
 mod shared;
+#[cfg(test)]
+mod simulation;
 mod spark;
 pub mod transform;
 mod transformer;
@@ -48,13 +52,14 @@ pub use self::{
     id::{ParseIdError, Secret, SparkId},
     message::{Message, Payload},
     middleware::{FromFn, Kind, Middleware, Middlewares, Place, UnknownLayer},
-    mount::{Mount, Opening},
-    packet::{FrameCounters, Outgoing, Packet, WireForm},
+    mount::{Attached, Mount, Opening},
+    packet::{Delivery, FrameCounters, Outgoing, Packet, WireForm},
     parser::{DecodeError, EncodeError, Parser},
     plugin::Plugin,
     primus::{ListenerGuard, Primus},
     request::{Body, BoxError, BoxFuture, Head, Io, Query, Request, Response, Upgrade, Upgraded},
-    session::{Callbacks, Carriage, Carrier, DeliverError, Session, Taken, Work},
+    sending::Sending,
+    session::{Asked, Callbacks, Carriage, Carrier, DeliverError, Resume, Session, Taken, Work},
     settings::{Limits, MountSettings, Overflow, Settings},
     shared::Phase,
     spark::{Spark, State, WriteError, Written},

@@ -107,6 +107,28 @@ mod on {
     pub(crate) fn per_spark(reached: usize) {
         counter!("primus_broadcast_per_spark_total").increment(reached as u64);
     }
+
+    pub(crate) fn resume(result: &'static str) {
+        counter!("primus_resumes_total", "result" => result).increment(1);
+    }
+
+    pub(crate) fn replayed(messages: u64) {
+        if messages > 0 {
+            counter!("primus_replayed_messages_total").increment(messages);
+        }
+    }
+
+    pub(crate) fn duplicate() {
+        counter!("primus_duplicates_discarded_total").increment(1);
+    }
+
+    pub(crate) fn switch(from: &'static str, to: &'static str) {
+        counter!("primus_transport_switch_total", "from" => from, "to" => to).increment(1);
+    }
+
+    pub(crate) fn kept(bytes: usize) {
+        gauge!("primus_replay_buffer_bytes").set(bytes as f64);
+    }
 }
 
 #[cfg(not(feature = "metrics"))]
@@ -150,4 +172,14 @@ mod off {
     pub(crate) fn broadcast(_: usize) {}
 
     pub(crate) fn per_spark(_: usize) {}
+
+    pub(crate) fn resume(_: &'static str) {}
+
+    pub(crate) fn replayed(_: u64) {}
+
+    pub(crate) fn duplicate() {}
+
+    pub(crate) fn switch(_: &'static str, _: &'static str) {}
+
+    pub(crate) fn kept(_: usize) {}
 }

@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc, Mutex, OnceLock, PoisonError,
-    atomic::{AtomicU64, Ordering},
+    atomic::{AtomicU64, AtomicUsize, Ordering},
 };
 
 use bytes::Bytes;
@@ -23,6 +23,7 @@ pub struct WireForm(pub &'static str);
 pub struct FrameCounters {
     encoded: AtomicU64,
     framed: AtomicU64,
+    shared_bytes: AtomicUsize,
 }
 
 impl FrameCounters {
@@ -34,6 +35,12 @@ impl FrameCounters {
     /// Broadcast packets that were framed: one a wire form in use.
     pub fn framed(&self) -> u64 {
         self.framed.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of broadcast payloads that somebody still has to write, or keeps for a client that may
+    /// come back. Each is counted once, however many keep it.
+    pub fn shared_bytes(&self) -> usize {
+        self.shared_bytes.load(Ordering::Relaxed)
     }
 
     pub(crate) fn count_encoded(&self) {
@@ -53,6 +60,7 @@ pub struct Packet {
 
 impl Packet {
     pub(crate) fn new(payload: Payload, counters: Arc<FrameCounters>) -> Self {
+        counters.shared_bytes.fetch_add(payload.len(), Ordering::Relaxed);
         Self { payload, counters, first: OnceLock::new(), others: Mutex::new(Vec::new()) }
     }
 
@@ -80,6 +88,30 @@ impl Packet {
         let frame = make.take().map_or_else(Bytes::new, |make| make());
         others.push((form, frame.clone()));
         frame
+    }
+}
+
+impl Drop for Packet {
+    fn drop(&mut self) {
+        self.counters.shared_bytes.fetch_sub(self.payload.len(), Ordering::Relaxed);
+    }
+}
+
+/// What may become of a message that has to wait.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Delivery {
+    /// It waits, and survives reconnects. The default.
+    #[default]
+    Reliable,
+    /// It is dropped when it would have to wait: for a client that is away, or that reads too slowly.
+    Volatile,
+    /// While it waits, a later one with the same key takes its place.
+    Latest(Arc<str>),
+}
+
+impl From<Outgoing> for Payload {
+    fn from(outgoing: Outgoing) -> Self {
+        outgoing.payload().clone()
     }
 }
 

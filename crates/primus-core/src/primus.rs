@@ -4,9 +4,11 @@ use std::{
     future::Future,
     ops::ControlFlow,
     sync::{Arc, atomic::Ordering},
+    time::SystemTime,
 };
 
 use async_trait::async_trait;
+use http::StatusCode;
 use serde::Serialize;
 use tokio::sync::{Mutex, watch};
 
@@ -118,6 +120,81 @@ impl Primus {
             .set_disconnection(Arc::new(move |spark, reason| Box::pin(handler(spark, reason))));
     }
 
+    /// Sets what runs when a spark has lost its carrier and waits for its client, with the reason.
+    /// `on_resume` or `on_disconnection` follows.
+    pub fn on_detach<F, Fut>(&self, handler: F)
+    where
+        F: Fn(Spark, CloseReason) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        self.shared
+            .hooks
+            .set_detach(Arc::new(move |spark, reason| Box::pin(handler(spark, reason))));
+    }
+
+    /// Sets what runs when the client of a detached spark is back. Its handler went on all the
+    /// time, and nothing was lost.
+    pub fn on_resume<F, Fut>(&self, handler: F)
+    where
+        F: Fn(Spark) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        self.shared.hooks.set_resume(Arc::new(move |spark| Box::pin(handler(spark))));
+    }
+
+    /// Sets who may come back to a session that he had: asked with the user that
+    /// [`authorize`](Self::authorize) returned, and the request of now. `authorize` does not run
+    /// again. Who is refused is told so; the session goes on waiting.
+    ///
+    /// Without this, who knows the session's key may come back, as long as
+    /// [`expires`](Self::expires) lies ahead.
+    ///
+    /// ```
+    /// # fn banned(name: &str) -> bool { false }
+    /// # fn f(primus: &primus_core::Primus) {
+    /// use std::sync::Arc;
+    /// use primus_core::{AuthorizeRequest, Rejection};
+    /// primus.reauthorize(async |name: Arc<String>, request: AuthorizeRequest| match banned(&name) {
+    ///     false => Ok(()),
+    ///     true => Err(Rejection::forbidden("you have been banned")),
+    /// });
+    /// # }
+    /// ```
+    pub fn reauthorize<F, Fut, U>(&self, f: F)
+    where
+        F: Fn(Arc<U>, AuthorizeRequest) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), Rejection>> + Send + 'static,
+        U: Send + Sync + 'static,
+    {
+        self.shared.hooks.set_reauthorize(Arc::new(move |user, request| {
+            match user.map(|user| user.downcast::<U>()) {
+                Some(Ok(user)) => Box::pin(f(user, request)),
+                _ => Box::pin(async {
+                    tracing::error!("reauthorize takes another type than authorize returns");
+                    Err(StatusCode::INTERNAL_SERVER_ERROR.into())
+                }),
+            }
+        }));
+    }
+
+    /// Sets until when a user may come back to a session; `None`: as long as the session waits.
+    /// After that the session is gone for its client, and `authorize` decides on a new one.
+    ///
+    /// ```
+    /// # fn f(primus: &primus_core::Primus) {
+    /// use std::time::SystemTime;
+    /// struct User { token_ends: SystemTime }
+    /// primus.expires(|user: &User| Some(user.token_ends));
+    /// # }
+    /// ```
+    pub fn expires<F, U>(&self, f: F)
+    where
+        F: Fn(&U) -> Option<SystemTime> + Send + Sync + 'static,
+        U: 'static,
+    {
+        self.shared.hooks.set_expiry(Arc::new(move |user| f(user.downcast_ref::<U>()?)));
+    }
+
     /// Sets who may open a session. What it returns is `spark.user::<T>()`.
     ///
     /// ```
@@ -175,7 +252,7 @@ impl Primus {
         self.mounts.iter().find(|mount| &*mount.settings().path == path)
     }
 
-    /// How many sessions have a carrier.
+    /// How many sessions have a carrier, or had one a moment ago (`detach_grace`, 5 s).
     pub fn connected(&self) -> usize {
         self.shared.connected_count()
     }
@@ -183,6 +260,16 @@ impl Primus {
     /// How many sessions there are, with a carrier or without.
     pub fn sessions(&self) -> usize {
         self.mounts.iter().map(|mount| mount.sessions()).sum()
+    }
+
+    /// Bytes that are kept for clients: written and not acknowledged, or waiting. What is shared
+    /// by several is counted once.
+    pub fn kept(&self) -> usize {
+        let mut bytes = self.shared.counters.shared_bytes();
+        for mount in self.mounts.iter() {
+            bytes += mount.kept();
+        }
+        bytes
     }
 
     /// The spark with this id, if it lives.

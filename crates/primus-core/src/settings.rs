@@ -39,10 +39,10 @@ pub struct Limits {
     pub poll_timeout: Duration,
     /// How long a peer may take to answer a close frame. Default 5 s.
     pub close_timeout: Duration,
-    /// Bytes waiting in an outbox from which `write` says `Pressured`. Default 64 KiB.
+    /// Bytes waiting in an outbox, or not acknowledged, from which `write` says `Pressured`. Default 64 KiB.
     pub pressure: usize,
     /// Bytes waiting in an outbox above which `overflow` applies. The message that is the next to be written does not count, and there
-    /// is always room for one of `max_message` behind it. Default 1 MiB.
+    /// is always room for one of `max_message` behind `pressure` bytes of others. Default 1 MiB.
     pub max_queued: usize,
     /// What happens above `max_queued`.
     pub overflow: Overflow,
@@ -50,6 +50,12 @@ pub struct Limits {
     pub inbox_messages: usize,
     /// Bytes in an inbox from which the carrier stops reading. Default 256 KiB.
     pub inbox_bytes: usize,
+    /// How long a session waits for a client that is away. Zero: not at all, it ends with its carrier. Default 2 min.
+    pub resume_window: Duration,
+    /// Messages that are kept for a client until it acknowledges them. Default 256.
+    pub resume_messages: usize,
+    /// Bytes of them; there is always room for one message of the maximum size. Default 64 KiB.
+    pub resume_bytes: usize,
 }
 
 impl Default for Limits {
@@ -68,6 +74,9 @@ impl Default for Limits {
             overflow: Overflow::Disconnect,
             inbox_messages: 64,
             inbox_bytes: 256 << 10,
+            resume_window: Duration::from_secs(120),
+            resume_messages: 256,
+            resume_bytes: 64 << 10,
         }
     }
 }
@@ -119,6 +128,11 @@ pub struct Settings {
     pub max_pending: usize,
     /// How long the handler of an ended spark may go on. Default 10 s.
     pub handler_grace: Duration,
+    /// How long a session without a carrier still counts as connected. Default 5 s.
+    pub detach_grace: Duration,
+    /// Bytes that all sessions together may keep for their clients. Beyond it those that were
+    /// detached first are given up. Default 256 MiB.
+    pub resume_budget: usize,
 }
 
 impl Default for Settings {
@@ -132,6 +146,8 @@ impl Default for Settings {
             count_loopback: false,
             max_pending: 1024,
             handler_grace: Duration::from_secs(10),
+            detach_grace: Duration::from_secs(5),
+            resume_budget: 256 << 20,
         }
     }
 }

@@ -11,8 +11,9 @@ use std::{
 use tokio::{runtime::Handle, sync::watch, time::Instant};
 
 use crate::{
-    admission::Admission, authorize::Rejection, close::CloseReason, hooks::Hooks, metrics,
-    middleware::Middlewares, packet::FrameCounters, settings::Settings, transform::Transforms,
+    admission::Admission, authorize::Rejection, close::CloseReason, hooks::Hooks, id::Secret,
+    metrics, middleware::Middlewares, packet::FrameCounters, session::Waiting, settings::Settings,
+    transform::Transforms,
 };
 
 /// Whether new sessions are welcome, and whether listeners are.
@@ -35,6 +36,12 @@ pub(crate) struct Shared {
     pub(crate) admission: Arc<Admission>,
     pub(crate) phase: watch::Sender<Phase>,
     pub(crate) tally: Tally,
+    /// Sessions that wait for their clients.
+    pub(crate) detached: Waiting,
+    /// Bytes that the sessions with carriers kept when they were looked at last.
+    carried_bytes: AtomicUsize,
+    /// Names this run of the server.
+    pub(crate) epoch: Secret,
     connected: AtomicIsize,
     runtime: OnceLock<Handle>,
 }
@@ -66,6 +73,9 @@ impl Shared {
             admission: Arc::default(),
             phase: watch::Sender::new(Phase::default()),
             tally: Tally::default(),
+            detached: Waiting::default(),
+            carried_bytes: AtomicUsize::new(0),
+            epoch: Secret::random(),
             connected: AtomicIsize::new(0),
             runtime: OnceLock::new(),
         }
@@ -89,6 +99,26 @@ impl Shared {
             return Err(Rejection::unavailable("the server is ending", Duration::from_secs(1)));
         }
         Ok(())
+    }
+
+    /// One mount's sessions with carriers keep `now` bytes, and kept `before` when it looked last.
+    pub(crate) fn carried(&self, before: usize, now: usize) {
+        self.carried_bytes.fetch_add(now, Ordering::Relaxed);
+        self.carried_bytes.fetch_sub(before, Ordering::Relaxed);
+    }
+
+    fn kept_elsewhere(&self) -> usize {
+        self.carried_bytes.load(Ordering::Relaxed) + self.counters.shared_bytes()
+    }
+
+    /// Bytes that are kept for all clients.
+    pub(crate) fn kept(&self) -> usize {
+        self.detached.bytes() + self.kept_elsewhere()
+    }
+
+    /// Holds all that is kept for clients within its budget.
+    pub(crate) fn relieve(&self) {
+        self.detached.relieve(self.kept_elsewhere(), self.settings.resume_budget);
     }
 
     pub(crate) fn connected(&self, transformer: &'static str, change: i8) {

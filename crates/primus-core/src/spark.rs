@@ -12,9 +12,9 @@ use crate::{
     handle,
     handshake::Handshake,
     id::SparkId,
-    message::Message,
+    message::{Message, Payload},
     mount::Mount,
-    packet::Outgoing,
+    packet::{Delivery, Outgoing},
     parser::EncodeError,
     session::{Callbacks, Session},
     transform::Flow,
@@ -28,6 +28,8 @@ pub enum State {
     Opening,
     /// Messages go both ways.
     Open,
+    /// Its client is away and may come back; what is written waits for it.
+    Detached,
     /// It has been ended; what is queued is still written.
     Ending,
     /// Over.
@@ -42,7 +44,7 @@ pub enum Written {
     Queued,
     /// It is queued, and more waits than is good: await [`ready`](handle::Spark::ready) before the next.
     Pressured,
-    /// A transform dropped it, or the overflow policy did.
+    /// A transform dropped it, or the overflow policy did, or it was volatile and would have had to wait.
     Dropped,
 }
 
@@ -50,18 +52,29 @@ pub enum Written {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum WriteError {
-    /// The spark is ending or has ended.
+    /// The spark is ending or has ended. Here is the message back, if there was one.
     #[error("the spark has ended")]
-    Ended,
+    Ended(Option<Payload>),
     /// The parser has no form for the value.
     #[error(transparent)]
     Encode(#[from] EncodeError),
-    /// More was queued than `max_queued` allows; the spark has been ended with code 4005.
-    #[error("too much is queued for this spark (max_queued); it has been ended")]
-    TooSlow,
+    /// More was queued than `max_queued` allows, or, while its client was away, than is kept; the
+    /// spark has been ended with code 4005. Here is the message back.
+    #[error("too much is queued for this spark (max_queued, resume_bytes); it has been ended")]
+    TooSlow(Option<Payload>),
     /// `try_write` only: there is no room now. Await `ready`, or drop the value.
     #[error("the spark is under pressure; await ready() and write again")]
     Full,
+}
+
+impl WriteError {
+    /// The message that was not accepted, encoded as it would have travelled.
+    pub fn into_payload(self) -> Option<Payload> {
+        match self {
+            Self::Ended(payload) | Self::TooSlow(payload) => payload,
+            Self::Encode(_) | Self::Full => None,
+        }
+    }
 }
 
 /// A session's presence in a channel. Object-safe; users hold the cheap handle
@@ -83,11 +96,22 @@ pub trait Spark: Send + Sync + 'static {
     fn latency(&self) -> Option<Duration>;
     /// Bytes that wait to be written.
     fn queued(&self) -> usize;
+    /// Whether more waits than is good.
+    fn is_pressured(&self) -> bool;
+    /// The name of the transformer that carries it now, or carried it last.
+    fn transport(&self) -> &'static str;
+    /// What its client is not known to have received, once it is over.
+    fn undelivered(&self) -> Vec<Payload>;
     /// Queues a message, after the outgoing transforms.
     ///
     /// # Errors
     /// When the spark has ended or overflows.
-    fn write(&self, spark: &handle::Spark, message: Message) -> Result<Written, WriteError>;
+    fn write(
+        &self,
+        spark: &handle::Spark,
+        message: Message,
+        delivery: Delivery,
+    ) -> Result<Written, WriteError>;
     /// The next message from the client; `None` when no more will come.
     fn poll_next(&self, spark: &handle::Spark, cx: &mut Context<'_>) -> Poll<Option<Message>>;
     /// Ready when less than the soft mark waits to be written.
@@ -137,11 +161,28 @@ impl Spark for Root {
         self.0.queued()
     }
 
-    fn write(&self, spark: &handle::Spark, mut message: Message) -> Result<Written, WriteError> {
+    fn is_pressured(&self) -> bool {
+        self.0.is_pressured()
+    }
+
+    fn transport(&self) -> &'static str {
+        self.0.transport()
+    }
+
+    fn undelivered(&self) -> Vec<Payload> {
+        self.0.undelivered()
+    }
+
+    fn write(
+        &self,
+        spark: &handle::Spark,
+        mut message: Message,
+        delivery: Delivery,
+    ) -> Result<Written, WriteError> {
         if self.0.mount.shared.transforms.run_for(0, spark, &mut message) == Flow::Drop {
             return Ok(Written::Dropped);
         }
-        self.0.push(Outgoing::Own(message.into()))
+        self.0.push(Outgoing::Own(message.into()), delivery)
     }
 
     fn poll_next(&self, spark: &handle::Spark, cx: &mut Context<'_>) -> Poll<Option<Message>> {

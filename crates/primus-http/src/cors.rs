@@ -9,7 +9,7 @@ use primus_core::{
 use crate::origin::Origins;
 
 /// What scripts of other origins may read of an answer.
-const EXPOSED: HeaderValue = HeaderValue::from_static("Primus-Token, Primus-Accepted, Retry-After");
+const EXPOSED: HeaderValue = HeaderValue::from_static("Primus-Token, Retry-After");
 /// What they may send.
 const METHODS: HeaderValue = HeaderValue::from_static("GET, POST");
 const HEADERS: HeaderValue = HeaderValue::from_static("Content-Type, Primus-Token");

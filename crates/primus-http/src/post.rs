@@ -1,5 +1,5 @@
 //! What the HTTP carriers have in common: requests that find a session by its token, and POSTs
-//! (docs/protocol.md §2, §4 and §7).
+//! (docs/protocol.md §2, §4 and §8).
 //!
 //! The event stream and polling differ in how messages leave. How they come in is the same, and
 //! is here once, for both transformers:
@@ -17,6 +17,7 @@
 
 mod batch;
 mod body;
+mod offer;
 mod oneshot;
 mod requests;
 
@@ -28,10 +29,7 @@ use primus_core::{
     Head, Mount, Payload, Rejection, Request, Response, native::encode_line, request::status,
 };
 
-use self::{
-    batch::{Item, deliver},
-    requests::Turn,
-};
+use self::requests::{Turn, unknown};
 pub use self::{
     body::attach,
     requests::{Requests, find, token},
@@ -40,6 +38,13 @@ pub use self::{
 /// Whether the request speaks the resumable dialect.
 pub fn is_resumable(head: &Head) -> bool {
     head.query().get("v") == Some("2")
+}
+
+/// The number of a message, as requests carry it: decimal, up to 2^53, no sign, no leading zeros.
+pub fn number(text: &str) -> Option<u64> {
+    let plain =
+        text.bytes().all(|byte| byte.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
+    text.parse().ok().filter(|number| plain && *number <= 1 << 53)
 }
 
 /// The path behind the mount's: empty or beginning with `/`.
@@ -72,7 +77,8 @@ pub fn claims(head: &Head, tail: &str) -> bool {
 /// Answers `{path}/send`: takes a batch of frames for a session.
 ///
 /// A batch is taken as a whole or not at all as far as its form goes: a malformed frame ends the
-/// session before anything of the batch has been delivered.
+/// session before anything of the batch has been delivered. What the session has already is
+/// dropped, so a batch may be repeated.
 pub async fn send(request: Request, mount: Arc<Mount>) -> Response {
     if request.head.method != Method::POST {
         return wrong_method("POST");
@@ -89,12 +95,15 @@ async fn try_send(request: Request, mount: &Mount) -> Result<Response, Rejection
         let error = "frames are sent to /send?v=2; a plain message goes to the mount itself";
         return Err(Rejection::new(StatusCode::BAD_REQUEST, error));
     }
-    let session = find(&head, mount)?;
-    let _turn = Turn::take(&session)?;
+    let (session, generation) = find(&head, mount)?;
+    let _turn = Turn::take(&session, generation)?;
     let bytes = body::read_batch(&head, body, session.limits()).await?;
+    if session.generation() != generation {
+        return Err(unknown()); // another carrier has taken the session meanwhile
+    }
     session.seen();
-    let items = batch::decode(bytes, &session)?;
-    Ok(deliver(&session, items).await)
+    let frames = batch::decode(bytes, &session, generation)?;
+    batch::take(&session, generation, frames).await
 }
 
 /// Answers a plain POST: with a token it is a message to a session, without one a conversation
@@ -110,11 +119,22 @@ pub async fn message(transformer: &'static str, request: Request, mount: Arc<Mou
 
 async fn message_to_session(request: Request, mount: &Mount) -> Result<Response, Rejection> {
     let Request { head, body, .. } = request;
-    let session = find(&head, mount)?;
-    let _turn = Turn::take(&session)?;
+    let (session, generation) = find(&head, mount)?;
+    let _turn = Turn::take(&session, generation)?;
     let messages = body::read_messages(&head, body, session.limits()).await?;
+    if session.is_counted() {
+        // It would take the number of the client's next one, which would be dropped as known.
+        let error = "this session counts its messages; send frames to /send?v=2";
+        return Err(Rejection::new(StatusCode::BAD_REQUEST, error));
+    }
     session.seen();
-    Ok(deliver(&session, messages.into_iter().map(Item::Message)).await)
+    let deadline = offer::deadline(&session);
+    for (accepted, message) in messages.into_iter().enumerate() {
+        if let Err(error) = offer::deliver(&session, deadline, message).await {
+            return offer::refusal(&error, "accepted", accepted as u64);
+        }
+    }
+    Ok(nothing())
 }
 
 /// One message as plain polls and conversations have it: a line. Binary is base64; text is as it
@@ -151,4 +171,22 @@ pub fn nothing() -> Response {
 pub fn no_store(response: &mut Response) {
     let no_store = HeaderValue::from_static("no-store");
     response.headers_mut().insert(header::CACHE_CONTROL, no_store);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_written_in_one_way() {
+        let most = 1 << 53;
+        for good in [0, 1, 10, most] {
+            assert_eq!(number(&good.to_string()), Some(good));
+        }
+        for bad in ["", "-1", "+1", "01", "00", " 1", "1.0", "1e3", "x", "\u{661}"] {
+            assert_eq!(number(bad), None, "{bad}");
+        }
+        assert_eq!(number(&(most + 1).to_string()), None);
+        assert_eq!(number("99999999999999999999"), None);
+    }
 }

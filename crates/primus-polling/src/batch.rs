@@ -24,7 +24,7 @@ pub(crate) struct Batch {
     pub(crate) lines: Vec<Bytes>,
     /// The session ends, and the lines have told so where the dialect has a word for it.
     pub(crate) end: Option<CloseReason>,
-    /// The session is over, or another carrier has it.
+    /// The session is over, or has gone on without this carrier.
     pub(crate) gone: bool,
 }
 
@@ -39,18 +39,28 @@ impl Batch {
 
     /// Takes what there is to say. Pending as long as there is nothing.
     pub(crate) fn poll(carrier: &mut Carrier, resumable: bool, cx: &mut Context<'_>) -> Poll<Self> {
-        let requests = carrier.session().extension::<Requests>();
-        let pongs = match requests.map(|requests| requests.poll_pongs(cx)) {
+        let mut messages = Vec::new();
+        let budget = Self::budget(carrier);
+        let mut taken = carrier.poll_take(cx, budget, |message| messages.push(message));
+        let pinged = matches!(taken, Poll::Ready(Taken { ping: true, end: None, gone: None }));
+        if pinged && messages.is_empty() {
+            // Nothing to say: every poll is a sign of life, and acknowledges.
+            taken = carrier.poll_take(cx, budget, |message| messages.push(message));
+        }
+        if let Poll::Ready(Taken { gone: Some(reason), .. }) = taken {
+            return Poll::Ready(Self::gone(carrier, resumable, reason));
+        }
+        let session = carrier.session();
+        let requests = session.extension::<Requests>();
+        let pongs = match requests.map(|it| it.poll_pongs(carrier.generation(), cx)) {
             Some(Poll::Ready(pongs)) => pongs,
             _ => Vec::new(),
         };
-        let mut messages = Vec::new();
-        let Taken { end, gone, .. } =
-            match carrier.poll_take(cx, BUDGET, |message| messages.push(message)) {
-                Poll::Pending if pongs.is_empty() => return Poll::Pending,
-                Poll::Pending => Taken::default(),
-                Poll::Ready(taken) => taken,
-            };
+        let Taken { end, .. } = match taken {
+            Poll::Pending if pongs.is_empty() => return Poll::Pending,
+            Poll::Pending => Taken::default(),
+            Poll::Ready(taken) => taken,
+        };
         let (form, make) = if resumable {
             (RESUMABLE, frame_line as fn(&Payload) -> Bytes)
         } else {
@@ -59,9 +69,29 @@ impl Batch {
         let mut lines: Vec<_> = messages.iter().map(|message| message.frame(form, make)).collect();
         if resumable {
             lines.extend(pongs.iter().map(|number| format!("primus::pong:{number}::\n").into()));
-            lines.extend(end.as_ref().map(|reason| line(&end_frame(reason))));
+            lines.extend(end.as_ref().map(|reason| line(&end_frame(reason, session.recv()))));
         }
-        Poll::Ready(Self { lines, end, gone })
+        Poll::Ready(Self { lines, end, gone: false })
+    }
+
+    /// Where an answer that is lost has to be repeated, it has no more than is kept for that.
+    fn budget(carrier: &Carrier) -> usize {
+        let session = carrier.session();
+        if session.is_resumable() {
+            BUDGET.min(session.limits().resume_bytes.max(1))
+        } else {
+            BUDGET
+        }
+    }
+
+    /// A client that waits for frames is told of an end: its own, or one that came at once.
+    fn gone(carrier: &Carrier, resumable: bool, reason: CloseReason) -> Self {
+        let session = carrier.session();
+        if !resumable || !session.is_ended() {
+            return Self { gone: true, ..Self::default() };
+        }
+        let lines = vec![line(&end_frame(&reason, session.recv()))];
+        Self { lines, end: Some(reason), gone: false }
     }
 }
 

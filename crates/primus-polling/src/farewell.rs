@@ -7,18 +7,20 @@ use std::{
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use primus_core::{BoxError, Carrier};
+use primus_core::BoxError;
+
+use crate::held::Held;
 
 /// A body that holds the carrier until the HTTP server has taken all of it. Dropped before that,
-/// the client was not told.
+/// the client was not told: the session is parked, and the next poll is.
 pub(crate) struct Farewell {
     body: primus_core::Body,
-    carrier: Option<Carrier>,
+    held: Held,
 }
 
 impl Farewell {
-    pub(crate) fn new(body: primus_core::Body, carrier: Carrier) -> Self {
-        Self { body, carrier: Some(carrier) }
+    pub(crate) fn new(body: primus_core::Body, held: Held) -> Self {
+        Self { body, held }
     }
 }
 
@@ -45,10 +47,8 @@ impl Body for Farewell {
 impl Drop for Farewell {
     fn drop(&mut self) {
         // A body of known length is dropped as soon as its last byte was taken, unasked for more.
-        if self.body.is_end_stream()
-            && let Some(carrier) = self.carrier.take()
-        {
-            carrier.finish();
+        if self.body.is_end_stream() {
+            self.held.finish();
         }
     }
 }

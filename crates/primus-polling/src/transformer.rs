@@ -3,22 +3,20 @@
 use std::{
     future::poll_fn,
     sync::Arc,
-    task::{Context, Poll},
-    time::Duration,
+    task::{Context, Poll, Waker},
 };
 
 use http::{HeaderValue, Method, StatusCode};
-use http_body_util::BodyExt as _;
 use primus_core::{
-    BoxFuture, Carriage, Carrier, CloseReason, Head, Mount, Opening, Rejection, Request, Response,
-    Session, Transformer, native::ServerAttach, request::text,
+    Attached, BoxFuture, Carriage, Carrier, CloseReason, Head, Mount, Opening, Rejection, Request,
+    Response, Session, Transformer,
 };
 use primus_http::post::{self, Requests, is_resumable};
 use tokio::time::timeout;
 
 use crate::{
     batch::{self, Batch},
-    farewell::Farewell,
+    held::Held,
 };
 
 /// Held GETs out, POSTs in. Its name is `polling`.
@@ -47,9 +45,6 @@ impl Polling {
 }
 
 const NAME: &str = "polling";
-
-/// How long a bare client may take between two requests, at least, beyond the heartbeat's timeout.
-const TYPING: Duration = Duration::from_secs(30);
 
 impl Transformer for Polling {
     fn name(&self) -> &'static str {
@@ -90,132 +85,96 @@ impl Transformer for Polling {
     }
 }
 
-/// A carrier for the time of one request. However the request ends, the session is parked.
-struct Held {
-    carrier: Option<Carrier>,
-    resumable: bool,
-}
-
-impl Held {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Batch> {
-        match &mut self.carrier {
-            Some(carrier) => Batch::poll(carrier, self.resumable, cx),
-            None => Poll::Ready(Batch { gone: true, ..Batch::default() }),
-        }
-    }
-
-    /// The answer to a request that has found this. The end takes the carrier with it.
-    fn answer(mut self, batch: Batch) -> Response {
-        let end = batch.end.is_some();
-        let response = text(StatusCode::OK, batch.into_body());
-        match self.carrier.take_if(|_| end) {
-            Some(carrier) => response.map(|body| Farewell::new(body, carrier).boxed_unsync()),
-            None => response,
-        }
-    }
-
-    /// As [`answer`](Self::answer), where the dialect has no word for the end and nothing else is
-    /// to be said.
-    fn refuse(mut self, reason: &CloseReason) -> Response {
-        let response = ended(reason).into_response();
-        match self.carrier.take() {
-            Some(carrier) => response.map(|body| Farewell::new(body, carrier).boxed_unsync()),
-            None => response,
-        }
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        if let Some(carrier) = self.carrier.take() {
-            let (interval, timeout) = carrier.session().mount().heartbeat();
-            // Our client comes back at once. Who types curl commands is given more time.
-            let interval = if self.resumable { Duration::ZERO } else { interval.max(TYPING) };
-            carrier.park((interval + timeout).max(Duration::from_millis(100)));
-        }
-    }
-}
-
-/// Opens a resumable session. The answer begins with the server's attach frame.
+/// Attaches. The answer begins with the server's attach frame.
 async fn attach(request: Request, mount: &Arc<Mount>) -> Result<Response, Rejection> {
     let Request { head, body, .. } = request;
-    let mut asked = post::attach(&head, body, &mount.settings().limits).await?;
-    let opening = Opening { auth: asked.auth.take(), ..Opening::default() };
-    let session = mount.open(NAME, &head, opening).await?;
-    mount.issue_token(&session);
-    let (held, mut batch) = first_poll(&session, true).await;
-    let generation = session.extension().map_or(1, Requests::generation);
-    let frame = ServerAttach::new(&session, generation, &asked).to_frame();
-    batch.lines.insert(0, batch::line(&frame));
-    let response = held.answer(batch);
-    session.run(); // what woke the handler while it was held
-    Ok(response)
+    let asked = post::attach(&head, body, &mount.settings().limits).await?;
+    let Attached { carrier, answer } = mount.attach(NAME, &head, asked, FIRST, true).await?;
+    Requests::keep(carrier.session());
+    let (held, mut batch) = first_poll(carrier, true);
+    batch.lines.insert(0, batch::line(&answer.to_frame()));
+    Ok(held.answer(batch))
 }
 
 /// Opens a session for a bare client, and tells it the token in a header.
 async fn open_plain(head: &Head, mount: &Arc<Mount>) -> Result<Response, Rejection> {
     let session = mount.open(NAME, head, Opening::default()).await?;
+    let carrier = session.attach(FIRST);
+    Requests::keep(&session);
     let token = mount.issue_token(&session).reveal();
-    let (held, batch) = first_poll(&session, false).await;
+    let (held, batch) = first_poll(carrier, false);
     let mut response = held.answer(batch);
-    session.run();
     if let Ok(token) = HeaderValue::try_from(token) {
         response.headers_mut().insert("primus-token", token);
     }
     Ok(response)
 }
 
-/// Attaches, lets the handler begin, and takes what it has written without waiting for more.
+/// How the request that attaches carries.
+const FIRST: Carriage = Carriage { drives: true, ..Carriage::SILENT };
+
+/// Lets the handler begin, or go on, and takes what it has written without waiting for more.
 ///
 /// The handler is polled here and not by a task of its own, so that its first words are in the
-/// answer whichever thread is faster. Who calls this has to call [`Session::run`] once the
-/// session is parked: until then nobody else polls the handler.
-async fn first_poll(session: &Arc<Session>, resumable: bool) -> (Held, Batch) {
-    let carrier = session.attach(Carriage { drives: true, ..Carriage::SILENT });
-    session.set_extension(Requests::new(carrier.generation()));
+/// answer whichever thread is faster. Until the session is parked nobody else polls it.
+fn first_poll(carrier: Carrier, resumable: bool) -> (Held, Batch) {
     carrier.run();
-    let mut held = Held { carrier: Some(carrier), resumable };
-    let batch = poll_fn(|cx| match held.poll(cx) {
-        Poll::Pending => Poll::Ready(Batch::default()),
-        ready => ready,
-    });
-    let batch = batch.await;
+    let mut held = Held::new(carrier, resumable);
+    let mut nobody = Context::from_waker(Waker::noop());
+    let batch = match held.poll(&mut nobody) {
+        Poll::Ready(batch) => batch,
+        Poll::Pending => Batch::default(),
+    };
     (held, batch)
 }
 
 /// Holds a poll until there is something to say.
 async fn poll(head: &Head, mount: &Arc<Mount>, resumable: bool) -> Result<Response, Rejection> {
-    let session = post::find(head, mount)?;
-    let requests = session.extension::<Requests>();
-    let carrier = requests.and_then(|requests| session.unpark(requests.generation()));
-    let mut held = match carrier {
-        Some(carrier) => Held { carrier: Some(carrier), resumable },
-        None => return Err(refusal(&session)),
-    };
+    let (session, generation) = post::find(head, mount)?;
+    let recv = if resumable { recv(head)? } else { None };
+    let carrier = session.unpark(generation).ok_or_else(|| refusal(&session, generation))?;
+    let mut held = Held::new(carrier, resumable);
+    if recv.is_some_and(|recv| !held.rewind(recv)) {
+        let error = "the messages behind recv cannot be had by a poll; attach anew";
+        return Err(Rejection::new(StatusCode::NOT_FOUND, error));
+    }
     let patience = session.limits().poll_timeout;
     let Ok(batch) = timeout(patience, poll_fn(|cx| held.poll(cx))).await else {
         return Ok(post::nothing());
     };
     match &batch.end {
-        _ if batch.gone => Err(refusal(&session)),
-        Some(reason) if batch.lines.is_empty() => Ok(held.refuse(reason)),
+        _ if batch.gone => Err(refusal(&session, generation)),
+        Some(reason) if batch.lines.is_empty() => Ok(held.say(ended(reason).into_response())),
         _ => Ok(held.answer(batch)),
     }
 }
 
-/// Why a session cannot be taken up.
-fn refusal(session: &Session) -> Rejection {
-    if session.handshake().transformer() != NAME {
-        let error = "this session has an event stream and is not polled";
-        return Rejection::new(StatusCode::CONFLICT, error);
+/// What a poll says that the client has.
+fn recv(head: &Head) -> Result<Option<u64>, Rejection> {
+    let query = head.query();
+    let Some(recv) = query.get("recv") else { return Ok(None) };
+    let bad = || {
+        let error = "recv is the number of the last message that you have, in decimal; 0 for none";
+        Rejection::new(StatusCode::BAD_REQUEST, error)
+    };
+    post::number(recv).map(Some).ok_or_else(bad)
+}
+
+/// Why a session cannot be taken up by who has the token of `generation`.
+fn refusal(session: &Session, generation: u64) -> Rejection {
+    if let Some(reason) = session.close_reason().filter(|_| session.is_ended()) {
+        return ended(&reason);
     }
-    match session.close_reason() {
-        Some(reason) => ended(&reason),
-        None => {
-            let error = "another poll of this session is open; have one at a time";
-            Rejection::new(StatusCode::CONFLICT, error)
-        }
-    }
+    let (status, error) = if session.generation() != generation {
+        (StatusCode::NOT_FOUND, "another carrier has the session by now; attach anew")
+    } else if session.is_detached() {
+        (StatusCode::NOT_FOUND, "the session has lost its carrier; attach anew")
+    } else if session.transport() != NAME {
+        (StatusCode::CONFLICT, "this session has an event stream and is not polled")
+    } else {
+        (StatusCode::CONFLICT, "another poll of this session is open; have one at a time")
+    };
+    Rejection::new(status, error)
 }
 
 fn ended(reason: &CloseReason) -> Rejection {

@@ -64,6 +64,8 @@ fn settings(config: &Config) -> Result<Settings, BuildError> {
     settings.count_loopback = config.count_loopback;
     settings.max_pending = config.max_pending;
     settings.handler_grace = config.handler_grace;
+    settings.resume_budget = config.resume_budget;
+    settings.detach_grace = config.detach_grace;
     Ok(settings)
 }
 
@@ -205,8 +207,15 @@ fn limits(config: &Config, prefix: &str, mount: &Mount) -> Result<Limits, BuildE
         at_least(pressure, 0);
         at_least(inbox_messages, 1);
         at_least(inbox_bytes, 1);
+        keeps(resume_messages);
+        keeps(resume_bytes);
     };
     limits.overflow = mount.overflow.unwrap_or(config.overflow);
+    limits.resume_window = mount.resume_window.unwrap_or(config.resume_window);
+    if !limits.resume_window.is_zero() {
+        let key = key_of(prefix, "resume_bytes", mount.resume_bytes.is_some());
+        config.within_budget(&key, limits.resume_bytes)?;
+    }
     if limits.pressure > limits.max_queued {
         let key = key_of(prefix, "pressure", mount.pressure.is_some());
         let problem =

@@ -33,6 +33,30 @@ impl Config {
         Err(self.invalid(key, "is 0, which leaves no time; it must be longer"))
     }
 
+    /// Some of what is sent has to be kept; who wants nothing kept says so by another option.
+    pub(crate) fn keeps(&self, key: &str, value: usize) -> Result<(), BuildError> {
+        if value > 0 {
+            return Ok(());
+        }
+        let problem = "is 0; it must be at least 1. To keep nothing, set `resume_window` to 0";
+        Err(self.invalid(key, problem))
+    }
+
+    /// What all sessions may keep together has to be enough for one of them.
+    pub(crate) fn within_budget(&self, key: &str, bytes: usize) -> Result<(), BuildError> {
+        let budget = self.resume_budget;
+        if bytes <= budget {
+            return Ok(());
+        }
+        // To blame is what somebody has set.
+        if self.sources.contains_key(key) {
+            let problem = format!("is {bytes}, more than `resume_budget`, {budget}");
+            return Err(self.invalid(key, problem));
+        }
+        let problem = format!("is {budget}, less than `{key}`, {bytes}, that one session may keep");
+        Err(self.invalid("resume_budget", problem))
+    }
+
     /// The rules for the options of the whole server.
     pub(crate) fn check(&self) -> Result<(), BuildError> {
         if !self.ping_interval.is_zero() {

@@ -41,7 +41,7 @@ pub use primus_library as library;
 pub use primus_core::{
     Audience, AuthorizeRequest, Authorizer, CloseReason, DecodeError, EncodeError, End, EndReport,
     Flow, FromFn, Head, Kind, Message, Middleware, Overflow, Parser, Payload, Place, Plugin, Query,
-    Rejection, Response, SparkId, State, Transformer, WriteError, Written, handle::Spark,
+    Rejection, Response, Sending, SparkId, State, Transformer, WriteError, Written, handle::Spark,
 };
 
 pub use self::{
@@ -53,3 +53,8 @@ pub use self::{
 
 /// What a handler returns: [`Ok`] ends the spark in peace, an error with a reason.
 pub type Result<T = (), E = Box<dyn std::error::Error + Send + Sync>> = std::result::Result<T, E>;
+
+/// Compiles the examples of the page.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/guarantees.md")]
+mod guarantees {}

@@ -117,6 +117,11 @@ async fn every_option_arrives() {
         .overflow(Overflow::DropNewest)
         .inbox_messages(21)
         .inbox_bytes(22)
+        .resume_window(10 * SECOND)
+        .resume_messages(23)
+        .resume_bytes(24)
+        .resume_budget(25)
+        .detach_grace(11 * SECOND)
         .http2(false)
         .global("Live")
         .client(ClientOptions::new().timeout(SECOND).reconnect(ReconnectOptions::new().retries(3)))
@@ -144,26 +149,40 @@ async fn every_option_arrives() {
             limits.max_queued,
             limits.inbox_messages,
             limits.inbox_bytes,
+            limits.resume_messages,
+            limits.resume_bytes,
         ],
-        [11, 12, 13, 114, 19, 20, 21, 22]
+        [11, 12, 13, 114, 19, 20, 21, 22, 23, 24]
     );
     assert_eq!(
-        [limits.attach_timeout, limits.body_timeout, limits.poll_timeout, limits.close_timeout],
-        [5, 6, 7, 8].map(Duration::from_secs)
+        [
+            limits.attach_timeout,
+            limits.body_timeout,
+            limits.poll_timeout,
+            limits.close_timeout,
+            limits.resume_window,
+        ],
+        [5, 6, 7, 8, 10].map(Duration::from_secs)
     );
     assert_eq!(limits.overflow, Overflow::DropNewest);
 
     let settings = primus.settings();
     assert_eq!(settings.keep_headers, ["x-a", "cookie"]);
     assert_eq!(
-        [settings.ping_interval, settings.ping_timeout, settings.handler_grace],
-        [2, 3, 9].map(Duration::from_secs)
+        [
+            settings.ping_interval,
+            settings.ping_timeout,
+            settings.handler_grace,
+            settings.detach_grace,
+        ],
+        [2, 3, 9, 11].map(Duration::from_secs)
     );
     assert_eq!(
         [settings.max_connections, settings.max_connections_per_address, settings.max_pending],
         [16, 17, 18]
     );
     assert!(settings.count_loopback);
+    assert_eq!(settings.resume_budget, 25);
 
     let options = primus.app().options();
     let origins = primus::http::Origins::list(&["https://example.com"]).unwrap();
@@ -186,13 +205,28 @@ async fn mounts_have_from_the_server_what_they_leave_out() {
     let primus = Primus::builder()
         .max_message(5)
         .max_fragments(6)
-        .mount("/ws", Mount::new().parser("raw").max_message(7).transformers(["websocket"]))
+        .resume_bytes(8)
+        .mount(
+            "/ws",
+            Mount::new()
+                .parser("raw")
+                .max_message(7)
+                .transformers(["websocket"])
+                .resume_window(Duration::ZERO)
+                .resume_messages(9),
+        )
         .build()
         .unwrap();
     let [main, ws] = primus.mounts() else { panic!() };
     assert_eq!((&*main.settings().path, &*ws.settings().path), ("/primus", "/ws"));
     assert_eq!((main.settings().limits.max_message, ws.settings().limits.max_message), (5, 7));
     assert_eq!((main.settings().limits.max_fragments, ws.settings().limits.max_fragments), (6, 6));
+    let windows = (main.settings().limits.resume_window, ws.settings().limits.resume_window);
+    assert_eq!(windows, (120 * SECOND, Duration::ZERO));
+    let kept = |mount: &primus::core::Mount| {
+        (mount.settings().limits.resume_messages, mount.settings().limits.resume_bytes)
+    };
+    assert_eq!((kept(main), kept(ws)), ((256, 8), (9, 8)));
     assert_eq!((main.settings().parser.name(), ws.settings().parser.name()), ("json", "raw"));
     assert_eq!((main.transformers().len(), ws.transformers().len()), (3, 1));
     let script = primus.library_of("/ws").unwrap();
@@ -316,6 +350,26 @@ fn values_that_cannot_be() {
         ("max_message = 0", "`max_message` is 0; it must be at least 1"),
         ("max_header_bytes = \"1KiB\"", "`max_header_bytes` is 1024; it must be at least 8192"),
         ("pressure = \"2MiB\"", "`pressure` is 2097152, more than `max_queued`, 1048576"),
+        (
+            "resume_messages = 0",
+            "`resume_messages` is 0; it must be at least 1. To keep nothing, set `resume_window` to 0",
+        ),
+        (
+            "mounts.\"/ws\".resume_bytes = 0",
+            "`mounts.\"/ws\".resume_bytes` is 0; it must be at least 1. To keep nothing, set `resume_window` to 0",
+        ),
+        (
+            "resume_budget = \"1KiB\"",
+            "`resume_budget` is 1024, less than `resume_bytes`, 65536, that one session may keep",
+        ),
+        (
+            "resume_bytes = \"1GiB\"",
+            "`resume_bytes` is 1073741824, more than `resume_budget`, 268435456",
+        ),
+        (
+            "mounts.\"/ws\".resume_bytes = \"1GiB\"",
+            "`mounts.\"/ws\".resume_bytes` is 1073741824, more than `resume_budget`, 268435456",
+        ),
         ("global = \"a-b\"", "`global` is \"a-b\", which is no name in JavaScript"),
         ("keep_headers = [\"a b\"]", "`keep_headers` has \"a b\", which is no header's name"),
         (
@@ -347,6 +401,15 @@ fn values_that_cannot_be() {
         refused(from_toml(&format!("\n{text}")), &format!("primus.toml:2: {expected}"));
     }
     assert!(from_toml("ping_interval = 0\nping_timeout = 0").build().is_ok());
+    // Where nothing is kept there is nothing to fit.
+    assert!(from_toml("resume_window = 0\nresume_budget = 0").build().is_ok());
+    assert!(from_toml("resume_budget = \"64KiB\"\ndetach_grace = 0").build().is_ok());
+    // What was set by a method has no place in a file.
+    let ws = Mount::new().resume_bytes(2);
+    refused(
+        Primus::builder().mount("/ws", ws).resume_budget(1).resume_bytes(1),
+        "`resume_budget` is 1, less than `mounts.\"/ws\".resume_bytes`, 2, that one session may keep",
+    );
 }
 
 #[test]

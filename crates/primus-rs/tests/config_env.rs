@@ -33,6 +33,9 @@ fn every_type_is_read() {
         ("PRIMUS_MAX_FRAGMENTS", "7"),
         ("PRIMUS_COUNT_LOOPBACK", "true"),
         ("PRIMUS_ORIGINS", ""),
+        ("PRIMUS_RESUME_WINDOW", "0"),
+        ("PRIMUS_RESUME_MESSAGES", "9"),
+        ("PRIMUS_DETACH_GRACE", "1s"),
         ("PRIMUS_CLIENT__PING", "false"),
         ("PRIMUS_CLIENT__STRATEGY", "online,timeout"),
         ("PRIMUS_CLIENT__RECONNECT__FACTOR", "1.5"),
@@ -47,6 +50,8 @@ fn every_type_is_read() {
     assert_eq!(config.max_fragments, 7);
     assert!(config.count_loopback);
     assert_eq!(config.origins, [""; 0]);
+    assert_eq!((config.resume_window, config.resume_messages), (Duration::ZERO, 9));
+    assert_eq!(config.detach_grace, Duration::from_secs(1));
     assert_eq!(config.client.ping, Some(Duration::ZERO));
     assert_eq!(config.client.strategy.as_ref().map(Vec::len), Some(2));
     assert_eq!(config.client.reconnect.factor, Some(1.5));

@@ -28,11 +28,14 @@ fn every_type_is_read() {
         max_fragments = 1_000
         count_loopback = true
         overflow = "drop-oldest"
+        resume_window = "5m"
+        resume_budget = "1GiB"
 
         [client]
         pingTimeout = "1s"
         queue_size = "1KiB"
         ping = false
+        openOnReconnect = true
         strategy = ["online"]
         reconnect = { factor = 1.5, "reconnect timeout" = "3s" }
 
@@ -43,6 +46,8 @@ fn every_type_is_read() {
         [mounts."/ws"]
         parser = "raw"
         max_message = "16MiB"
+        resume_window = 0
+        resume_messages = 512
         subprotocols = ["x"]
 
         [mounts."/feed"]
@@ -63,9 +68,12 @@ fn every_type_is_read() {
     assert_eq!(config.max_fragments, 1000);
     assert!(config.count_loopback);
     assert_eq!(config.overflow, Overflow::DropOldest);
+    assert_eq!(config.resume_window, Duration::from_secs(300));
+    assert_eq!(config.resume_budget, 1 << 30);
     assert_eq!(config.client.ping_timeout, Some(Duration::from_secs(1)));
     assert_eq!(config.client.queue_size, Some(1024));
     assert_eq!(config.client.ping, Some(Duration::ZERO));
+    assert_eq!(config.client.open_on_reconnect, Some(true));
     assert_eq!(config.client.strategy, Some(vec![Strategy::Online]));
     assert_eq!(config.client.reconnect.factor, Some(1.5));
     assert_eq!(config.client.reconnect.reconnect_timeout, Some(Duration::from_secs(3)));
@@ -74,6 +82,9 @@ fn every_type_is_read() {
     assert_eq!(config.mounts.keys().collect::<Vec<_>>(), ["/feed", "/ws"]);
     assert_eq!(config.mounts["/ws"].parser.as_deref(), Some("raw"));
     assert_eq!(config.mounts["/ws"].max_message, Some(16 << 20));
+    assert_eq!(config.mounts["/ws"].resume_window, Some(Duration::ZERO));
+    assert_eq!(config.mounts["/ws"].resume_messages, Some(512));
+    assert_eq!(config.mounts["/ws"].resume_bytes, None);
     assert_eq!(config.mounts["/ws"].transformers, None);
     assert_eq!(config.mounts["/feed"].transformers, Some(vec!["sse".to_owned()]));
     assert!(config.end.close && config.end.reconnect);

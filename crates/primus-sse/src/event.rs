@@ -41,6 +41,12 @@ pub(crate) fn plain(payload: &Payload) -> Bytes {
     event.into()
 }
 
+/// The first event of a session for a reader that asked for another, which it cannot have. The id
+/// is that of a reader who has nothing yet.
+pub(crate) fn lost(token: &str, reason: &str) -> Bytes {
+    format!("id: {token}.0\nevent: primus.lost\ndata: {{\"reason\":\"{reason}\"}}\n\n").into()
+}
+
 /// What readers skip. It makes headers leave at once, and keeps proxies awake.
 pub(crate) const COMMENT: Bytes = Bytes::from_static(b":\n\n");
 
@@ -64,6 +70,12 @@ mod tests {
         for row in vectors()["plain_events"].as_array().unwrap() {
             assert_eq!(plain(&payload(&row["message"])), row["data"].as_str().unwrap());
         }
+    }
+
+    #[test]
+    fn what_is_lost_is_an_event_of_its_own_name() {
+        let expected = "id: t.0\nevent: primus.lost\ndata: {\"reason\":\"expired\"}\n\n";
+        assert_eq!(lost("t", "expired"), expected);
     }
 
     #[test]

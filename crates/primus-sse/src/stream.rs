@@ -22,11 +22,11 @@ const LARGE: usize = 16 << 10;
 pub(crate) enum Dialect {
     /// Frames, control frames among them.
     Resumable,
-    /// Messages, numbered behind the session's token.
-    Plain { token: String, count: u64 },
+    /// Messages, numbered behind the session's token; `next` is the number of the next one.
+    Plain { token: String, next: u64 },
 }
 
-/// An open event stream. Dropped before its end it takes the session with it.
+/// An open event stream. Dropped before its end it detaches the session.
 pub(crate) struct Events {
     carrier: Option<Carrier>,
     dialect: Dialect,
@@ -46,30 +46,45 @@ impl Events {
         let Some(carrier) = &mut self.carrier else {
             return Poll::Ready(Err(Gone.into()));
         };
+        let mut messages = Vec::new();
+        let taken = carrier.poll_take(cx, BUDGET, |message| messages.push(message));
+        if let Poll::Ready(Taken { gone: Some(reason), .. }) = &taken {
+            return self.gone(reason).map_or(Poll::Ready(Err(Gone.into())), |last| {
+                self.ready.push_back(last);
+                Poll::Ready(Ok(()))
+            });
+        }
         let requests = carrier.session().extension::<Requests>();
-        let pongs = match requests.map(|requests| requests.poll_pongs(cx)) {
+        let pongs = match requests.map(|it| it.poll_pongs(carrier.generation(), cx)) {
             Some(Poll::Ready(pongs)) => pongs,
             _ => Vec::new(),
         };
-        let mut messages = Vec::new();
-        let taken = match carrier.poll_take(cx, BUDGET, |message| messages.push(message)) {
+        let taken = match taken {
             Poll::Pending if pongs.is_empty() => return Poll::Pending,
             Poll::Pending => Taken::default(),
             Poll::Ready(taken) => taken,
         };
-        if taken.gone {
-            self.carrier = None;
-            return Poll::Ready(Err(Gone.into()));
-        }
         let clock = carrier.session().mount().clock();
+        let recv = carrier.session().recv();
         let mut pieces = Vec::with_capacity(messages.len());
         for message in &messages {
             self.dialect.message(message, &mut pieces);
         }
-        self.dialect.control(&pongs, taken.ping.then_some(clock), taken.end.as_ref(), &mut pieces);
-        self.ended = taken.end.is_some();
+        let end = taken.end.map(|reason| end_frame(&reason, recv));
+        self.ended = end.is_some();
+        self.dialect.control(&pongs, taken.ping.then_some(clock), end, &mut pieces);
         self.ready = join(&pieces);
         Poll::Ready(Ok(()))
+    }
+
+    /// The session is over, or has gone on without this stream. What a client that waits for
+    /// frames is told of an end: its own, or one that came at once.
+    fn gone(&mut self, reason: &CloseReason) -> Option<Bytes> {
+        let carrier = self.carrier.take()?;
+        let session = carrier.session();
+        let told = matches!(self.dialect, Dialect::Resumable) && session.is_ended();
+        self.ended = told;
+        told.then(|| event::line(&end_frame(reason, session.recv())))
     }
 }
 
@@ -77,10 +92,10 @@ impl Dialect {
     fn message(&mut self, message: &Outgoing, pieces: &mut Vec<Bytes>) {
         match self {
             Self::Resumable => pieces.push(message.frame(event::RESUMABLE, event::resumable)),
-            Self::Plain { token, count } => {
-                *count += 1;
-                pieces.push(format!("id: {token}.{count}\n").into());
+            Self::Plain { token, next } => {
+                pieces.push(format!("id: {token}.{next}\n").into());
                 pieces.push(message.frame(event::PLAIN, event::plain));
+                *next += 1;
             }
         }
     }
@@ -89,7 +104,7 @@ impl Dialect {
         &self,
         pongs: &[u64],
         ping: Option<u64>,
-        end: Option<&CloseReason>,
+        end: Option<String>,
         pieces: &mut Vec<Bytes>,
     ) {
         if matches!(self, Self::Plain { .. }) {
@@ -98,7 +113,7 @@ impl Dialect {
         }
         let pongs = pongs.iter().map(|number| format!("primus::pong:{number}::"));
         let ping = ping.map(|number| format!("primus::ping:{number}::"));
-        let frames = pongs.chain(ping).chain(end.map(end_frame));
+        let frames = pongs.chain(ping).chain(end);
         pieces.extend(frames.map(|frame| event::line(&frame)));
     }
 }
@@ -145,13 +160,13 @@ impl Body for Events {
     }
 }
 
-/// The session was cut; the connection is dropped without a word.
+/// The session was cut or goes on elsewhere; the connection is dropped without a word.
 #[derive(Debug)]
 struct Gone;
 
 impl std::fmt::Display for Gone {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("the session is over")
+        f.write_str("the session has no use for this stream any more")
     }
 }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use http::{HeaderValue, Method, header};
 use http_body_util::BodyExt as _;
 use primus_core::{
-    BoxFuture, Carriage, Carrier, Head, Mount, Opening, Rejection, Request, Response, Session,
-    Transformer, native::ServerAttach,
+    Attached, BoxFuture, Carriage, Head, Mount, Opening, Rejection, Request, Response, Resume,
+    Secret, Transformer,
 };
 use primus_http::post::{self, Requests, is_resumable};
 
@@ -89,30 +89,45 @@ fn wants_events(head: &Head) -> bool {
     types.any(events) && !head.wants_websocket()
 }
 
-/// Opens a resumable session; its stream begins with the server's attach frame.
+/// Attaches; the stream begins with the server's attach frame.
 async fn attach(request: Request, mount: &Arc<Mount>) -> Result<Events, Rejection> {
     let Request { head, body, .. } = request;
-    let mut asked = post::attach(&head, body, &mount.settings().limits).await?;
-    let opening = Opening { auth: asked.auth.take(), ..Opening::default() };
-    let session = mount.open(NAME, &head, opening).await?;
-    mount.issue_token(&session);
-    let carrier = carry(&session, Carriage::STREAM);
-    let frame = ServerAttach::new(&session, carrier.generation(), &asked).to_frame();
-    Ok(Events::new(carrier, Dialect::Resumable, event::line(&frame)))
+    let asked = post::attach(&head, body, &mount.settings().limits).await?;
+    let Attached { carrier, answer } =
+        mount.attach(NAME, &head, asked, Carriage::STREAM, true).await?;
+    Requests::keep(carrier.session());
+    Ok(Events::new(carrier, Dialect::Resumable, event::line(&answer.to_frame())))
 }
 
-/// Opens a session for a reader that cannot answer. A comment makes the headers leave at once.
+/// Opens a session for a reader that cannot answer, or goes on with the one that it had. A comment
+/// makes the headers leave at once.
 async fn open_plain(head: &Head, mount: &Arc<Mount>) -> Result<Events, Rejection> {
-    let session = mount.open(NAME, head, Opening::default()).await?;
+    let mut lost = None;
+    if let Some((token, recv)) = last_event(head) {
+        match mount.resume_by_token(NAME, head, token, recv, Carriage::FEED).await? {
+            Ok(carrier) => {
+                let next = carrier.session().next();
+                let dialect = Dialect::Plain { token: token.to_owned(), next };
+                return Ok(Events::new(carrier, dialect, event::COMMENT));
+            }
+            Err(reason) => lost = Some(reason),
+        }
+    }
+    let opening = Opening { resume: Resume::Feed, ..Opening::default() };
+    let session = mount.open(NAME, head, opening).await?;
+    let carrier = session.attach(Carriage::FEED);
+    Requests::keep(&session);
     let token = mount.issue_token(&session).reveal();
-    let carrier = carry(&session, Carriage::FEED);
-    Ok(Events::new(carrier, Dialect::Plain { token, count: 0 }, event::COMMENT))
+    let first = lost.map_or(event::COMMENT, |reason| event::lost(&token, reason));
+    let next = session.next();
+    Ok(Events::new(carrier, Dialect::Plain { token, next }, first))
 }
 
-fn carry(session: &Arc<Session>, carriage: Carriage) -> Carrier {
-    let carrier = session.attach(carriage);
-    session.set_extension(Requests::new(carrier.generation()));
-    carrier
+/// The token and the number in `Last-Event-ID`. What was never an id of ours is like none.
+fn last_event(head: &Head) -> Option<(&str, u64)> {
+    let (token, number) = head.header("last-event-id")?.split_once('.')?;
+    Secret::parse(token)?;
+    Some((token, post::number(number)?))
 }
 
 /// The answer. It has no `Connection` header, which HTTP/2 forbids.

@@ -5,19 +5,19 @@ use std::sync::Arc;
 
 use bytestring::ByteString;
 use primus_core::{
-    BoxError, Carriage, Carrier, CloseReason, Head, Mount, Opening, Rejection, Session,
-    native::{self, ClientAttach, Frame, ServerAttach},
+    Attached, BoxError, Carriage, Carrier, CloseReason, Head, Mount, Rejection,
+    native::{self, ClientAttach, Frame},
 };
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::connection::Connection;
 
-/// The first frame, `authorize`, the answer. `None`: it was refused, and the client told so.
+/// The first frame, `authorize` or `reauthorize`, the answer. `None`: it was refused, and the client told so.
 pub(crate) async fn attach(
     mut connection: Connection,
     head: &Head,
     mount: &Arc<Mount>,
-) -> Option<(Connection, Arc<Session>, Carrier)> {
+) -> Option<(Connection, Carrier)> {
     let limits = &mount.settings().limits;
     let first = connection.first(limits.max_attach);
     let (asked, rejection) = match tokio::time::timeout(limits.attach_timeout, first).await {
@@ -34,29 +34,23 @@ pub(crate) async fn attach(
             Err(error) => (None, Rejection::new(http::StatusCode::BAD_REQUEST, error.to_string())),
         },
     };
-    let opened = match &asked {
+    let attached = match asked {
         None => Err(rejection),
-        Some(asked) => {
-            let opening = Opening { auth: asked.auth.clone(), protocol: None };
-            mount.open("websocket", head, opening).await
-        }
+        Some(asked) => mount.attach("websocket", head, asked, Carriage::DRIVER, false).await,
     };
-    match (opened, asked) {
-        (Ok(session), Some(asked)) => {
+    match attached {
+        Ok(Attached { carrier, answer }) => {
             connection.limit(limits.max_message);
-            let carrier = session.attach(Carriage::DRIVER);
-            let answer = ServerAttach::new(&session, carrier.generation(), &asked);
             connection.out.push_message(&answer.to_frame().into());
-            Some((connection, session, carrier))
+            Some((connection, carrier))
         }
-        (Err(rejection), _) => {
+        Err(rejection) => {
             let code = 4000 + rejection.status().as_u16();
             let words = native::refuse_frame(&rejection).into();
             let reason = CloseReason::from_code(code, "refused");
             connection.refuse(Some(words), &reason, limits.close_timeout).await;
             None
         }
-        (Ok(_), None) => None,
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytestring::ByteString;
 use primus_core::{
-    CloseReason, Outgoing, Payload, Session, WireForm,
+    Carrier, CloseReason, Outgoing, Payload, Session, WireForm,
     native::{self, Frame, FrameError},
     parser::{self, Parser},
 };
@@ -29,9 +29,21 @@ pub(crate) enum Dialect {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Incoming {
     Data(Payload),
-    /// The client asked for a sign of life, and gets this.
+    /// The client has everything up to `recv`; and its next message has the number `next`.
+    Ack {
+        recv: u64,
+        next: Option<u64>,
+    },
+    /// The client asked for a sign of life, and may have acknowledged with it.
+    Ping {
+        number: u64,
+        recv: Option<u64>,
+    },
+    Pong {
+        recv: Option<u64>,
+    },
+    /// The client asked for something, and gets this.
     Answer(Payload),
-    Pong,
     End,
     /// Nothing to do.
     Nothing,
@@ -47,8 +59,9 @@ impl Dialect {
             Self::Plain => Ok(Incoming::Data(text.into())),
             Self::Resumable => match native::parse(text)? {
                 Frame::Data(payload) => Ok(Incoming::Data(payload)),
-                Frame::Ping(n) => Ok(Incoming::Answer(format!("primus::pong:{n}::").into())),
-                Frame::Pong(_) => Ok(Incoming::Pong),
+                Frame::Ack { recv, next } => Ok(Incoming::Ack { recv, next }),
+                Frame::Ping(number, recv) => Ok(Incoming::Ping { number, recv }),
+                Frame::Pong(_, recv) => Ok(Incoming::Pong { recv }),
                 Frame::End => Ok(Incoming::End),
                 // Once is enough, and refusing is not the client's part.
                 Frame::Attach(_) | Frame::Refuse(_) => {
@@ -61,7 +74,7 @@ impl Dialect {
                     return Ok(Incoming::Data(text.into()));
                 };
                 Ok(match control.split("::").next() {
-                    Some("pong") => Incoming::Pong,
+                    Some("pong") => Incoming::Pong { recv: None },
                     Some("id") => {
                         let answer = format!("primus::id::{}", session.id());
                         classic(parser, &answer).map_or(Incoming::Nothing, Incoming::Answer)
@@ -95,37 +108,52 @@ impl Dialect {
         }
     }
 
-    pub(crate) fn write_ping(self, session: &Session, out: &mut Out) {
+    /// Asks for a sign of life; an acknowledgement rides on it.
+    pub(crate) fn write_ping(self, carrier: &mut Carrier, out: &mut Out) {
         match self {
             Self::Plain => out.small(frame::put_ping),
             Self::Resumable => {
-                let ping = format!("primus::ping:{}::", session.mount().clock());
-                out.push_message(&ping.into());
+                let (clock, recv) = (carrier.session().mount().clock(), carrier.ack_now());
+                out.push_message(&format!("primus::ping:{clock}:{recv}::").into());
             }
             Self::Classic => {
                 let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
                 let ping = format!("primus::ping::{}", now.as_millis());
-                if let Some(ping) = classic(&*session.mount().settings().parser, &ping) {
+                if let Some(ping) = classic(parser(carrier), &ping) {
                     out.push_message(&ping);
                 }
             }
         }
     }
 
+    /// Acknowledges what has been received, if it is time.
+    pub(crate) fn write_ack(self, carrier: &mut Carrier, out: &mut Out) {
+        if self == Self::Resumable
+            && let Some(recv) = carrier.ack(!out.is_empty())
+        {
+            out.push_message(&native::ack_frame(recv).into());
+        }
+    }
+
     /// Says why the session ends, where the dialect has words for it beside the close frame.
-    pub(crate) fn write_end(self, reason: &CloseReason, session: &Session, out: &mut Out) {
+    pub(crate) fn write_end(self, reason: &CloseReason, carrier: &mut Carrier, out: &mut Out) {
         match self {
             Self::Plain => {}
-            Self::Resumable => out.push_message(&native::end_frame(reason).into()),
+            Self::Resumable => {
+                out.push_message(&native::end_frame(reason, carrier.ack_now()).into());
+            }
             Self::Classic if reason.reconnects() => {}
             Self::Classic => {
-                let parser = &*session.mount().settings().parser;
-                if let Some(close) = classic(parser, "primus::server::close") {
+                if let Some(close) = classic(parser(carrier), "primus::server::close") {
                     out.push_message(&close);
                 }
             }
         }
     }
+}
+
+fn parser(carrier: &Carrier) -> &dyn Parser {
+    &*carrier.session().mount().settings().parser
 }
 
 fn classic(parser: &dyn Parser, control: &str) -> Option<Payload> {

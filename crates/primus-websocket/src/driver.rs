@@ -11,13 +11,12 @@
 use std::{
     future::poll_fn,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll},
 };
 
 use bytes::Bytes;
 use bytestring::ByteString;
-use primus_core::{Carrier, CloseReason, DeliverError, Payload, Session};
+use primus_core::{Carrier, CloseReason, DeliverError, Payload};
 use tokio::io::{AsyncWrite as _, AsyncWriteExt as _};
 use tokio_tungstenite::tungstenite::Message;
 
@@ -62,7 +61,7 @@ enum Taken {
     All,
     /// Too much waits to be written.
     Blocked,
-    /// The session is over.
+    /// The session is over, or another carrier has it.
     Gone,
 }
 
@@ -78,6 +77,10 @@ struct Driver {
     gone: Option<CloseReason>,
     /// The peer ended the session, so it need not be told.
     ended: bool,
+    /// The peer sent a close frame.
+    answered: bool,
+    /// Another carrier has the session, or it waits without one; the peer is told this.
+    fenced: Option<CloseReason>,
 }
 
 /// Drives a connection until it is over.
@@ -90,17 +93,27 @@ pub(crate) async fn drive(connection: Connection, mut carrier: Carrier, dialect:
         failed: None,
         gone: None,
         ended: false,
+        answered: false,
+        fenced: None,
     };
     let patience = carrier.session().limits().close_timeout;
     poll_fn(|cx| driver.poll(cx, &mut carrier)).await;
-    let cut = driver.gone.is_none();
+    let cut = driver.gone.is_none() && driver.fenced.is_none();
     match driver.gone {
-        // The peer answered our close, or went after it had been written.
-        Some(_) if driver.stage != Stage::Open && driver.connection.out.is_empty() => {
+        Some(_) if driver.is_told(carrier.session().is_resumable()) => {
+            if driver.answered {
+                carrier.answered();
+            }
             carrier.finish();
         }
         Some(reason) => carrier.lost(reason),
         None => drop(carrier),
+    }
+    if let Some(reason) = driver.fenced {
+        // The session has gone on elsewhere, or waits: this connection alone is over.
+        driver.connection.close(&reason);
+        let last = poll_fn(|cx| driver.connection.out.poll_write(cx, &mut driver.connection.io));
+        let _ = tokio::time::timeout(patience, last).await;
     }
     if !cut {
         // The server closes first (RFC 6455 §7.1.1), and says so properly over TLS, which a peer
@@ -110,15 +123,23 @@ pub(crate) async fn drive(connection: Connection, mut carrier: Carrier, dialect:
 }
 
 impl Driver {
+    /// Whether the peer, which is gone, knows that the session is over: it answered our close, or
+    /// wanted it so. One that may come back for the rest has to have said so.
+    fn is_told(&self, resumable: bool) -> bool {
+        let written = self.stage != Stage::Open && self.connection.out.is_empty();
+        let failed = matches!(self.stage, Stage::Failing | Stage::Shut);
+        written && (!resumable || self.answered || self.ended || failed)
+    }
+
     /// Ready when the connection is over.
     fn poll(&mut self, cx: &mut Context<'_>, carrier: &mut Carrier) -> Poll<()> {
         for _ in 0..TURNS {
             carrier.begin_turn();
-            let read = self.read(cx, carrier.session());
+            let read = self.read(cx, carrier);
             carrier.run();
             if let Some(reason) = self.failed.take() {
                 // Now that what came before the fault has been answered.
-                carrier.session().end(reason);
+                carrier.end(reason);
             }
             let taken = self.take(cx, carrier);
             if taken == Taken::Gone {
@@ -129,7 +150,10 @@ impl Driver {
             }
             let written = match self.connection.out.poll_write(cx, &mut self.connection.io) {
                 Poll::Ready(Ok(())) => true,
-                Poll::Pending => false,
+                Poll::Pending => {
+                    carrier.blocked();
+                    false
+                }
                 Poll::Ready(Err(_)) => {
                     self.gone.get_or_insert(CloseReason::GOING_AWAY);
                     return Poll::Ready(());
@@ -162,35 +186,43 @@ impl Driver {
             let Self { connection, dialect, stage, ended, .. } = self;
             if *stage != Stage::Open {
                 // All has been said; only a cut is of interest.
-                return if carrier.poll_cut(cx) { Taken::Gone } else { Taken::All };
+                return if carrier.poll_cut(cx).is_ready() { Taken::Gone } else { Taken::All };
             }
             if connection.out.len() >= BATCH {
-                return Taken::Blocked;
+                // The peer may never read on.
+                let Poll::Ready(reason) = carrier.poll_cut(cx) else { return Taken::Blocked };
+                return self.fenced(reason);
             }
             let taken = carrier.poll_take(cx, BATCH, |outgoing| {
                 dialect.write(&outgoing, &mut connection.out);
             });
-            let Poll::Ready(taken) = taken else { return Taken::All };
-            if taken.gone {
-                return Taken::Gone;
+            let Poll::Ready(taken) = taken else {
+                dialect.write_ack(carrier, &mut connection.out);
+                return Taken::All;
+            };
+            if let Some(reason) = taken.gone {
+                return self.fenced(reason);
             }
-            let session = carrier.session();
             if taken.ping {
-                dialect.write_ping(session, &mut connection.out);
+                dialect.write_ping(carrier, &mut connection.out);
             }
             if let Some(reason) = taken.end {
                 if !*ended {
-                    dialect.write_end(&reason, session, &mut connection.out);
+                    dialect.write_end(&reason, carrier, &mut connection.out);
                 }
                 connection.close(&reason);
-                let failed = matches!(reason.code(), 1002 | 1007 | 1008 | 1009 | 4400);
-                *stage = if failed { Stage::Failing } else { Stage::Closing };
+                *stage = if reason.blames_peer() { Stage::Failing } else { Stage::Closing };
             }
         }
     }
 
+    fn fenced(&mut self, reason: CloseReason) -> Taken {
+        self.fenced = matches!(reason.code(), 4004 | 4006).then_some(reason);
+        Taken::Gone
+    }
+
     /// Reads once and handles every complete frame of it.
-    fn read(&mut self, cx: &mut Context<'_>, session: &Arc<Session>) -> Progress {
+    fn read(&mut self, cx: &mut Context<'_>, carrier: &mut Carrier) -> Progress {
         if self.gone.is_some() {
             return Progress::Waiting;
         }
@@ -205,7 +237,7 @@ impl Driver {
             };
         }
         if let Some(held) = self.held.take()
-            && !self.deliver(held, session, cx)
+            && !self.deliver(held, carrier, cx)
         {
             return Progress::Waiting;
         }
@@ -213,7 +245,7 @@ impl Driver {
         if backlog.is_empty() && !unparsed && !excess {
             match self.connection.poll_read(cx) {
                 Poll::Pending => return Progress::Waiting,
-                Poll::Ready(Ok(true)) => session.seen(),
+                Poll::Ready(Ok(true)) => carrier.session().seen(),
                 Poll::Ready(_) => return self.lost(),
             }
         }
@@ -225,7 +257,7 @@ impl Driver {
                 Ok(None) => return Progress::More,
                 Err(reason) => return self.fail(reason),
                 Ok(Some(message)) => {
-                    if !self.handle(message, session, cx) {
+                    if !self.handle(message, carrier, cx) {
                         break Progress::Waiting;
                     }
                     if self.gone.is_some() {
@@ -259,20 +291,26 @@ impl Driver {
     }
 
     /// Handles one message. False: wait before the next.
-    fn handle(&mut self, message: Message, session: &Arc<Session>, cx: &mut Context<'_>) -> bool {
+    fn handle(&mut self, message: Message, carrier: &mut Carrier, cx: &mut Context<'_>) -> bool {
         match message {
             Message::Text(text) => {
                 let Ok(text) = ByteString::try_from(Bytes::from(text)) else { return true };
-                match self.dialect.read_text(text, session) {
-                    Ok(Incoming::Data(payload)) => return self.deliver(payload, session, cx),
-                    Ok(Incoming::Answer(answer)) if self.stage == Stage::Open => {
-                        self.connection.out.push_message(&answer);
+                match self.dialect.read_text(text, carrier.session()) {
+                    Ok(Incoming::Data(payload)) => return self.deliver(payload, carrier, cx),
+                    Ok(Incoming::Ack { recv, next }) => self.acked(carrier, Some(recv), next),
+                    Ok(Incoming::Ping { number, recv }) => {
+                        self.acked(carrier, recv, None);
+                        let recv = carrier.ack_now();
+                        self.answer(&format!("primus::pong:{number}:{recv}::").into());
                     }
-                    Ok(Incoming::Answer(_)) => {} // nothing follows a close
-                    Ok(Incoming::Pong) => session.ponged(),
+                    Ok(Incoming::Pong { recv }) => {
+                        self.acked(carrier, recv, None);
+                        carrier.session().ponged();
+                    }
+                    Ok(Incoming::Answer(answer)) => self.answer(&answer),
                     Ok(Incoming::End) => {
                         self.ended = true;
-                        session.end(CloseReason::NORMAL);
+                        carrier.end(CloseReason::NORMAL);
                     }
                     Ok(Incoming::Nothing) => {}
                     Err(error) => {
@@ -280,9 +318,10 @@ impl Driver {
                     }
                 }
             }
-            Message::Binary(bytes) => return self.deliver(bytes.into(), session, cx),
-            Message::Pong(_) => session.ponged(),
+            Message::Binary(bytes) => return self.deliver(bytes.into(), carrier, cx),
+            Message::Pong(_) => carrier.session().ponged(),
             Message::Close(frame) => {
+                self.answered = true;
                 self.gone = Some(match frame {
                     Some(frame) if u16::from(frame.code) != 1000 => {
                         let text = frame.reason.as_str().to_owned();
@@ -296,18 +335,36 @@ impl Driver {
         true
     }
 
+    fn answer(&mut self, answer: &Payload) {
+        // Nothing follows a close.
+        if self.stage == Stage::Open {
+            self.connection.out.push_message(answer);
+        }
+    }
+
+    /// The peer has received so much, and goes on there.
+    fn acked(&mut self, carrier: &mut Carrier, recv: Option<u64>, next: Option<u64>) {
+        if let Some(recv) = recv
+            && let Err(reason) = carrier.acked(recv, next)
+        {
+            self.failed = Some(reason);
+        }
+    }
+
     /// Hands a message to the session, or holds it until there is room. False: it is held.
-    fn deliver(&mut self, payload: Payload, session: &Arc<Session>, cx: &mut Context<'_>) -> bool {
-        match session.deliver(payload) {
-            Ok(()) | Err(DeliverError::Ended(_)) => true,
+    fn deliver(&mut self, payload: Payload, carrier: &mut Carrier, cx: &mut Context<'_>) -> bool {
+        match carrier.deliver(payload) {
+            Ok(()) => true,
             Err(DeliverError::Full(payload)) => {
                 self.held = Some(payload);
                 // Room may have come up just now: then wake for another turn.
-                if session.poll_room(cx).is_ready() {
+                if carrier.session().poll_room(cx).is_ready() {
                     cx.waker().wake_by_ref();
                 }
                 false
             }
+            // It is over, or goes on elsewhere, which taking tells.
+            Err(_) => true,
         }
     }
 }

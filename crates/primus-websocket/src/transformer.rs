@@ -62,10 +62,10 @@ async fn open(request: Request, mount: Arc<Mount>) -> Result<Response, Response>
         let attached = async move {
             let Ok(upgraded) = upgrade.await else { return };
             let connection = Connection::new(upgraded, mount.settings());
-            if let Some((connection, session, carrier)) = attach(connection, &head, &mount).await {
+            if let Some((connection, carrier)) = attach(connection, &head, &mount).await {
                 drop(pending);
                 drop((head, mount));
-                tracing::debug!(spark = %session.id(), "attached");
+                tracing::debug!(spark = %carrier.session().id(), "attached");
                 tokio::spawn(drive(connection, carrier, Dialect::Resumable).in_current_span());
             }
         };

@@ -1,9 +1,11 @@
 //! HTTP/2 by prior knowledge: many requests on one connection, and WebSockets in it (RFC 8441).
 
+use std::time::Duration;
+
 use futures_util::{SinkExt as _, StreamExt as _};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
-use primus::{Primus, Rejection};
+use primus::{Primus, Rejection, State};
 use primus_tests::{
     http::{Connection, get, post, raw},
     server::{Server, soon},
@@ -71,18 +73,38 @@ async fn streams_polls_and_posts_share_one_connection() {
 }
 
 #[tokio::test]
-async fn a_stream_that_its_reader_cancels_ends_its_session_and_not_the_connection() {
+async fn a_stream_that_its_reader_cancels_detaches_its_session_and_spares_the_connection() {
     let server = Server::echo(Primus::builder()).await;
+    let (gone, mut losses) = tokio::sync::mpsc::channel(1);
+    server.on_detach(move |spark, reason| {
+        let gone = gone.clone();
+        async move { gone.send((spark, reason)).await.unwrap() }
+    });
+    let mut two = Connection::two(server.address()).await;
+    for call in [get("/primus/sse"), post("/primus/sse?v=2", "primus::attach::{}")] {
+        drop(call.open_on(&mut two).await);
+        let (spark, reason) = soon(losses.recv()).await.unwrap();
+        assert_eq!((spark.state(), reason.code()), (State::Detached, 1001));
+        assert_eq!(get("/primus/spec").send_on(&mut two).await.status, 200);
+    }
+    assert_eq!(server.sessions(), 2);
+}
+
+#[tokio::test]
+async fn without_a_resume_window_a_stream_that_its_reader_cancels_ends_its_session() {
+    let server = Server::echo(Primus::builder().resume_window(Duration::ZERO)).await;
     let (gone, mut reasons) = tokio::sync::mpsc::channel(1);
     server.on_disconnection(move |_, reason| {
         let gone = gone.clone();
         async move { gone.send(reason.code()).await.unwrap() }
     });
     let mut two = Connection::two(server.address()).await;
-    let stream = get("/primus/sse").open_on(&mut two).await;
-    drop(stream);
-    assert_eq!(soon(reasons.recv()).await, Some(1001));
-    assert_eq!(get("/primus/spec").send_on(&mut two).await.status, 200);
+    for call in [get("/primus/sse"), post("/primus/sse?v=2", "primus::attach::{}")] {
+        drop(call.open_on(&mut two).await);
+        assert_eq!(soon(reasons.recv()).await, Some(1001));
+        assert_eq!(get("/primus/spec").send_on(&mut two).await.status, 200);
+    }
+    assert_eq!(server.sessions(), 0);
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use crate::message::Payload;
 /// What every control frame begins with.
 const PREFIX: &str = "primus::";
 /// Numbers are integers that JavaScript holds exactly: up to 2^53.
-const MAX_NUMBER: u64 = 1 << 53;
+pub(super) const MAX_NUMBER: u64 = 1 << 53;
 
 /// One frame from a client.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,10 +18,18 @@ pub enum Frame {
     Data(Payload),
     /// The attach, with its JSON.
     Attach(ByteString),
-    /// The client asks for a sign of life.
-    Ping(u64),
-    /// The client gives one.
-    Pong(u64),
+    /// Everything up to `recv` has been received; with `next`, that is the number of the next
+    /// message.
+    Ack {
+        /// The highest number received.
+        recv: u64,
+        /// The number of the next data frame.
+        next: Option<u64>,
+    },
+    /// The client asks for a sign of life, and may acknowledge with it.
+    Ping(u64, Option<u64>),
+    /// The client gives one, and may acknowledge with it.
+    Pong(u64, Option<u64>),
     /// The client ends the session.
     End,
     /// A refusal; only a server sends it.
@@ -41,7 +49,7 @@ pub struct FrameError(&'static str);
 ///
 /// ```
 /// use primus_core::native::{Frame, parse};
-/// assert_eq!(parse("primus::ping:7::".into()), Ok(Frame::Ping(7)));
+/// assert_eq!(parse("primus::ping:7::".into()), Ok(Frame::Ping(7, None)));
 /// assert!(parse("primus::nonsense".into()).is_err());
 /// ```
 pub fn parse(text: ByteString) -> Result<Frame, FrameError> {
@@ -68,8 +76,12 @@ pub fn parse(text: ByteString) -> Result<Frame, FrameError> {
         ("binary", None) => Ok(Frame::Data(Payload::Binary(decode_base64(body)?))),
         ("attach", None) => Ok(Frame::Attach(shared(body))),
         ("refuse", None) => Ok(Frame::Refuse(shared(body))),
-        ("ping", Some(number)) => Ok(Frame::Ping(parse_number(number, body)?)),
-        ("pong", Some(number)) => Ok(Frame::Pong(parse_number(number, body)?)),
+        ("ack", Some(fields)) => match parse_numbers(fields, body)? {
+            (_, Some(0)) => Err(FrameError("numbers of messages begin at 1")),
+            (recv, next) => Ok(Frame::Ack { recv, next }),
+        },
+        ("ping", Some(fields)) => parse_numbers(fields, body).map(|(n, recv)| Frame::Ping(n, recv)),
+        ("pong", Some(fields)) => parse_numbers(fields, body).map(|(n, recv)| Frame::Pong(n, recv)),
         ("end", None) => Ok(Frame::End),
         _ => Err(FrameError("unknown kind or fields")),
     }
@@ -79,12 +91,23 @@ fn decode_base64(text: &str) -> Result<Bytes, FrameError> {
     STANDARD.decode(text).map(Bytes::from).map_err(|_| FrameError("bad base64"))
 }
 
-fn parse_number(text: &str, body: &str) -> Result<u64, FrameError> {
+/// One number or two, in a frame without a body.
+fn parse_numbers(fields: &str, body: &str) -> Result<(u64, Option<u64>), FrameError> {
+    if !body.is_empty() {
+        return Err(FrameError("this kind has no body"));
+    }
+    match fields.split_once(':') {
+        None => Ok((parse_number(fields)?, None)),
+        Some((first, second)) => Ok((parse_number(first)?, Some(parse_number(second)?))),
+    }
+}
+
+fn parse_number(text: &str) -> Result<u64, FrameError> {
     // One way to write a number: no sign, no leading zeros.
     let digits =
         text.bytes().all(|byte| byte.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
     match text.parse() {
-        Ok(number) if digits && number <= MAX_NUMBER && body.is_empty() => Ok(number),
+        Ok(number) if digits && number <= MAX_NUMBER => Ok(number),
         _ => Err(FrameError("bad number")),
     }
 }
@@ -117,10 +140,12 @@ mod tests {
             let text = row["text"].as_str().unwrap();
             let body = row["body"].as_str().unwrap();
             let field = row["fields"][0].as_str();
+            let number = |index: usize| row["fields"][index].as_str()?.parse().ok();
             let expected = match row["kind"].as_str().unwrap() {
                 "attach" => Frame::Attach(body.into()),
-                "ping" => Frame::Ping(field.unwrap().parse().unwrap()),
-                "pong" => Frame::Pong(field.unwrap().parse().unwrap()),
+                "ack" => Frame::Ack { recv: number(0).unwrap(), next: number(1) },
+                "ping" => Frame::Ping(number(0).unwrap(), number(1)),
+                "pong" => Frame::Pong(number(0).unwrap(), number(1)),
                 "end" => Frame::End,
                 "refuse" => Frame::Refuse(body.into()),
                 "data" if field.is_some() => Frame::Data("a\r\nb".into()),

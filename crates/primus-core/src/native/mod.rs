@@ -6,7 +6,7 @@ mod frame;
 mod line;
 
 pub use self::{
-    attach::{AttachError, ClientAttach, ServerAttach, end_frame, refuse_frame},
+    attach::{AttachError, ClientAttach, Resume, ServerAttach, ack_frame, end_frame, refuse_frame},
     frame::{Frame, FrameError, encode_text, parse},
     line::{decode_line, encode_line, lines},
 };

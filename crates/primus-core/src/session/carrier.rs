@@ -2,18 +2,23 @@
 
 use std::{
     future::poll_fn,
-    sync::Arc,
-    task::{Context, Poll},
+    sync::{Arc, MutexGuard},
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
 use tokio::time::Instant;
 
 use super::{
-    Session,
-    outbox::{Life, Place},
+    DeliverError, Resume, Session,
+    outbox::{Life, Outbox, Place},
 };
-use crate::{close::CloseReason, packet::Outgoing};
+use crate::{
+    close::CloseReason,
+    message::Payload,
+    metrics::{self, Meters},
+    packet::Outgoing,
+};
 
 /// What a carrier is told to do next.
 #[derive(Debug)]
@@ -36,8 +41,8 @@ pub struct Taken {
     pub ping: bool,
     /// As [`Work::End`].
     pub end: Option<CloseReason>,
-    /// As [`Work::Gone`].
-    pub gone: bool,
+    /// As [`Work::Gone`], and why.
+    pub gone: Option<CloseReason>,
 }
 
 /// How a carrier carries.
@@ -63,18 +68,34 @@ impl Carriage {
     pub const SILENT: Self = Self { drives: false, heartbeat: false, answers: false };
 }
 
-/// Attaches one connection to a session. Dropping it detaches the session, which ends: what is
-/// not delivered by then is not delivered.
-#[derive(Debug)]
+/// Attaches one connection to a session. Dropping it detaches the session: it waits for its client,
+/// or ends, if its client cannot come back.
 pub struct Carrier {
     session: Arc<Session>,
+    meters: Arc<Meters>,
     generation: u64,
+    /// The number of the next message from the client; 0: what comes is dropped until it says.
+    expected: u64,
+    /// Messages received and not acknowledged yet, and their bytes.
+    untold: (u64, usize),
     done: bool,
 }
 
+/// Acknowledgements go alone after so many messages, or so many bytes of them: half of what a peer
+/// keeps by default.
+const ACK_AFTER: (u64, usize) = (128, 32 << 10);
+/// They ride on messages from so many on.
+const RIDE_AFTER: u64 = 16;
+
 impl Carrier {
-    pub(super) fn new(session: Arc<Session>, generation: u64) -> Self {
-        Self { session, generation, done: false }
+    pub(super) fn new(
+        session: Arc<Session>,
+        generation: u64,
+        transport: &'static str,
+        expected: u64,
+    ) -> Self {
+        let meters = session.mount.meters(transport);
+        Self { session, meters, generation, expected, untold: (0, 0), done: false }
     }
 
     /// The session that is carried.
@@ -87,6 +108,90 @@ impl Carrier {
         self.generation
     }
 
+    // ---- from the client ----
+
+    /// Drops what comes until [`acked`](Self::acked) says where the client goes on: it has begun
+    /// with messages for a session that it does not have any more.
+    pub(crate) fn await_position(&mut self) {
+        self.expected = 0;
+    }
+
+    /// Hands the next message from the client to the handler's inbox. One that has been received
+    /// before is dropped.
+    ///
+    /// # Errors
+    /// When the inbox is at its mark (offer it again later), the session is over, or another
+    /// carrier has it.
+    pub fn deliver(&mut self, payload: Payload) -> Result<(), DeliverError> {
+        if self.expected == 0 {
+            return Ok(());
+        }
+        let size = payload.len();
+        if self.session.take_in(self.generation, self.expected, payload)? {
+            self.meters.received(size);
+        }
+        self.expected += 1;
+        self.untold.0 += 1;
+        self.untold.1 += size;
+        Ok(())
+    }
+
+    /// The client has everything up to `recv`; with `next`, its next message has that number.
+    ///
+    /// # Errors
+    /// When it acknowledges more than it was sent, or leaves something out.
+    pub fn acked(&mut self, recv: u64, next: Option<u64>) -> Result<(), CloseReason> {
+        if let Some(next) = next {
+            let gap = next == 0 || next > self.session.recv() + 1;
+            // What it has sent to a carrier that was replaced, or to a session that is ending, has
+            // been dropped.
+            if gap && self.is_heard() {
+                return Err(CloseReason::BAD_CONTROL.with_text("it leaves messages out"));
+            }
+            self.expected = next;
+        }
+        self.session.acked_by(self.generation, recv)
+    }
+
+    /// Whether what the client sends by this carrier is taken in.
+    fn is_heard(&self) -> bool {
+        let outbox = self.session.outbox();
+        outbox.claim.generation == self.generation && outbox.is_open()
+    }
+
+    /// The client's next answer begins behind `recv`: what it does not have is written again.
+    /// False: that is not possible, the client has to attach anew and will be told why.
+    pub fn rewind(&mut self, recv: u64) -> bool {
+        let mut outbox = self.session.outbox();
+        if !outbox.is_carried_by(self.generation) {
+            return true; // which the next take tells
+        }
+        let Ok(replayed) = outbox.ring.rewind(recv) else { return false };
+        let eased = !outbox.is_pressured(self.session.resume, self.session.limits());
+        let waiting = if eased { std::mem::take(&mut outbox.waiting) } else { Vec::new() };
+        drop(outbox);
+        metrics::replayed(replayed);
+        waiting.into_iter().for_each(Waker::wake);
+        true
+    }
+
+    /// The number to acknowledge, if it is time: alone after half of what the client keeps, and
+    /// earlier where it rides on messages.
+    pub fn ack(&mut self, riding: bool) -> Option<u64> {
+        let (messages, bytes) = self.untold;
+        let due =
+            messages >= ACK_AFTER.0 || bytes >= ACK_AFTER.1 || riding && messages >= RIDE_AFTER;
+        due.then(|| self.ack_now())
+    }
+
+    /// The number to acknowledge, where a frame has room for it anyway.
+    pub fn ack_now(&mut self) -> u64 {
+        self.untold = (0, 0);
+        self.session.recv()
+    }
+
+    // ---- to the client ----
+
     /// Takes what is to be written: messages of up to `budget` bytes together, at least one.
     /// `each` runs under the outbox's lock and must not touch the session.
     pub fn poll_take(
@@ -96,21 +201,27 @@ impl Carrier {
         mut each: impl FnMut(Outgoing),
     ) -> Poll<Taken> {
         let mut taken = Taken::default();
-        let mut outbox = self.session.outbox();
-        if outbox.generation != self.generation || matches!(outbox.life, Life::Ended(_)) {
-            taken.gone = true;
+        let session = &self.session;
+        let mut outbox = session.outbox();
+        if !outbox.is_carried_by(self.generation) {
+            taken.gone = Some(self.leave(outbox));
             return Poll::Ready(taken);
         }
+        outbox.blocked = false;
         taken.ping = std::mem::take(&mut outbox.ping);
+        let keep = (session.resume != Resume::Never).then(|| session.limits().caps());
+        // No more at once than is kept, so that none of it makes room for the rest.
+        let most = keep.map_or(u64::MAX, |caps| caps.messages.max(1) as u64);
         let (mut count, mut bytes) = (0u64, 0);
         while bytes < budget
-            && let Some(outgoing) = outbox.pop()
+            && count < most
+            && let Some(outgoing) = outbox.ring.take(keep)
         {
             bytes += outgoing.payload().len().max(1);
             count += 1;
             each(outgoing);
         }
-        if outbox.is_empty()
+        if outbox.ring.is_drained()
             && let Life::Ending(reason, _) = &outbox.life
         {
             taken.end = Some(reason.clone());
@@ -127,31 +238,50 @@ impl Carrier {
                 }
             }
             drop(outbox);
-            if first && self.session.is_woken() {
+            if first && session.is_woken() {
                 // The handler was woken when there was no waker yet to pass that on to.
                 cx.waker().wake_by_ref();
             }
             return Poll::Pending;
         }
-        let waiting = if count > 0 && outbox.bytes() <= self.session.limits().pressure {
-            std::mem::take(&mut outbox.waiting)
-        } else {
-            Vec::new()
-        };
+        let eased = count > 0
+            && !outbox.waiting.is_empty()
+            && !outbox.is_pressured(session.resume, session.limits());
+        let waiting = if eased { std::mem::take(&mut outbox.waiting) } else { Vec::new() };
         drop(outbox);
-        self.session.meters().sent(count, bytes);
+        self.meters.sent(count, bytes);
         for waker in waiting {
             waker.wake();
         }
         Poll::Ready(taken)
     }
 
-    /// For a carrier that has been told the end and waits for the peer: wakes the task when the
-    /// session is cut. True if it has been.
-    pub fn poll_cut(&mut self, cx: &mut Context<'_>) -> bool {
+    /// Why this is not the carrier any more.
+    fn leave(&self, outbox: MutexGuard<'_, Outbox>) -> CloseReason {
+        let reason = outbox.why_gone(self.generation);
+        // In a turn of ours messages may have come for the one that is there now.
+        let current = outbox.carrier().filter(|_| !outbox.ring.is_drained()).cloned();
+        drop(outbox);
+        current.into_iter().for_each(Waker::wake);
+        reason
+    }
+
+    /// The connection takes no more at the moment: volatile messages are dropped until the next
+    /// [`poll_take`](Self::poll_take).
+    pub fn blocked(&self) {
         let mut outbox = self.session.outbox();
-        if outbox.generation != self.generation || matches!(outbox.life, Life::Ended(_)) {
-            return true;
+        if outbox.is_carried_by(self.generation) {
+            outbox.blocked = true;
+        }
+    }
+
+    /// For a carrier that takes nothing now, because it has been told the end or its connection is
+    /// full: wakes the task when the session is cut or goes on elsewhere. Ready with the reason if
+    /// it has.
+    pub fn poll_cut(&mut self, cx: &mut Context<'_>) -> Poll<CloseReason> {
+        let mut outbox = self.session.outbox();
+        if !outbox.is_carried_by(self.generation) {
+            return Poll::Ready(self.leave(outbox));
         }
         if let Place::Carried { waker, .. } = &mut outbox.place {
             *waker = Some(cx.waker().clone());
@@ -160,7 +290,7 @@ impl Carrier {
         if self.session.is_woken() {
             cx.waker().wake_by_ref();
         }
-        false
+        Poll::Pending
     }
 
     /// The next thing to do, one at a time.
@@ -173,7 +303,7 @@ impl Carrier {
         }
         Poll::Ready(match (message, taken) {
             (Some(message), _) => Work::Message(message),
-            (None, Taken { gone: true, .. }) => Work::Gone,
+            (None, Taken { gone: Some(_), .. }) => Work::Gone,
             (None, Taken { ping: true, .. }) => Work::Ping,
             (None, Taken { end: Some(reason), .. }) => Work::End(reason),
             (None, _) => Work::Gone,
@@ -198,6 +328,21 @@ impl Carrier {
         self.session.end_turn();
     }
 
+    /// Ends the session, unless another carrier has it: what its peer wants or does is nothing to
+    /// the client that is there now.
+    pub fn end(&self, reason: CloseReason) {
+        self.session.end_by(self.generation, reason);
+    }
+
+    /// The peer has answered the end, so it has everything that was written before it.
+    pub fn answered(&self) {
+        let mut outbox = self.session.outbox();
+        if outbox.is_carried_by(self.generation) {
+            let written = outbox.ring.next() - 1;
+            let _ = outbox.ring.ack(written);
+        }
+    }
+
     /// The end has reached the peer: the session is over, in good order.
     pub fn finish(mut self) {
         self.done = true;
@@ -205,7 +350,7 @@ impl Carrier {
         self.session.close(self.generation, reason, true);
     }
 
-    /// The connection is gone, and this is why.
+    /// The connection is gone, and this is why. The session is detached.
     pub fn lost(mut self, reason: CloseReason) {
         self.done = true;
         self.session.detach(self.generation, reason);
@@ -217,9 +362,27 @@ impl Carrier {
     pub fn park(mut self, patience: Duration) {
         self.done = true;
         let mut outbox = self.session.outbox();
-        if outbox.generation == self.generation && matches!(outbox.place, Place::Carried { .. }) {
+        if outbox.is_carried_by(self.generation) {
             outbox.place = Place::Parked { since: Instant::now(), patience };
         }
+    }
+}
+
+impl Session {
+    /// The client has ended the session, by a request beside its carrier of `generation`: it is
+    /// over at once, wherever that carrier is.
+    pub fn left(self: &Arc<Self>, generation: u64) {
+        let reason = self.close_reason().unwrap_or(CloseReason::NORMAL);
+        self.close(generation, reason, true);
+    }
+}
+
+impl std::fmt::Debug for Carrier {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Carrier")
+            .field("session", &self.session)
+            .field("generation", &self.generation)
+            .finish_non_exhaustive()
     }
 }
 

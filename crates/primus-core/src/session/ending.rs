@@ -12,16 +12,36 @@ use super::{
     outbox::{Life, Place},
     wait_in,
 };
-use crate::{close::CloseReason, spark::State};
+use crate::{close::CloseReason, resume::Grave, spark::State};
 
 impl Session {
     /// Ends the session: what is queued is written, then the client is told why. The first reason
-    /// holds.
+    /// holds. A client that is away is told when it comes back within the resume window.
     pub fn end(self: &Arc<Self>, reason: CloseReason) {
+        self.begin_end(None, reason, false);
+    }
+
+    /// As [`end`](Self::end), because of what came by the carrier of `generation`. Where another
+    /// one has replaced that, it means nothing.
+    pub fn end_by(self: &Arc<Self>, generation: u64, reason: CloseReason) {
+        self.begin_end(Some(generation), reason, false);
+    }
+
+    /// As [`end`](Self::end), but what is queued is not written any more.
+    pub(super) fn end_at_once(self: &Arc<Self>, reason: CloseReason) {
+        self.begin_end(None, reason, true);
+    }
+
+    fn begin_end(self: &Arc<Self>, by: Option<u64>, reason: CloseReason, at_once: bool) {
         let (carrier, waiting, nowhere) = {
             let mut outbox = self.outbox();
-            if !outbox.is_open() {
+            let fenced = by.is_some_and(|generation| generation != outbox.claim.generation);
+            if fenced || !outbox.is_open() {
                 return;
+            }
+            if at_once {
+                // Under the same lock: nothing gets in behind what is left out.
+                outbox.clear();
             }
             outbox.life = Life::Ending(reason.clone(), Instant::now());
             let nowhere = matches!(outbox.place, Place::Nowhere);
@@ -30,7 +50,7 @@ impl Session {
         self.end_input();
         carrier.into_iter().chain(waiting).for_each(Waker::wake);
         if nowhere {
-            let generation = self.outbox().generation;
+            let generation = self.generation();
             self.close(generation, reason, true);
         }
     }
@@ -43,22 +63,27 @@ impl Session {
         reason: CloseReason,
         clean: bool,
     ) -> bool {
-        let (carrier, waiting, was) = {
+        let (carrier, waiting, counted) = {
             let mut outbox = self.outbox();
-            if outbox.generation != generation || matches!(outbox.life, Life::Ended(_)) {
+            if outbox.claim.generation != generation || outbox.is_ended() {
                 return false;
             }
             outbox.life = Life::Ended(reason.clone());
             outbox.clear();
-            let was = std::mem::replace(&mut outbox.place, Place::Nowhere);
-            let carrier = match &was {
-                Place::Carried { waker, .. } => waker.clone(),
+            let carrier = match std::mem::replace(&mut outbox.place, Place::Nowhere) {
+                Place::Carried { waker, .. } => waker,
                 _ => None,
             };
-            (carrier, std::mem::take(&mut outbox.waiting), was)
+            self.refund(&mut outbox);
+            let counted = std::mem::take(&mut outbox.counted).then_some(outbox.transport);
+            (carrier, std::mem::take(&mut outbox.waiting), counted)
         };
-        if !matches!(was, Place::Nowhere) {
-            self.mount.shared.connected(self.handshake.transformer(), -1);
+        if let Some(transport) = counted {
+            self.mount.shared.connected(transport, -1);
+        }
+        if self.is_resumable() && reason != CloseReason::NORMAL && !reason.reconnects() {
+            // Its client may not have heard of it, and is not to begin anew.
+            self.mount.bury(self, Grave::Ended(reason.clone()));
         }
         self.mount.forget(self);
         self.mount.shared.ended(&reason, clean);
@@ -112,7 +137,7 @@ impl Session {
                 Life::Ending(reason, _) => reason.clone(),
                 _ => reason,
             };
-            (outbox.generation, reason)
+            (outbox.claim.generation, reason)
         };
         self.close(generation, reason, false)
     }
@@ -127,12 +152,12 @@ impl Session {
 
     /// Whether it is over.
     pub fn is_ended(&self) -> bool {
-        matches!(self.outbox().life, Life::Ended(_))
+        self.outbox().is_ended()
     }
 
     pub(crate) fn poll_ended(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut outbox = self.outbox();
-        if matches!(outbox.life, Life::Ended(_)) {
+        if outbox.is_ended() {
             return Poll::Ready(());
         }
         wait_in(&mut outbox.waiting, cx);
@@ -145,6 +170,7 @@ impl Session {
             (Life::Ended(_), _) => State::Closed,
             (Life::Ending(..), _) => State::Ending,
             (Life::Open, Place::Nowhere) => State::Opening,
+            (Life::Open, Place::Detached { .. }) => State::Detached,
             (Life::Open, _) => State::Open,
         }
     }

@@ -12,7 +12,7 @@ use std::{
     task::{Context, Poll, Wake, Waker},
 };
 
-use super::{Session, outbox::Place};
+use super::{Session, notices::Notice, outbox::Place};
 use crate::{
     close::CloseReason,
     handle::Spark,
@@ -93,6 +93,13 @@ impl Session {
             }
         }
         self.dispatch();
+    }
+
+    /// Sees to it that `run` is called soon, though who was told to call it may be gone.
+    pub(super) fn reschedule(self: &Arc<Self>) {
+        if self.is_woken() {
+            self.dispatch();
+        }
     }
 
     /// Wakes the carrier that drives, or spawns a task that polls once.
@@ -272,14 +279,8 @@ impl Session {
             tracing::error!(spark = %self.id(), "a transform panicked while it was dropped");
         }
         let reason = self.close_reason().unwrap_or(CloseReason::GOING_AWAY);
-        let spark = Spark::from_session(self);
         let callbacks = self.take_callbacks();
-        let session = Arc::clone(self);
-        // A task of its own: a panic in it touches nothing else.
-        self.mount.shared.runtime().spawn(async move {
-            callbacks.announce(&spark, &reason);
-            session.mount.shared.hooks.disconnect(spark, reason).await;
-        });
+        self.notify(Notice::Disconnected(reason, callbacks));
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
 use tokio::time::Instant;
 
 use super::{Session, outbox::Place};
-use crate::close::CloseReason;
+use crate::{close::CloseReason, resume::Grave};
 
 impl Session {
     /// Called now and then: asks for signs of life, gives up who gives none, cuts ends that hang.
@@ -17,10 +17,22 @@ impl Session {
         let micros = |duration: Duration| duration.as_micros() as u64;
         let (interval, timeout) = (micros(settings.ping_interval), micros(settings.ping_timeout));
         let mut outbox = self.outbox();
+        let generation = outbox.claim.generation;
+        if let Place::Detached { since, reason } = &outbox.place {
+            let (away, reason) = (now.duration_since(*since), reason.clone());
+            if away > settings.detach_grace && std::mem::take(&mut outbox.counted) {
+                self.mount.shared.connected(outbox.transport, -1);
+            }
+            drop(outbox);
+            if away > self.limits().resume_window {
+                self.give_up(generation, reason, Grave::Expired);
+            }
+            return;
+        }
         if outbox.overdue(now, self.limits().close_timeout) {
             drop(outbox);
-            self.cut(CloseReason::GOING_AWAY);
-            return;
+            // What it was not told it may still come back for.
+            return self.detach(generation, CloseReason::GOING_AWAY);
         }
         let seen = self.last_seen.load(Ordering::Relaxed);
         if let Place::Parked { since, patience } = outbox.place {
@@ -28,7 +40,7 @@ impl Session {
             let silent = Duration::from_micros(clock.saturating_sub(seen));
             if now.duration_since(since).min(silent) > patience {
                 drop(outbox);
-                self.cut(CloseReason::HEARTBEAT);
+                self.detach(generation, CloseReason::HEARTBEAT);
             }
             return;
         }
@@ -50,8 +62,12 @@ impl Session {
         let answers = self.answers.load(Ordering::Relaxed);
         if answers && clock.saturating_sub(seen) > interval + timeout {
             drop(outbox);
-            // It may be the way to us that is broken, and not the way back.
-            self.end(CloseReason::HEARTBEAT);
+            if self.is_resumable() {
+                self.detach(generation, CloseReason::HEARTBEAT);
+            } else {
+                // It may be the way to us that is broken, and not the way back.
+                self.end(CloseReason::HEARTBEAT);
+            }
             return;
         }
         if clock.saturating_sub(self.last_ping.load(Ordering::Relaxed)) >= interval {

@@ -5,6 +5,7 @@ use std::{collections::VecDeque, task::Waker};
 use crate::{
     message::{Message, Payload},
     request::BoxFuture,
+    resume::Intake,
     settings::Limits,
 };
 
@@ -12,6 +13,8 @@ use crate::{
 pub(super) struct Inbox {
     queue: VecDeque<Payload>,
     bytes: usize,
+    /// Which message is the next, and who may bring it.
+    pub(super) intake: Intake,
     /// No more will come.
     pub(super) closed: bool,
     /// An incoming transform that awaits; what is behind it waits, so order is kept.

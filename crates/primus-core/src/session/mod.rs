@@ -6,21 +6,26 @@
 //!
 //! ```text
 //!             open ──attach──▶ carried ◀──unpark/park──▶ parked
-//!                                │ end(reason)             │
-//!                                ▼                         │ no poll in time
-//!                             ending: outbox drains,       │
-//!                             the carrier says why         │
-//!            finish, drop, cut   │                         │
-//!                                ▼                         ▼
+//!                               │  ▲  │ end(reason)         │
+//!               carrier is lost │  │  ▼                     │ no poll in time
+//!                               │  │ ending: the outbox     │
+//!                               │  │ drains, the carrier    │
+//!                               ▼  │ attach    says why     │
+//!                             detached ◀────────────────────┘
+//!            finished, cut,      │ the resume window passes, or there is no room
+//!            or not resumable    ▼
 //!                              ended ── handler returns or its grace passes ──▶ on_disconnection
 //! ```
 
+mod attach;
 mod callbacks;
 mod carrier;
+mod detach;
 mod ending;
 mod handler;
 mod heartbeat;
 mod inbox;
+mod notices;
 mod outbox;
 mod receive;
 
@@ -34,32 +39,36 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-pub(crate) use self::callbacks::OnData;
 pub use self::{
+    attach::Asked,
     callbacks::Callbacks,
     carrier::{Carriage, Carrier, Taken, Work},
+    outbox::Resume,
 };
+pub(crate) use self::{callbacks::OnData, detach::Waiting};
 use self::{
     handler::Slot,
     inbox::Inbox,
-    outbox::{Life, Outbox, Place, Pushed},
+    notices::Notices,
+    outbox::{Outbox, Pushed},
 };
 use crate::{
     admission::Permit,
     authorize::User,
-    close::CloseReason,
     handshake::Handshake,
     id::{Secret, SparkId},
     message::Payload,
     metrics::Meters,
     mount::Mount,
-    packet::Outgoing,
+    packet::{Delivery, Outgoing},
+    resume::Entry,
     settings::Limits,
     spark::{WriteError, Written},
 };
 
 /// A session could not take a message from its client.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum DeliverError {
     /// The handler is behind: wait with [`Session::room`] and offer the message again.
     #[error("the handler is behind")]
@@ -67,6 +76,15 @@ pub enum DeliverError {
     /// The session is over.
     #[error("the session has ended")]
     Ended(Payload),
+    /// Something before it is missing: the client has to go on behind number `recv`.
+    #[error("messages are missing between {recv} and this one")]
+    Gap {
+        /// The highest number received.
+        recv: u64,
+    },
+    /// It came by a carrier that another one has replaced.
+    #[error("another carrier has the session")]
+    Fenced,
 }
 
 /// One client. Transformers hold it; handlers hold a [`Spark`] over it.
@@ -76,7 +94,7 @@ pub struct Session {
     pub(crate) mount: Arc<Mount>,
     handshake: Handshake,
     user: Option<User>,
-    meters: Arc<Meters>,
+    resume: Resume,
     outbox: Mutex<Outbox>,
     inbox: Mutex<Inbox>,
     slot: Mutex<Slot>,
@@ -96,7 +114,8 @@ pub struct Session {
     driving: AtomicBool,
     announced: AtomicBool,
     permit: Mutex<Option<Permit>>,
-    token: OnceLock<Secret>,
+    notices: Notices,
+    token: Mutex<Option<Secret>>,
     extension: OnceLock<Box<dyn Any + Send + Sync>>,
 }
 
@@ -106,10 +125,13 @@ impl Session {
         handshake: Handshake,
         user: Option<User>,
         permit: Permit,
+        resume: Resume,
     ) -> Arc<Self> {
         let id = SparkId::random();
         let now = mount.clock();
-        let meters = mount.meters(handshake.transformer());
+        let transport = handshake.transformer();
+        // Without a window nothing would wait for the client.
+        let keeps = !mount.settings().limits.resume_window.is_zero();
         // Staggers the heartbeats of sessions that came at once: the first ping is due between half and a whole interval from now.
         let interval = mount.shared.settings.ping_interval.as_micros() as u64;
         let early = interval / 2 * id.shard(256) as u64 / 256;
@@ -118,8 +140,8 @@ impl Session {
             key: Secret::random(),
             handshake,
             user,
-            meters,
-            outbox: Mutex::new(Outbox::new()),
+            resume: if keeps { resume } else { Resume::Never },
+            outbox: Mutex::new(Outbox::new(transport)),
             inbox: Mutex::new(Inbox::default()),
             slot: Mutex::new(Slot::new()),
             callbacks: Mutex::new(Callbacks::default()),
@@ -133,7 +155,8 @@ impl Session {
             driving: AtomicBool::new(false),
             announced: AtomicBool::new(false),
             permit: Mutex::new(Some(permit)),
-            token: OnceLock::new(),
+            notices: Notices::default(),
+            token: Mutex::new(None),
             extension: OnceLock::new(),
             mount,
         })
@@ -159,8 +182,8 @@ impl Session {
         std::mem::take(&mut *self.callbacks())
     }
 
-    fn meters(&self) -> &Meters {
-        &self.meters
+    fn meters(&self) -> Arc<Meters> {
+        self.mount.meters(self.transport())
     }
 
     /// The public id.
@@ -193,13 +216,33 @@ impl Session {
         self.user.as_ref()
     }
 
-    pub(crate) fn issue_token(&self) -> Secret {
-        *self.token.get_or_init(Secret::random)
+    /// The name of the transformer that carries it, or that carried it last.
+    pub fn transport(&self) -> &'static str {
+        self.outbox().transport
+    }
+
+    /// Whether it waits for a client that is away.
+    pub fn is_resumable(&self) -> bool {
+        self.resume != Resume::Never
+    }
+
+    /// Whether its client counts the messages, so that none may come without a number.
+    pub fn is_counted(&self) -> bool {
+        self.resume == Resume::Acknowledged
+    }
+
+    fn token_slot(&self) -> MutexGuard<'_, Option<Secret>> {
+        self.token.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sets the token of its HTTP carrier; what it was before comes back.
+    pub(crate) fn set_token(&self, token: Option<Secret>) -> Option<Secret> {
+        std::mem::replace(&mut *self.token_slot(), token)
     }
 
     /// The token of its HTTP carrier, if it has one.
     pub fn token(&self) -> Option<Secret> {
-        self.token.get().copied()
+        *self.token_slot()
     }
 
     /// What the transformer keeps with the session; set once.
@@ -212,98 +255,101 @@ impl Session {
         self.extension.set(Box::new(value)).is_ok()
     }
 
-    /// Attaches a carrier. An older one becomes a stranger: it can neither take nor park, and its
-    /// end is not the session's. The first attach starts the handler.
-    pub fn attach(self: &Arc<Self>, carriage: Carriage) -> Carrier {
-        let (generation, older) = {
-            let mut outbox = self.outbox();
-            if matches!(outbox.life, Life::Ended(_)) {
-                // It ended before it was carried: a carrier of no generation learns that at once.
-                return Carrier::new(Arc::clone(self), 0);
-            }
-            outbox.generation += 1;
-            let place = Place::Carried { waker: None, drives: carriage.drives };
-            (outbox.generation, std::mem::replace(&mut outbox.place, place))
-        };
-        self.heartbeat.store(carriage.heartbeat, Ordering::Relaxed);
-        self.answers.store(carriage.answers, Ordering::Relaxed);
-        self.seen();
-        if matches!(older, Place::Nowhere) {
-            self.mount.shared.connected(self.handshake.transformer(), 1);
-        }
-        if let Place::Carried { waker: Some(waker), .. } = older {
-            waker.wake();
-        }
-        self.schedule();
-        Carrier::new(Arc::clone(self), generation)
-    }
-
-    /// Takes up a parked session again. `None` if another request holds it, or it has ended.
-    pub fn unpark(self: &Arc<Self>, generation: u64) -> Option<Carrier> {
+    pub(crate) fn push(
+        self: &Arc<Self>,
+        outgoing: Outgoing,
+        delivery: Delivery,
+    ) -> Result<Written, WriteError> {
         let mut outbox = self.outbox();
-        if outbox.generation != generation || !matches!(outbox.place, Place::Parked { .. }) {
-            return None;
+        let charged = outbox.charged;
+        let pushed = outbox.push(Entry { outgoing, delivery }, self.resume, self.limits());
+        let grown = outbox.charged > charged;
+        if outbox.charged != charged {
+            // Under the lock, so that it is not refunded before it was charged.
+            self.mount.shared.detached.charge(charged, outbox.charged);
         }
-        outbox.place = Place::Carried { waker: None, drives: false };
-        drop(outbox);
-        self.seen();
-        Some(Carrier::new(Arc::clone(self), generation))
-    }
-
-    fn detach(self: &Arc<Self>, generation: u64, reason: CloseReason) {
-        let reason = match &self.outbox().life {
-            Life::Ending(reason, _) => reason.clone(),
-            _ => reason,
-        };
-        // Sessions do not outlive their carrier yet: losing it is the end.
-        self.close(generation, reason, false);
-    }
-
-    pub(crate) fn push(self: &Arc<Self>, outgoing: Outgoing) -> Result<Written, WriteError> {
-        let mut outbox = self.outbox();
-        let was_empty = outbox.is_empty();
-        let pushed = outbox.push(outgoing, self.limits());
-        for _ in 0..std::mem::take(&mut outbox.displaced) {
-            self.meters().dropped("oldest");
-        }
-        let written = match pushed {
-            Pushed::Queued => Written::Queued,
-            Pushed::Pressured => Written::Pressured,
-            Pushed::Ended => return Err(WriteError::Ended),
+        let displaced = std::mem::take(&mut outbox.displaced);
+        let (written, wake) = match pushed {
+            Pushed::Queued { wake } => (Written::Queued, wake),
+            Pushed::Pressured { wake } => (Written::Pressured, wake),
+            Pushed::Ended(outgoing) => return Err(WriteError::Ended(Some(outgoing.into()))),
             Pushed::Dropped => {
                 drop(outbox);
-                self.meters.dropped("newest");
+                self.meters().dropped("newest");
                 return Ok(Written::Dropped);
             }
-            Pushed::Overflowed => {
-                outbox.clear();
+            Pushed::Overflowed(outgoing) => {
                 drop(outbox);
-                self.meters.dropped("disconnect");
-                self.end(CloseReason::TOO_SLOW);
-                return Err(WriteError::TooSlow);
+                self.overflowed();
+                return Err(WriteError::TooSlow(Some(outgoing.into())));
             }
         };
-        if was_empty && let Some(carrier) = outbox.carrier() {
+        if wake && let Some(carrier) = outbox.carrier() {
             let carrier = carrier.clone();
             drop(outbox);
             if !self.driving.load(Ordering::Acquire) {
                 carrier.wake();
             }
+        } else {
+            drop(outbox);
+        }
+        for _ in 0..displaced {
+            self.meters().dropped("oldest");
+        }
+        if grown {
+            self.mount.shared.relieve();
         }
         Ok(written)
     }
 
     /// Bytes that wait to be written.
     pub fn queued(&self) -> usize {
-        self.outbox().bytes()
+        self.outbox().ring.waiting_bytes()
+    }
+
+    /// Bytes that are kept for the client: waiting, or not acknowledged.
+    pub fn kept(&self) -> usize {
+        self.outbox().ring.bytes()
+    }
+
+    /// As [`kept`](Self::kept), without what is shared with others; and what it costs to keep it.
+    pub(crate) fn kept_alone(&self) -> usize {
+        self.outbox().ring.cost()
+    }
+
+    /// The same, of a session that has not been charged for it: one with a carrier.
+    pub(crate) fn carried_cost(&self) -> usize {
+        let outbox = self.outbox();
+        if outbox.is_detached() { 0 } else { outbox.ring.cost() }
+    }
+
+    /// Messages with numbers; bytes of what is written, of what waits, and of all.
+    #[cfg(test)]
+    pub(crate) fn kept_parts(&self) -> (usize, usize, usize, usize) {
+        let outbox = self.outbox();
+        let (bytes, waiting) = (outbox.ring.bytes(), outbox.ring.waiting_bytes());
+        (outbox.ring.numbered(), bytes - waiting, waiting, bytes)
+    }
+
+    /// Whether it has no carrier, and waits for its client.
+    pub fn is_detached(&self) -> bool {
+        self.outbox().is_detached()
+    }
+
+    pub(crate) fn is_pressured(&self) -> bool {
+        self.outbox().is_pressured(self.resume, self.limits())
+    }
+
+    pub(crate) fn undelivered(&self) -> Vec<Payload> {
+        self.outbox().undelivered.iter().map(|outgoing| outgoing.payload().clone()).collect()
     }
 
     pub(crate) fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<Result<(), WriteError>> {
         let mut outbox = self.outbox();
         if !outbox.is_open() {
-            return Poll::Ready(Err(WriteError::Ended));
+            return Poll::Ready(Err(WriteError::Ended(None)));
         }
-        if outbox.bytes() <= self.limits().pressure {
+        if !outbox.is_pressured(self.resume, self.limits()) {
             return Poll::Ready(Ok(()));
         }
         wait_in(&mut outbox.waiting, cx);
@@ -322,6 +368,7 @@ impl fmt::Debug for Session {
         f.debug_struct("Session")
             .field("id", &self.id)
             .field("handshake", &self.handshake)
+            .field("transport", &self.transport())
             .finish_non_exhaustive()
     }
 }

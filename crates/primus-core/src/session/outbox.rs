@@ -1,14 +1,15 @@
-//! What waits to be written to one client, and who writes it.
+//! What is on its way to one client, and who writes it.
 //!
-//! One deque under one lock, with the carrier's waker beside it. Empty, it holds no heap.
+//! One ring under one lock, with the carrier's waker beside it. Empty, it holds no heap.
 
-use std::{collections::VecDeque, task::Waker, time::Duration};
+use std::{task::Waker, time::Duration};
 
 use tokio::time::Instant;
 
 use crate::{
     close::CloseReason,
-    packet::Outgoing,
+    packet::{Delivery, Outgoing},
+    resume::{Caps, Claim, Entry, Ring},
     settings::{Limits, Overflow},
 };
 
@@ -30,44 +31,78 @@ pub(super) enum Place {
     Carried { waker: Option<Waker>, drives: bool },
     /// Between two polls.
     Parked { since: Instant, patience: Duration },
+    /// Nobody since then, for this reason; its client may come back.
+    Detached { since: Instant, reason: CloseReason },
+}
+
+/// What a session keeps for a client that may come back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Resume {
+    /// Nothing: when its carrier is lost, it ends.
+    #[default]
+    Never,
+    /// What the client has not acknowledged.
+    Acknowledged,
+    /// The last messages: the client says what it has only when it comes back.
+    Feed,
 }
 
 #[derive(Debug)]
 pub(super) struct Outbox {
-    queue: VecDeque<Outgoing>,
-    bytes: usize,
+    pub(super) ring: Ring,
     pub(super) life: Life,
     pub(super) place: Place,
-    /// Counts attaches; a carrier of an older generation can neither take nor park.
-    pub(super) generation: u64,
+    /// Who attached last; a carrier of an older generation can neither take nor park.
+    pub(super) claim: Claim,
+    /// The transformer of the carrier, or of the last one.
+    pub(super) transport: &'static str,
+    /// Whether `connected()` counts it.
+    pub(super) counted: bool,
+    /// The carrier cannot write at the moment.
+    pub(super) blocked: bool,
     /// Messages that had to make room and are not counted yet.
     pub(super) displaced: u32,
     /// The heartbeat wants a ping written.
     pub(super) ping: bool,
+    /// What it has been charged for, among all that are detached.
+    pub(super) charged: usize,
     /// Tasks that wait for room or for the end.
     pub(super) waiting: Vec<Waker>,
+    /// What the client is not known to have, once the session is over.
+    pub(super) undelivered: Vec<Outgoing>,
 }
 
 /// What became of a push.
 pub(super) enum Pushed {
-    Queued,
-    Pressured,
+    /// It waits. `wake`: the carrier has to be told.
+    Queued {
+        wake: bool,
+    },
+    /// As queued, and more waits than is good.
+    Pressured {
+        wake: bool,
+    },
     Dropped,
-    Overflowed,
-    Ended,
+    /// There is no room; by the policy the session ends.
+    Overflowed(Outgoing),
+    Ended(Outgoing),
 }
 
 impl Outbox {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(transport: &'static str) -> Self {
         Self {
-            queue: VecDeque::new(),
-            bytes: 0,
+            ring: Ring::default(),
             life: Life::Open,
             place: Place::Nowhere,
-            generation: 0,
+            claim: Claim::default(),
+            transport,
+            counted: false,
+            blocked: false,
             displaced: 0,
             ping: false,
+            charged: 0,
             waiting: Vec::new(),
+            undelivered: Vec::new(),
         }
     }
 
@@ -75,54 +110,104 @@ impl Outbox {
         matches!(self.life, Life::Open)
     }
 
-    pub(super) fn bytes(&self) -> usize {
-        self.bytes
+    pub(super) fn is_ended(&self) -> bool {
+        matches!(self.life, Life::Ended(_))
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.queue.is_empty()
+    pub(super) fn is_detached(&self) -> bool {
+        matches!(self.place, Place::Detached { .. })
     }
 
-    /// Appends, within the hard mark. The oldest message, which is the next to be written, does not
-    /// count, and there is room for one of the maximum size behind it.
-    pub(super) fn push(&mut self, outgoing: Outgoing, limits: &Limits) -> Pushed {
-        if !self.is_open() {
-            return Pushed::Ended;
+    /// Whether the carrier of `generation` is the one.
+    pub(super) fn is_carried_by(&self, generation: u64) -> bool {
+        self.claim.generation == generation
+            && !self.is_ended()
+            && matches!(self.place, Place::Carried { .. })
+    }
+
+    /// Why a carrier that is not the one any more had to go.
+    pub(super) fn why_gone(&self, generation: u64) -> CloseReason {
+        match (&self.life, &self.place) {
+            (Life::Ended(reason), _) => reason.clone(),
+            (_, Place::Detached { reason, .. }) if self.claim.generation == generation => {
+                reason.clone()
+            }
+            _ => CloseReason::REPLACED,
         }
-        let size = outgoing.payload().len();
-        let most = limits.max_queued.max(limits.max_message);
-        if self.waiting_bytes() + size > most && !self.queue.is_empty() {
+    }
+
+    /// Appends, within the marks.
+    pub(super) fn push(&mut self, entry: Entry, resume: Resume, limits: &Limits) -> Pushed {
+        if !self.is_open() {
+            return Pushed::Ended(entry.outgoing);
+        }
+        match &entry.delivery {
+            Delivery::Volatile if self.must_wait(limits) => return Pushed::Dropped,
+            Delivery::Latest(key) => {
+                let freed = self.ring.conflate(key);
+                self.charged = self.charged.saturating_sub(freed); // 0 as long as it is carried
+            }
+            _ => {}
+        }
+        if self.is_detached() {
+            // There is room for one of the maximum size behind what is within the caps.
+            let caps = limits.caps();
+            while self.ring.len() >= caps.messages || self.ring.bytes() > caps.bytes {
+                // A feed does not say what it has: what was written makes room for what was not.
+                let freed = (resume == Resume::Feed).then(|| self.ring.forget_written()).flatten();
+                let Some(freed) = freed else { return Pushed::Overflowed(entry.outgoing) };
+                self.charged -= freed;
+            }
+            self.charged += self.ring.push(entry);
+            return Pushed::Queued { wake: false };
+        }
+        let size = entry.outgoing.payload().len();
+        // The message that is the next to be written does not count, and there is room for one of
+        // the maximum size behind it, also for a writer that stops only at the soft mark.
+        let most = limits.max_queued.max(limits.pressure.saturating_add(limits.max_message));
+        if !self.ring.is_drained() && self.ring.waiting_behind() + size > most {
             match limits.overflow {
-                Overflow::Disconnect => return Pushed::Overflowed,
+                Overflow::Disconnect => return Pushed::Overflowed(entry.outgoing),
                 Overflow::DropNewest => return Pushed::Dropped,
                 Overflow::DropOldest => {
-                    while self.waiting_bytes() + size > most && self.pop().is_some() {
+                    while self.ring.waiting_behind() + size > most && self.ring.drop_waiting() {
                         self.displaced += 1;
                     }
                 }
             }
         }
-        self.bytes += size;
-        self.queue.push_back(outgoing);
-        if self.bytes > limits.pressure { Pushed::Pressured } else { Pushed::Queued }
-    }
-
-    fn waiting_bytes(&self) -> usize {
-        self.bytes - self.queue.front().map_or(0, |oldest| oldest.payload().len())
-    }
-
-    pub(super) fn pop(&mut self) -> Option<Outgoing> {
-        let outgoing = self.queue.pop_front()?;
-        self.bytes -= outgoing.payload().len();
-        if self.queue.is_empty() {
-            self.queue = VecDeque::new();
+        let wake = self.ring.is_drained();
+        self.ring.push(entry);
+        if !self.is_pressured(resume, limits) {
+            return Pushed::Queued { wake };
         }
-        Some(outgoing)
+        // The client may have acknowledged too little to get us out of this by itself.
+        let ask = resume == Resume::Acknowledged && !std::mem::replace(&mut self.ping, true);
+        Pushed::Pressured { wake: wake || ask }
     }
 
+    /// Whether a message could not leave at once.
+    fn must_wait(&self, limits: &Limits) -> bool {
+        !matches!(self.place, Place::Carried { .. })
+            || self.blocked
+            || self.ring.waiting_bytes() > limits.pressure
+    }
+
+    /// Whether a writer had better wait.
+    pub(super) fn is_pressured(&self, resume: Resume, limits: &Limits) -> bool {
+        match resume {
+            Resume::Acknowledged => {
+                self.ring.bytes() > limits.pressure.min(limits.resume_bytes)
+                    || self.ring.len() >= limits.resume_messages
+            }
+            Resume::Never | Resume::Feed => self.ring.waiting_bytes() > limits.pressure,
+        }
+    }
+
+    /// Keeps what is left for whoever asks what is not known to have arrived.
     pub(super) fn clear(&mut self) {
-        self.queue = VecDeque::new();
-        self.bytes = 0;
+        let left = self.ring.clear();
+        self.undelivered.extend(left);
     }
 
     /// The waker of the carrier, if one waits. It stays registered.
@@ -136,5 +221,11 @@ impl Outbox {
     /// Whether the end has taken longer than it may.
     pub(super) fn overdue(&self, now: Instant, limit: Duration) -> bool {
         matches!(self.life, Life::Ending(_, since) if now.duration_since(since) > limit)
+    }
+}
+
+impl Limits {
+    pub(crate) fn caps(&self) -> Caps {
+        Caps { messages: self.resume_messages, bytes: self.resume_bytes }
     }
 }

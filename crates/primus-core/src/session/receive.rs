@@ -1,15 +1,18 @@
 //! From the client to the handler: into the inbox, and out of it through the incoming transforms.
 
 use std::{
-    sync::{Arc, atomic::Ordering},
+    sync::{Arc, MutexGuard, atomic::Ordering},
     task::{Context, Poll, Waker},
 };
 
-use super::{DeliverError, Session};
+use super::{DeliverError, Session, inbox::Inbox};
 use crate::{
+    close::CloseReason,
     handle::Spark,
     message::{Message, Payload},
+    metrics,
     request::BoxFuture,
+    resume::{Beyond, Defect, Receipt, is},
     transform::{self, Flow},
 };
 
@@ -29,29 +32,108 @@ impl Session {
         self.latency.store(round_trip.max(1), Ordering::Relaxed);
     }
 
-    /// Hands a message to the handler's inbox.
+    /// Hands a message to the handler's inbox, from a client whose messages have no numbers.
     ///
     /// # Errors
     /// When the inbox is at its mark, or the session is over; the message comes back.
     pub fn deliver(self: &Arc<Self>, payload: Payload) -> Result<(), DeliverError> {
         let size = payload.len();
-        let reader = {
-            let mut inbox = self.inbox();
-            if inbox.closed {
-                return Err(DeliverError::Ended(payload));
+        let inbox = self.inbox();
+        let number = inbox.intake.recv() + 1;
+        self.accept(inbox, number, payload)?;
+        self.meters().received(size);
+        Ok(())
+    }
+
+    /// Hands message `number` to the handler's inbox, brought by a carrier of `generation`. One
+    /// that has been received before is dropped; that is no error.
+    ///
+    /// # Errors
+    /// As [`deliver`](Self::deliver), and when a message before it is missing, or another carrier
+    /// has the session.
+    pub fn receive(
+        self: &Arc<Self>,
+        generation: u64,
+        number: u64,
+        payload: Payload,
+    ) -> Result<(), DeliverError> {
+        let size = payload.len();
+        if self.take_in(generation, number, payload)? {
+            self.meters().received(size);
+        }
+        Ok(())
+    }
+
+    /// As [`receive`](Self::receive); false: it has been received before. Who calls this counts.
+    pub(super) fn take_in(
+        self: &Arc<Self>,
+        generation: u64,
+        number: u64,
+        payload: Payload,
+    ) -> Result<bool, DeliverError> {
+        let inbox = self.inbox();
+        match inbox.intake.judge(generation, number) {
+            Receipt::New => self.accept(inbox, number, payload).map(|()| true),
+            Receipt::Duplicate => {
+                drop(inbox);
+                metrics::duplicate();
+                Ok(false)
             }
-            if inbox.is_full(self.limits()) {
-                return Err(DeliverError::Full(payload));
+            Receipt::Gap => Err(DeliverError::Gap { recv: inbox.intake.recv() }),
+            Receipt::Fenced => Err(DeliverError::Fenced),
+        }
+    }
+
+    fn accept(
+        self: &Arc<Self>,
+        mut inbox: MutexGuard<'_, Inbox>,
+        number: u64,
+        payload: Payload,
+    ) -> Result<(), DeliverError> {
+        if inbox.closed {
+            return Err(DeliverError::Ended(payload));
+        }
+        if inbox.is_full(self.limits()) {
+            if is(Defect::FullCounts) {
+                inbox.intake.took(number);
             }
-            inbox.push(payload);
-            inbox.reader.take()
-        };
-        self.meters.received(size);
+            return Err(DeliverError::Full(payload));
+        }
+        inbox.push(payload);
+        inbox.intake.took(number);
+        let reader = inbox.reader.take();
+        drop(inbox);
         match reader {
             Some(reader) => reader.wake(),
             None if self.callbacks().data().is_some() => self.schedule(),
             None => {}
         }
+        Ok(())
+    }
+
+    /// The client has everything up to `recv`, said by way of a carrier of `generation`. Where
+    /// another one has replaced that, it means nothing: who has the session now may have received
+    /// less.
+    ///
+    /// # Errors
+    /// When that is more than it was sent.
+    pub fn acked_by(&self, generation: u64, recv: u64) -> Result<(), CloseReason> {
+        let waiting = {
+            let mut outbox = self.outbox();
+            if outbox.claim.generation != generation {
+                return Ok(());
+            }
+            match outbox.ring.ack(recv) {
+                Err(Beyond) => {
+                    return Err(CloseReason::BAD_CONTROL.with_text("it acknowledges too much"));
+                }
+                Ok(freed) if freed > 0 && !outbox.is_pressured(self.resume, self.limits()) => {
+                    std::mem::take(&mut outbox.waiting)
+                }
+                Ok(_) => return Ok(()),
+            }
+        };
+        waiting.into_iter().for_each(Waker::wake);
         Ok(())
     }
 

@@ -1,57 +1,56 @@
-//! A batch of frames: decoded as a whole, then delivered one after the other.
+//! A batch of frames: decoded as a whole, then taken one after the other.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderValue, StatusCode};
+use http::StatusCode;
 use primus_core::{
     CloseReason, DeliverError, Limits, Payload, Rejection, Response, Session,
     native::{Frame, lines, parse},
 };
-use tokio::time::{Duration, Instant, timeout_at};
 
 use super::{
     body::{bad_request, check_items, utf8},
-    nothing,
-    requests::{Requests, unknown},
+    nothing, offer,
+    requests::Requests,
 };
 
-/// What a client sent.
-pub(super) enum Item {
-    Message(Payload),
-    Ping(u64),
-    Pong,
-    End,
-}
-
-/// Reads the frames of a batch. When this fails, nothing of it has been delivered. Frames that
-/// break the protocol end the session.
-pub(super) fn decode(bytes: Bytes, session: &Arc<Session>) -> Result<Vec<Item>, Rejection> {
+/// Reads the frames of a batch. When this fails, nothing of it has been taken. Frames that break
+/// the protocol end the session.
+pub(super) fn decode(
+    bytes: Bytes,
+    session: &Arc<Session>,
+    generation: u64,
+) -> Result<Vec<Frame>, Rejection> {
     let limits = session.limits();
     let text = utf8(bytes)?;
     check_items(lines(&text).count(), limits)?;
-    let mut items: Vec<Item> = Vec::new();
+    let mut frames: Vec<Frame> = Vec::new();
     for line in lines(&text).filter(|line| !line.is_empty()) {
-        let item = match parse(line) {
-            _ if matches!(items.last(), Some(Item::End)) => Err("nothing follows the end".into()),
-            Ok(Frame::Data(payload)) => {
-                check_size(&payload, limits)?;
-                Ok(Item::Message(payload))
-            }
-            Ok(Frame::Ping(number)) => Ok(Item::Ping(number)),
-            Ok(Frame::Pong(_)) => Ok(Item::Pong),
-            Ok(Frame::End) => Ok(Item::End),
+        let frame = match parse(line) {
+            _ if matches!(frames.last(), Some(Frame::End)) => Err("nothing follows the end".into()),
             Ok(Frame::Attach(_) | Frame::Refuse(_)) => {
                 Err("a client sends no such frame here".to_owned())
             }
+            Ok(Frame::Data(payload)) => {
+                check_size(&payload, limits)?;
+                Ok(Frame::Data(payload))
+            }
+            Ok(frame) => Ok(frame),
             Err(error) => Err(error.to_string()),
         };
-        items.push(item.map_err(|error| {
-            session.end(CloseReason::BAD_CONTROL);
-            bad_request(format!("{error} (frame {}); the session has ended", items.len() + 1))
+        frames.push(frame.map_err(|error| {
+            let error = format!("{error} (frame {})", frames.len() + 1);
+            broken(session, generation, CloseReason::BAD_CONTROL, &error)
         })?);
     }
-    Ok(items)
+    Ok(frames)
+}
+
+/// The client broke the protocol: the session ends.
+fn broken(session: &Arc<Session>, generation: u64, reason: CloseReason, error: &str) -> Rejection {
+    session.end_by(generation, reason);
+    bad_request(format!("{error}; the session has ended"))
 }
 
 fn check_size(payload: &Payload, limits: &Limits) -> Result<(), Rejection> {
@@ -64,61 +63,97 @@ fn check_size(payload: &Payload, limits: &Limits) -> Result<(), Rejection> {
     Err(Rejection::new(StatusCode::PAYLOAD_TOO_LARGE, error))
 }
 
-/// Hands items to a session, in order. While its handler is behind, this waits, for as long as a
-/// body may take; then the client has to send the rest again.
-pub(super) async fn deliver(
+/// Takes the frames of a carrier of `generation`, in order. While the handler is behind, this
+/// waits, for as long as a body may take; then the client has to send the rest again.
+pub(super) async fn take(
     session: &Arc<Session>,
-    items: impl IntoIterator<Item = Item>,
-) -> Response {
-    let deadline = Instant::now() + session.limits().body_timeout;
-    for (accepted, item) in items.into_iter().enumerate() {
-        match item {
-            Item::Message(payload) => {
-                if let Err(rejection) = deliver_by(deadline, session, payload).await {
-                    let mut response = rejection.into_response();
-                    let accepted = HeaderValue::from(accepted);
-                    response.headers_mut().insert("primus-accepted", accepted);
-                    return response;
+    generation: u64,
+    frames: Vec<Frame>,
+) -> Result<Response, Rejection> {
+    // First what may be wrong with the batch as a whole.
+    if let Some(recv) = frames.iter().filter_map(acknowledged).max()
+        && let Err(reason) = session.acked_by(generation, recv)
+    {
+        let error = reason.text().to_owned();
+        return Err(broken(session, generation, reason, &error));
+    }
+    let recv = session.recv();
+    if has_gap(&frames, recv) {
+        return offer::refusal(&DeliverError::Gap { recv }, "recv", recv);
+    }
+
+    let deadline = offer::deadline(session);
+    let mut next = recv + 1;
+    for frame in frames {
+        match frame {
+            Frame::Ack { next: Some(position), .. } => next = position,
+            Frame::Data(payload) => {
+                let receive = |payload| session.receive(generation, next, payload);
+                if let Err(error) = offer::offer(session, deadline, payload, receive).await {
+                    return offer::refusal(&error, "recv", session.recv());
                 }
+                next += 1;
             }
-            Item::Ping(number) => {
+            Frame::Ping(number, _) => {
                 if let Some(requests) = session.extension::<Requests>() {
-                    requests.owe_pong(number);
+                    requests.owe_pong(generation, number);
                 }
             }
-            Item::Pong => session.ponged(),
-            Item::End => end(session),
+            Frame::Pong(..) => session.ponged(),
+            Frame::End => session.left(generation),
+            Frame::Ack { .. } | Frame::Attach(_) | Frame::Refuse(_) => {}
         }
     }
-    nothing()
+    Ok(nothing())
 }
 
-/// Delivers one message, waiting for room until the deadline.
-pub(super) async fn deliver_by(
-    deadline: Instant,
-    session: &Arc<Session>,
-    mut payload: Payload,
-) -> Result<(), Rejection> {
-    loop {
-        payload = match session.deliver(payload) {
-            Ok(()) => return Ok(()),
-            Err(DeliverError::Ended(_)) => return Err(unknown()),
-            Err(DeliverError::Full(payload)) => payload,
-        };
-        if timeout_at(deadline, session.room()).await.is_err() {
-            let error = "the application is behind; send what was not accepted again, later";
-            return Err(Rejection::new(StatusCode::TOO_MANY_REQUESTS, error)
-                .retry_after(Duration::from_secs(1)));
-        }
+/// What a frame acknowledges.
+fn acknowledged(frame: &Frame) -> Option<u64> {
+    match frame {
+        Frame::Ack { recv, .. } => Some(*recv),
+        Frame::Ping(_, recv) | Frame::Pong(_, recv) => *recv,
+        _ => None,
     }
 }
 
-/// The client ends the session. One that is between two polls has nobody to tell it.
-fn end(session: &Arc<Session>) {
-    session.end(CloseReason::NORMAL);
-    let parked =
-        session.extension::<Requests>().and_then(|requests| session.unpark(requests.generation()));
-    if let Some(carrier) = parked {
-        carrier.finish();
+/// Whether the batch begins, or goes on, beyond what will have been received by then.
+fn has_gap(frames: &[Frame], mut recv: u64) -> bool {
+    let mut next = recv + 1;
+    frames.iter().any(|frame| match frame {
+        Frame::Ack { next: Some(position), .. } => {
+            next = *position;
+            next > recv + 1
+        }
+        Frame::Data(_) => {
+            recv = recv.max(next);
+            next += 1;
+            false
+        }
+        _ => false,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gap_is_what_was_not_and_will_not_be_received() {
+        let rows: [(u64, &[&str], bool); 9] = [
+            (0, &[], false),
+            (3, &["1", "2"], false),
+            (3, &["primus::ack:0:4::", "4"], false),
+            (3, &["primus::ack:0:1::", "1", "2"], false),
+            (3, &["primus::ack:0:5::", "5"], true),
+            (3, &["primus::ack:0:5::"], true),
+            (3, &["primus::ack:0:3::", "3", "4", "primus::ack:0:5::", "5"], false),
+            (3, &["primus::ack:0:3::", "3", "primus::ack:0:5::", "5"], true),
+            (3, &["primus::ack:9::", "4", "primus::ack:0:2::", "2"], false),
+        ];
+        for (recv, frames, gap) in rows {
+            let frames: Vec<_> =
+                frames.iter().map(|frame| parse((*frame).into()).unwrap()).collect();
+            assert_eq!(has_gap(&frames, recv), gap, "{recv} {frames:?}");
+        }
     }
 }

@@ -1,5 +1,5 @@
 //! A whole conversation in one POST: a spark is made, hears what the body says and nothing more,
-//! and what its handler writes is the answer (docs/protocol.md §7).
+//! and what its handler writes is the answer (docs/protocol.md §8).
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,7 +10,7 @@ use primus_core::{
 };
 use tokio::time::{Instant, timeout};
 
-use super::{batch::deliver_by, body::read_messages, no_store, nothing, plain_line};
+use super::{body::read_messages, no_store, nothing, offer, plain_line};
 
 /// How long the handler may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -45,7 +45,7 @@ pub(super) async fn converse(
 async fn hear(session: &Arc<Session>, messages: Vec<Payload>) {
     let deadline = Instant::now() + PATIENCE;
     for message in messages {
-        if deliver_by(deadline, session, message).await.is_err() {
+        if offer::deliver(session, deadline, message).await.is_err() {
             break; // it has ended, or is about to be given up
         }
     }

@@ -13,7 +13,7 @@ use primus_core::{
     Transformer, request, transform::Transforms,
 };
 use serde_json::Value;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 /// One transformer mounted at `/primus`.
 pub struct Server {
@@ -116,9 +116,21 @@ pub fn post(uri: &str, body: impl Into<Bytes>) -> Ask {
     ask(Method::POST, uri).body(request::full(body))
 }
 
+/// The attach frame of a client that comes back.
+pub fn come_back(attached: &Value, recv: u64, next: u64, attempt: u64) -> String {
+    let session = serde_json::json!({
+        "id": attached["id"], "key": attached["key"],
+        "generation": attached["generation"], "epoch": attached["epoch"],
+    });
+    let attach = serde_json::json!({
+        "recv": recv, "next": next, "client": 7, "attempt": attempt, "session": session,
+    });
+    format!("primus::attach::{attach}")
+}
+
 /// The attach frame of a client.
 pub fn attach(auth: &str) -> String {
-    format!(r#"primus::attach::{{"auth":{auth}}}"#)
+    format!(r#"primus::attach::{{"auth":{auth},"client":7}}"#)
 }
 
 /// A body that never comes.
@@ -136,6 +148,29 @@ impl http_body::Body for Stalled {
     }
 }
 
+/// A body that comes when it is sent.
+pub fn channel() -> (oneshot::Sender<Bytes>, Body) {
+    let (sender, receiver) = oneshot::channel();
+    (sender, Body::new(Late(receiver)))
+}
+
+struct Late(oneshot::Receiver<Bytes>);
+
+impl http_body::Body for Late {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> std::task::Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        if self.0.is_terminated() {
+            return std::task::Poll::Ready(None);
+        }
+        Pin::new(&mut self.0).poll(cx).map(|sent| Some(Ok(Frame::data(sent.unwrap()))))
+    }
+}
+
 /// The whole body of an answer.
 pub async fn text(response: Response) -> String {
     let bytes = response.into_body().collect().await.unwrap().to_bytes();
@@ -144,9 +179,13 @@ pub async fn text(response: Response) -> String {
 
 /// The error that an answer carries.
 pub async fn error(response: Response) -> String {
+    said(response).await["error"].as_str().unwrap().to_owned()
+}
+
+/// The JSON that an answer carries.
+pub async fn said(response: Response) -> Value {
     assert_eq!(header(&response, "content-type"), "application/json");
-    let body: Value = serde_json::from_str(&text(response).await).unwrap();
-    body["error"].as_str().unwrap().to_owned()
+    serde_json::from_str(&text(response).await).unwrap()
 }
 
 pub fn header<'a>(response: &'a Response, name: &str) -> &'a str {

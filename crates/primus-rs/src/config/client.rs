@@ -24,6 +24,9 @@ optional! {
         strategy: SomeOf<Strategy>,
         /// Whether the client waits for `open()` before it connects.
         manual: Flag,
+        /// Whether `open` is emitted at every connect, as Primus did, also when the session was
+        /// resumed.
+        open_on_reconnect: Flag,
         /// Bytes that a client queues while it has no connection.
         queue_size: Bytes,
         /// Whether the HTTP transports send cookies.
@@ -35,7 +38,11 @@ optional! {
         /// How the client comes back after a lost connection.
         reconnect: ReconnectOptions,
     }
-    aliases { "pingTimeout" = ping_timeout, "queueSize" = queue_size, }
+    aliases {
+        "pingTimeout" = ping_timeout,
+        "openOnReconnect" = open_on_reconnect,
+        "queueSize" = queue_size,
+    }
 }
 
 optional! {
@@ -72,6 +79,7 @@ impl ClientOptions {
         put::<TimeOrOff>(&mut map, "pingTimeout", &self.ping_timeout);
         put::<SomeOf<Strategy>>(&mut map, "strategy", &self.strategy);
         put::<Flag>(&mut map, "manual", &self.manual);
+        put::<Flag>(&mut map, "openOnReconnect", &self.open_on_reconnect);
         put::<Bytes>(&mut map, "queueSize", &self.queue_size);
         put::<Word<Credentials>>(&mut map, "credentials", &self.credentials);
         put::<Text>(&mut map, "query", &self.query);
@@ -110,6 +118,7 @@ mod tests {
             .ping_timeout(Duration::from_millis(1500))
             .strategy([Strategy::Online])
             .manual(true)
+            .open_on_reconnect(true)
             .queue_size(4096)
             .credentials(Credentials::Include)
             .query("a=1")
@@ -126,7 +135,8 @@ mod tests {
             Json::from(json.clone()),
             serde_json::json!({
                 "timeout": 5000, "ping": false, "pingTimeout": 1500, "strategy": ["online"],
-                "manual": true, "queueSize": 4096, "credentials": "include", "query": "a=1",
+                "manual": true, "openOnReconnect": true, "queueSize": 4096,
+                "credentials": "include", "query": "a=1",
                 "reconnect": {
                     "min": 100, "max": 1000, "factor": 1.5, "retries": 3, "reconnect timeout": 2000
                 }

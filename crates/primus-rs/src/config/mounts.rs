@@ -56,6 +56,12 @@ optional! {
         inbox_messages: Count,
         /// Bytes waiting for a handler from which nothing more is read.
         inbox_bytes: Bytes,
+        /// How long a session waits for a client that is away. Zero: not at all.
+        resume_window: Time,
+        /// Messages that are kept for a client until it acknowledges them.
+        resume_messages: Count,
+        /// Bytes of them; one message always has room.
+        resume_bytes: Bytes,
     }
     tables {}
     aliases { "transformer" = transformers, }
@@ -109,13 +115,18 @@ mod tests {
             .subprotocols(["a", "b"])
             .max_message(1)
             .overflow(Overflow::DropOldest)
-            .poll_timeout(std::time::Duration::from_secs(2));
+            .poll_timeout(std::time::Duration::from_secs(2))
+            .resume_window(std::time::Duration::ZERO)
+            .resume_messages(3)
+            .resume_bytes(4);
         assert_eq!(mount.transformers, Some(vec!["sse".to_owned()]));
         assert_eq!(mount.parser.as_deref(), Some("raw"));
         assert_eq!(mount.subprotocols, Some(vec!["a".to_owned(), "b".to_owned()]));
         assert_eq!(mount.max_message, Some(1));
         assert_eq!(mount.overflow, Some(Overflow::DropOldest));
         assert_eq!(mount.poll_timeout, Some(std::time::Duration::from_secs(2)));
+        assert_eq!(mount.resume_window, Some(std::time::Duration::ZERO));
+        assert_eq!((mount.resume_messages, mount.resume_bytes), (Some(3), Some(4)));
         assert_eq!(mount.pressure, None);
     }
 

@@ -80,10 +80,11 @@ fn the_defaults_are_those_of_the_parts() {
         };
     }
     same!(limits: max_message max_fragments max_post_items max_attach attach_timeout body_timeout
-        poll_timeout close_timeout pressure max_queued overflow inbox_messages inbox_bytes);
+        poll_timeout close_timeout pressure max_queued overflow inbox_messages inbox_bytes
+        resume_window resume_messages resume_bytes);
     let settings = primus_core::Settings::default();
     same!(settings: ping_interval ping_timeout max_connections max_connections_per_address
-        count_loopback max_pending handler_grace);
+        count_loopback max_pending handler_grace resume_budget detach_grace);
     assert_eq!(config.keep_headers, ["user-agent"]);
     assert_eq!(settings.keep_headers, ["user-agent"]);
     let http = primus_http::Options::default();

@@ -106,6 +106,19 @@ options! {
         /// Bytes waiting for a handler from which nothing more is read. Default 256 KiB.
         inbox_bytes: Bytes = 256 << 10,
 
+        /// How long a session waits for a client that is away. Zero: not at all, it ends with its
+        /// connection. Default 2 min.
+        resume_window: Time = Duration::from_secs(120),
+        /// Messages that are kept for a client until it acknowledges them. Default 256.
+        resume_messages: Count = 256,
+        /// Bytes of them; one message always has room. Default 64 KiB.
+        resume_bytes: Bytes = 64 << 10,
+        /// Bytes that are kept for all clients together. Beyond it the sessions that have been
+        /// away longest are given up. Default 256 MiB.
+        resume_budget: Bytes = 256 << 20,
+        /// How long a session whose client is away still counts as connected. Default 5 s.
+        detach_grace: Time = Duration::from_secs(5),
+
         /// Whether listeners speak HTTP/2 too. Default true.
         http2: Flag = true,
         /// The name of the global that `primus.js` makes. Default `Primus`.

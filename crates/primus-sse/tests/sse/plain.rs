@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use primus_core::{Body, CloseReason, Rejection};
+use primus_core::{Body, CloseReason, MountSettings, Rejection, Settings};
 use primus_sse::Sse;
 
 use crate::driver::{Server, error, get, piece, post};
@@ -94,4 +94,117 @@ async fn authorize_refuses_streams_and_conversations() {
     }
     assert_eq!(server.primus.sessions(), 0);
     open(&server, "/primus/sse?key=k").await;
+}
+
+/// Opens a stream as an `EventSource` does that has seen this id.
+async fn come_back(server: &Server, id: &str) -> Body {
+    let response = server.ask(get("/primus/sse").header("last-event-id", id)).await;
+    assert_eq!(response.status(), 200);
+    response.into_body()
+}
+
+/// The token that a stream names with its next piece, which has to be one event.
+async fn token(stream: &mut Body, number: u64) -> String {
+    let event = piece(stream).await.unwrap();
+    let id = event.strip_prefix("id: ").unwrap().split_once('\n').unwrap().0;
+    id.strip_suffix(&format!(".{number}")).unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn an_event_source_goes_on_behind_its_last_event() {
+    let server = Server::new(Sse::new());
+    let mut heard = server.echo();
+    let mut stream = open(&server, "/primus/sse").await;
+    server.primus.write(&1).unwrap();
+    let token = token(&mut stream, 1).await;
+    server.primus.write(&2).unwrap();
+    server.primus.write(&3).unwrap();
+    let both = format!("id: {token}.2\ndata: 2\n\nid: {token}.3\ndata: 3\n\n");
+    assert_eq!(piece(&mut stream).await.unwrap(), both);
+    drop(stream);
+    assert_eq!(server.primus.write(&4).unwrap(), 1);
+
+    // Twice: what has not been seen is kept.
+    for _ in 0..2 {
+        let mut stream = come_back(&server, &format!("{token}.1")).await;
+        assert_eq!(piece(&mut stream).await.unwrap(), ":\n\n");
+        let rest = format!("{both}id: {token}.4\ndata: 4\n\n");
+        assert_eq!(piece(&mut stream).await.unwrap(), rest);
+    }
+    let mut stream = come_back(&server, &format!("{token}.4")).await;
+    assert_eq!(piece(&mut stream).await.unwrap(), ":\n\n");
+    // The token speaks for the session as long as it lives, and the numbers go on.
+    let target = format!("/primus/sse?token={token}");
+    assert_eq!(server.status(post(&target, "\"hi\"")).await, 204);
+    assert_eq!(heard.recv().await.unwrap(), r#"Text("\"hi\"")"#);
+    let event = piece(&mut stream).await.unwrap();
+    assert_eq!(event, format!("id: {token}.5\ndata: \"hi\"\n\n"));
+    assert_eq!(server.primus.sessions(), 1);
+}
+
+#[tokio::test]
+async fn what_cannot_be_had_again_is_told_by_an_event_of_its_own() {
+    let server = Server::new(Sse::new());
+    let mut stream = come_back(&server, "AAAAAAAAAAAAAAAAAAAAAA.7").await;
+    let lost = piece(&mut stream).await.unwrap();
+    let (id, rest) = lost.split_once('\n').unwrap();
+    assert_eq!(rest, "event: primus.lost\ndata: {\"reason\":\"expired\"}\n\n");
+    // Its id is that of a reader who has nothing of the new session yet.
+    let id = id.strip_prefix("id: ").unwrap();
+    let token = id.strip_suffix(".0").unwrap();
+    drop(stream);
+    server.primus.write(&1).unwrap();
+    let mut stream = come_back(&server, id).await;
+    assert_eq!(piece(&mut stream).await.unwrap(), ":\n\n");
+    assert_eq!(piece(&mut stream).await.unwrap(), format!("id: {token}.1\ndata: 1\n\n"));
+    assert_eq!(server.primus.sessions(), 1);
+}
+
+#[tokio::test]
+async fn what_has_made_room_is_an_overflow() {
+    let mut mount = MountSettings::new("/primus");
+    mount.limits.resume_messages = 2;
+    let server = Server::with(Sse::new(), Settings::default(), mount);
+    let mut over = server.disconnections();
+    let mut stream = open(&server, "/primus/sse").await;
+    server.primus.write(&1).unwrap();
+    let first = token(&mut stream, 1).await;
+    for number in 2..=4 {
+        server.primus.write(&number).unwrap();
+        token(&mut stream, number).await;
+    }
+    drop(stream);
+    let mut stream = come_back(&server, &format!("{first}.1")).await;
+    let lost = piece(&mut stream).await.unwrap();
+    assert!(
+        lost.ends_with(".0\nevent: primus.lost\ndata: {\"reason\":\"overflow\"}\n\n"),
+        "{lost}"
+    );
+    assert!(!lost.contains(&first));
+    assert_eq!(over.recv().await, Some(CloseReason::TOO_SLOW));
+    assert_eq!(server.primus.sessions(), 1);
+}
+
+#[tokio::test]
+async fn an_id_that_was_never_ours_is_like_none() {
+    let server = Server::new(Sse::new());
+    for id in ["", "7", "x.1", "AAAAAAAAAAAAAAAAAAAAAA", "AAAAAAAAAAAAAAAAAAAAAA.", "a.b.c"]
+        .into_iter()
+        .chain(["AAAAAAAAAAAAAAAAAAAAAA.-1", "AAAAAAAAAAAAAAAAAAAAAA.9007199254740993"])
+    {
+        assert_eq!(piece(&mut come_back(&server, id).await).await.unwrap(), ":\n\n", "{id}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_that_does_not_come_back_is_given_up() {
+    let server = Server::new(Sse::new());
+    let mut over = server.disconnections();
+    let mut stream = open(&server, "/primus/sse").await;
+    server.primus.write(&1).unwrap();
+    let token = token(&mut stream, 1).await;
+    drop(stream);
+    assert_eq!(over.recv().await, Some(CloseReason::GOING_AWAY));
+    let mut stream = come_back(&server, &format!("{token}.1")).await;
+    assert!(piece(&mut stream).await.unwrap().contains("{\"reason\":\"expired\"}"));
 }

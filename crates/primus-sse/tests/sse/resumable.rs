@@ -2,19 +2,27 @@
 
 use std::{sync::Arc, time::Duration};
 
+use http_body_util::BodyExt as _;
 use primus_core::{AuthorizeRequest, Body, CloseReason, Rejection, handle::Spark};
 use primus_sse::Sse;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::Notify;
 
-use crate::driver::{Server, attach, control, error, header, is_waiting, piece, post, text};
+use crate::driver::{
+    Server, attach, come_back, control, error, header, is_waiting, piece, post, said, text,
+};
 
 async fn open(server: &Server) -> (Body, String) {
-    let response = server.ask(post("/primus/sse?v=2", attach("null"))).await;
+    let (stream, attached) = open_attached(server, attach("null")).await;
+    (stream, attached["token"].as_str().unwrap().to_owned())
+}
+
+async fn open_attached(server: &Server, attach: String) -> (Body, Value) {
+    let response = server.ask(post("/primus/sse?v=2", attach)).await;
     assert_eq!(response.status(), 200);
     let mut stream = response.into_body();
     let attached = control(&frame(&mut stream).await.unwrap(), "attach");
-    (stream, attached["token"].as_str().unwrap().to_owned())
+    (stream, attached)
 }
 
 /// The data of the next piece, which has to be one event.
@@ -71,7 +79,10 @@ async fn a_session_from_attach_to_end() {
     assert_eq!(server.send(token, "7\nprimus::end::").await, 204);
     assert_eq!(heard.recv().await.unwrap(), r#"Text("7")"#);
     let end = control(&frame(&mut stream).await.unwrap(), "end");
-    assert_eq!(end, json!({"code": 1000, "reason": "normal", "reconnect": false, "after": 0}));
+    assert_eq!(
+        end,
+        json!({"code": 1000, "reason": "normal", "reconnect": false, "after": 0, "recv": 4})
+    );
     assert_eq!(piece(&mut stream).await, None);
     assert_eq!(over.recv().await, Some(CloseReason::NORMAL));
     assert_eq!(server.send(token, "8").await, 404);
@@ -152,14 +163,14 @@ async fn a_panic_ends_its_spark_and_nothing_else() {
     assert!(is_waiting(&mut other));
 }
 
-#[tokio::test]
-async fn the_session_is_over_when_the_end_was_taken_or_the_stream_is_lost() {
+#[tokio::test(start_paused = true)]
+async fn the_session_is_over_when_the_end_was_taken_and_waits_when_the_stream_is_lost() {
     let server = Server::new(Sse::new());
     let mut over = server.disconnections();
     let (mut stream, _) = open(&server).await;
-    let spark = spark(&server);
-    spark.write("last").unwrap();
-    spark.end(CloseReason::RECONNECT);
+    let one = spark(&server);
+    one.write("last").unwrap();
+    one.end(CloseReason::RECONNECT);
     let both = piece(&mut stream).await.unwrap();
     assert!(
         both.starts_with("data: \"last\"\n\ndata: primus::end::{\"after\":0,\"code\":4001"),
@@ -170,27 +181,77 @@ async fn the_session_is_over_when_the_end_was_taken_or_the_stream_is_lost() {
     assert_eq!(server.primus.sessions(), 0);
     assert_eq!(over.recv().await, Some(CloseReason::RECONNECT));
 
+    let begin = tokio::time::Instant::now();
     let (stream, token) = open(&server).await;
     drop(stream);
+    assert_eq!(server.send(&token, "1").await, 204);
     assert_eq!(over.recv().await, Some(CloseReason::GOING_AWAY));
+    assert!((120..123).contains(&begin.elapsed().as_secs()), "{:?}", begin.elapsed());
     assert_eq!(server.send(&token, "1").await, 404);
 }
 
-#[tokio::test(start_paused = true)]
-async fn who_answers_no_ping_is_given_up() {
+#[tokio::test]
+async fn a_client_that_ends_is_gone_at_once_though_its_stream_is_lost() {
     let server = Server::new(Sse::new());
-    let (mut stream, _) = open(&server).await;
+    let mut over = server.disconnections();
+    let (stream, token) = open(&server).await;
+    drop(stream);
+    assert_eq!(server.send(&token, "primus::end::").await, 204);
+    assert_eq!(over.recv().await, Some(CloseReason::NORMAL));
+
+    let (stream, token) = open(&server).await;
+    assert_eq!(server.send(&token, "primus::end::").await, 204);
+    drop(stream);
+    assert_eq!(over.recv().await, Some(CloseReason::NORMAL));
+    assert_eq!(server.primus.sessions(), 0);
+}
+
+#[tokio::test]
+async fn a_client_comes_back_and_the_stream_begins_with_what_it_lacks() {
+    let server = Server::new(Sse::new());
+    let (mut stream, first) = open_attached(&server, attach("null")).await;
+    let one = spark(&server);
+    for number in 1..=3 {
+        one.write(&number).unwrap();
+    }
+    // Taken from the session, and lost on the way.
+    assert_eq!(piece(&mut stream).await.unwrap(), "data: 1\n\ndata: 2\n\ndata: 3\n\n");
+    drop(stream);
+    one.write(&4).unwrap();
+    let (mut stream, second) = open_attached(&server, come_back(&first, 1, 1, 1)).await;
+    assert_eq!((&second["resumed"], &second["generation"]), (&json!(true), &json!(2)));
+    assert_eq!((&second["recv"], &second["next"]), (&json!(0), &json!(2)));
+    assert_eq!(piece(&mut stream).await.unwrap(), "data: 2\n\ndata: 3\n\ndata: 4\n\n");
+
+    // A carrier that is replaced while it is there ends, and takes nothing with it.
+    let (mut third, attached) = open_attached(&server, come_back(&second, 4, 1, 2)).await;
+    assert_eq!(attached["resumed"], true);
+    assert!(stream.frame().await.unwrap().is_err());
+    drop(stream);
+    one.write(&5).unwrap();
+    assert_eq!(frame(&mut third).await.unwrap(), "5");
+    // The pongs of a new carrier are its own.
+    let old = second["token"].as_str().unwrap();
+    assert_eq!(server.send(old, "primus::ping:1::").await, 404);
+    let new = attached["token"].as_str().unwrap();
+    assert_eq!(server.send(new, "primus::ping:2:5::").await, 204);
+    assert_eq!(frame(&mut third).await.unwrap(), "primus::pong:2::");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_answers_no_ping_is_detached() {
+    let server = Server::new(Sse::new());
+    let (mut stream, token) = open(&server).await;
     let begin = tokio::time::Instant::now();
     let mut pings = 0;
-    let end = loop {
-        match frame(&mut stream).await.unwrap() {
-            ping if ping.starts_with("primus::ping:") => pings += 1,
-            frame => break control(&frame, "end"),
-        }
-    };
-    assert_eq!((&end["code"], end["reconnect"] == true), (&json!(4004), true));
+    while let Ok(piece) = stream.frame().await.unwrap() {
+        assert!(piece.into_data().unwrap().starts_with(b"data: primus::ping:"));
+        pings += 1;
+    }
     assert!(pings > 0 && begin.elapsed() > Duration::from_secs(40));
     assert!(begin.elapsed() < Duration::from_secs(42));
+    assert_eq!(server.primus.sessions(), 1);
+    assert_eq!(server.send(&token, "1").await, 204);
 }
 
 #[tokio::test(start_paused = true)]
@@ -211,14 +272,11 @@ async fn a_busy_handler_makes_the_post_wait_and_then_429() {
     let request = post("/primus/send?v=2", batch).header("primus-token", &token);
     let response = server.ask(request).await;
     assert_eq!((response.status().as_u16(), header(&response, "retry-after")), (429, "1"));
-    assert_eq!(header(&response, "primus-accepted"), "64");
+    assert_eq!(said(response).await["recv"], 64);
     wake.notify_one();
     // While the application was behind, silence of the client did not count; now it does again.
-    loop {
-        let frame = frame(&mut stream).await.unwrap();
-        if frame.starts_with("primus::end::") {
-            assert_eq!(control(&frame, "end")["code"], 4004);
-            break;
-        }
-    }
+    while stream.frame().await.unwrap().is_ok() {}
+    assert_eq!((server.primus.sessions(), server.primus.connected()), (1, 1));
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert_eq!((server.primus.sessions(), server.primus.connected()), (1, 0));
 }

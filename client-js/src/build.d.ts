@@ -1,0 +1,2 @@
+/** Set by the build: whether WebSocket is the only transport in this file. Then what serves HTTP, or a change of transports, is left out. */
+declare const ALONE: boolean;
