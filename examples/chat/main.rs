@@ -5,32 +5,33 @@
 //! curl -d '{"say":{"text":"hello"}}' 'http://127.0.0.1:8080/primus?nick=Bot'
 //! ```
 //!
-//! There is one handler, and nothing in it is about WebSockets, event streams or polls.
+//! There is one handler, and nothing in it is about WebSockets, event streams or polls, or about
+//! connections that break: the page has a laboratory that cuts its own, and counts what is missing.
+
+mod room;
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex};
-use std::time::UNIX_EPOCH;
+use std::sync::Mutex;
 
 use primus::{AuthorizeRequest, Builder, End, Rejection, Spark, http::page};
 use primus_examples::{Args, CONFIG, listening};
 use serde::{Deserialize, Serialize};
 
-const ABOUT: &str = "A chat over whichever transport the network allows.";
+use crate::room::{Line, Room};
 
-/// How many lines whoever joins gets to see.
-const HISTORY: usize = 50;
+const ABOUT: &str = "A chat over whichever transport the network allows.";
 
 #[tokio::main]
 async fn main() -> primus_examples::Result {
     let args = Args::parse(ABOUT, &[CONFIG]);
-    let builder = match args.get("--config") {
-        Some(file) => Builder::from_config(file)?,
-        None => Builder::from_env()?,
-    };
+    let builder = args.get("--config").map_or_else(Builder::from_env, Builder::from_config)?;
     let primus = builder.build()?;
-    let room = Arc::<Mutex<Room>>::default();
+    // One room, for as long as the program runs.
+    let room: &Mutex<Room> = Box::leak(Box::default());
     primus.authorize(authorize);
-    primus.on_connection(move |spark| handle(Arc::clone(&room), spark));
+    primus.on_connection(move |spark| handle(room, spark));
+    primus.on_detach(move |spark, _| async move { room.lock().unwrap().lose(room, spark) });
+    primus.on_resume(move |spark| async move { room.lock().unwrap().arrive(&spark) });
 
     let listener = primus.bind(args.listen()).await?;
     listening(listener.local_addr());
@@ -56,17 +57,27 @@ async fn authorize(request: AuthorizeRequest) -> Result<Nick, Rejection> {
     }
 }
 
-async fn handle(room: Arc<Mutex<Room>>, mut spark: Spark) -> primus::Result {
-    let nick = spark.user::<Nick>().map_or("", |nick| &nick.0).to_owned();
-    spark.on_end({
-        let (room, nick) = (Arc::clone(&room), nick.clone());
-        move |spark, _| room.lock().unwrap().leave(spark, &nick)
-    });
-    room.lock().unwrap().join(&spark, &nick)?;
+fn nick(spark: &Spark) -> &str {
+    spark.user::<Nick>().map_or("", |nick| &nick.0)
+}
+
+/// Runs once for each session, however often its connection breaks: `heard` goes on counting.
+async fn handle(room: &'static Mutex<Room>, mut spark: Spark) -> primus::Result {
+    let mut heard = 0;
+    spark.on_end(move |spark, _| room.lock().unwrap().leave(spark));
+    room.lock().unwrap().welcome(&spark)?;
     while let Some(message) = spark.next().await {
         match message.decode()? {
-            FromPage::Say(said) => room.lock().unwrap().say(&spark, &nick, said)?,
-            FromPage::Typing => drop(spark.mount().except(&spark).write(&ToPage::Typing(&nick))?),
+            FromPage::Say(said) => room.lock().unwrap().say(&spark, said)?,
+            FromPage::Typing => {
+                // Worthless a moment later, so it does not wait for anyone.
+                let others = spark.mount().except(&spark).volatile();
+                others.write(&ToPage::Typing(nick(&spark)))?;
+            }
+            FromPage::Probe(n) => {
+                heard += 1;
+                spark.write(&ToPage::Probe { n, heard })?;
+            }
         }
     }
     Ok(())
@@ -78,6 +89,8 @@ async fn handle(room: Arc<Mutex<Room>>, mut spark: Spark) -> primus::Result {
 enum FromPage {
     Say(Said),
     Typing,
+    /// A message of the connection lab: its number.
+    Probe(u64),
 }
 
 #[derive(Deserialize)]
@@ -96,53 +109,5 @@ enum ToPage<'a> {
     Left { nick: &'a str, online: usize },
     Message(&'a Line),
     Typing(&'a str),
-}
-
-#[derive(Serialize)]
-struct Line {
-    nick: String,
-    text: String,
-    key: Option<String>,
-    /// Milliseconds since 1970, and later than all lines before.
-    at: u64,
-}
-
-#[derive(Default)]
-struct Room {
-    online: usize,
-    history: VecDeque<Line>,
-}
-
-/// The room is locked while something is both remembered and told, so that everybody sees things
-/// in the same order. That is safe: to write is to queue, and never waits for a client.
-impl Room {
-    fn join(&mut self, spark: &Spark, nick: &str) -> primus::Result {
-        self.online += 1;
-        // To everyone else, then to who has come.
-        spark.mount().except(spark).write(&ToPage::Joined { nick, online: self.online })?;
-        spark.write(&ToPage::Welcome { online: self.online, history: &self.history })?;
-        Ok(())
-    }
-
-    fn leave(&mut self, spark: &Spark, nick: &str) {
-        self.online -= 1;
-        let _ = spark.mount().write(&ToPage::Left { nick, online: self.online });
-    }
-
-    fn say(&mut self, spark: &Spark, nick: &str, said: Said) -> primus::Result {
-        let known = |line: &Line| said.key.is_some() && line.key == said.key && line.nick == nick;
-        if said.text.trim().is_empty() || self.history.iter().any(known) {
-            return Ok(());
-        }
-        let now = UNIX_EPOCH.elapsed()?.as_millis() as u64;
-        let at = self.history.back().map_or(now, |last| now.max(last.at + 1));
-        let line = Line { nick: nick.to_owned(), text: said.text, key: said.key, at };
-        // To everyone; the sender's own copy tells its page that the line has arrived.
-        spark.mount().write(&ToPage::Message(&line))?;
-        self.history.push_back(line);
-        if self.history.len() > HISTORY {
-            self.history.pop_front();
-        }
-        Ok(())
-    }
+    Probe { n: u64, heard: u64 },
 }

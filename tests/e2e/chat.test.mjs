@@ -7,6 +7,7 @@ import { config, serve } from '../lib/server.mjs';
 
 const open = browser();
 const TRANSPORTS = ['websocket', 'sse', 'polling'];
+const PHONE = { width: 375, height: 667 };
 
 /** Someone in the chat. */
 class Person {
@@ -58,6 +59,43 @@ class Person {
   count(text) {
     return this.page.locator('#log li').filter({ hasText: text }).count();
   }
+
+  /** The bubbles whose text begins with `words`, in the order in which they stand. */
+  async lines(words) {
+    const all = await this.page.locator('#log .bubble').allTextContents();
+    return all.filter((text) => text.startsWith(words));
+  }
+
+  /** Opens or closes the connection lab: while it is open, numbered messages flow. */
+  lab() {
+    return this.page.click('#lab summary');
+  }
+
+  /** Hurts the connection, by a button of the lab. */
+  press(button) {
+    return this.page.click(`#${button}`);
+  }
+
+  /** Waits until the lab says that it is connected again, and how. */
+  back(how = 'the same session goes on\\.', timeout) {
+    return this.shows('#news', `Back over \\w+ after \\d+\\.\\d s: ${how}`, timeout);
+  }
+
+  /** Waits until as many numbered messages have come back as are wanted. */
+  received(count) {
+    return this.page.waitForFunction((count) => lab.received >= count, count);
+  }
+
+  /** Ends the flow of numbered messages, and returns what the page shows once all of them have come back or are known to be lost. */
+  async settled() {
+    await this.lab();
+    await this.page.waitForFunction(() => lab.n === lab.sent);
+    return this.page.evaluate(() => {
+      const shown = ['sent', 'received', 'lost', 'duplicate'].map((name) => [name, Number(document.getElementById(name).textContent)]);
+      // As what number of its session the server heard the last one.
+      return { ...Object.fromEntries(shown), heard: lab.heard };
+    });
+  }
 }
 
 async function talk(ada, bob, words = 'talk') {
@@ -99,6 +137,103 @@ for (const transport of TRANSPORTS) {
   });
 }
 
+/** Everything that was sent was received, once, and one handler has heard it all. */
+function whole({ sent, ...rest }, presses) {
+  assert.deepEqual(rest, { received: sent, lost: 0, duplicate: 0, heard: sent });
+  // At least the message that each button sends while it does its work.
+  assert.ok(sent > presses, `${sent} messages`);
+}
+
+const numbered = (words, count) => Array.from({ length: count }, (_, n) => `${words} ${n}`);
+
+for (const transport of TRANSPORTS) {
+  test(`cut and switched in the middle of everything, nothing is lost and nothing comes twice, from ${transport} on`, async (t) => {
+    const server = await serve(t, 'chat');
+    const ada = await Person.join(t, server.url, 'Ada', { transport, allow: NETWORK_ERRORS });
+    const bob = await Person.join(t, server.url, 'Bob', { viewport: PHONE });
+    const id = await ada.page.evaluate(() => primus.id());
+    await ada.lab();
+    await ada.received(3);
+    const presses = ['cut', 'cut', 'switch', 'cut', 'switch', 'cut', 'switch', 'switch', 'cut', 'cut'];
+    for (const [n, button] of presses.entries()) {
+      const before = await ada.page.textContent('#current');
+      await ada.press(button);
+      // Said into a dead wire, both ways.
+      await ada.say(`from Ada ${n}`);
+      await bob.say(`from Bob ${n}`);
+      await ada.back();
+      const next = TRANSPORTS[(TRANSPORTS.indexOf(before) + 1) % 3];
+      await ada.uses(button === 'switch' ? next : before);
+    }
+    await ada.received(presses.length + 3);
+    whole(await ada.settled(), presses.length);
+    assert.equal(await ada.page.evaluate(() => primus.id()), id);
+
+    await Promise.all([bob.hears(`from Ada ${presses.length - 1}`), ada.hears(`from Bob ${presses.length - 1}`)]);
+    for (const person of [ada, bob]) {
+      assert.deepEqual(await person.lines('from Ada'), numbered('from Ada', presses.length));
+      assert.deepEqual(await person.lines('from Bob'), numbered('from Bob', presses.length));
+    }
+    assert.equal(await ada.page.locator('#log .pending').count(), 0);
+    // Nobody need know.
+    assert.equal(await bob.page.locator('#log li.notice').filter({ hasText: 'Ada' }).count(), 0);
+  });
+
+  test(`without replay the counters show what is lost over ${transport}, and the chat says it again`, async (t) => {
+    const server = await serve(t, 'chat', await config(t, 'resume_window = "0"\n'));
+    const ada = await Person.join(t, server.url, 'Ada', { transport, allow: NETWORK_ERRORS });
+    const bob = await Person.join(t, server.url, 'Bob');
+    await ada.lab();
+    await ada.received(3);
+    for (const n of [0, 1, 2]) {
+      await ada.press('cut');
+      await ada.say(`from Ada ${n}`);
+      await ada.back('a new session, the old one is gone \\(\\w+\\)\\.');
+      await bob.hears(`from Ada ${n}`);
+    }
+    const { sent, received, lost, duplicate } = await ada.settled();
+    assert.ok(lost > 0, 'some are lost');
+    assert.equal(received + lost, sent);
+    assert.equal(duplicate, 0);
+    await ada.shows('#verdict', `${lost} lost, 0 duplicate`);
+    await bob.say('that was all');
+    await ada.hears('that was all');
+    for (const person of [ada, bob]) assert.deepEqual(await person.lines('from Ada'), numbered('from Ada', 3));
+    assert.equal(await ada.page.locator('#log .pending').count(), 0);
+  });
+}
+
+test('frozen for ten seconds, again and again, nothing is lost and nothing comes twice over any transport', async (t) => {
+  const server = await serve(t, 'chat');
+  const windows = await Promise.all(
+    TRANSPORTS.map((transport, n) =>
+      Person.join(t, server.url, `Eve ${n}`, { transport, allow: NETWORK_ERRORS, viewport: n ? undefined : PHONE }),
+    ),
+  );
+  const bob = await Person.join(t, server.url, 'Bob');
+  await Promise.all(
+    windows.map(async (eve, n) => {
+      await eve.lab();
+      await eve.received(3);
+      for (const round of [0, 1]) {
+        await eve.press('freeze');
+        await eve.say(`from Eve ${n} ${round}`);
+        await eve.shows('#news', 'Frozen: nothing passes for 8 s');
+        // Nobody has noticed yet.
+        await eve.uses(TRANSPORTS[n]);
+        assert.equal(await bob.count(`from Eve ${n} ${round}`), 0);
+        await eve.back(undefined, 15_000);
+        await bob.hears(`from Eve ${n} ${round}`);
+      }
+      await eve.received(80);
+    }),
+  );
+  for (const [n, eve] of windows.entries()) {
+    whole(await eve.settled(), 80);
+    assert.deepEqual(await bob.lines(`from Eve ${n}`), numbered(`from Eve ${n}`, 2));
+  }
+});
+
 for (const blocked of ['refuse', 'hang']) {
   test(`behind a proxy whose WebSockets ${blocked} the chat falls back within a second`, async (t) => {
     const server = await serve(t, 'chat');
@@ -132,12 +267,14 @@ test('switching the transport keeps the chat going', async (t) => {
   const server = await serve(t, 'chat');
   const ada = await Person.join(t, server.url, 'Ada');
   const bob = await Person.join(t, server.url, 'Bob');
+  const id = await ada.page.evaluate(() => primus.id());
   for (const transport of ['polling', 'sse', 'websocket']) {
     await ada.choose(transport);
     await ada.uses(transport);
     await ada.connected();
     await talk(ada, bob, transport);
   }
+  assert.equal(await ada.page.evaluate(() => primus.id()), id);
 });
 
 test('connections that are cut come back', async (t) => {
@@ -167,6 +304,30 @@ test('people are announced and counted', async (t) => {
   await ada.shows('#online', '\\D*1\\D*');
 });
 
+test('somebody whose connection broke is here for another five seconds, and is announced when he is back', async (t) => {
+  const server = await serve(t, 'chat');
+  const line = await proxy(t, server);
+  const ada = await Person.join(t, server.url, 'Ada');
+  const bob = await Person.join(t, line.url, 'Bob', { allow: NETWORK_ERRORS });
+  await ada.notices('Bob joined');
+  const began = performance.now();
+  await line.down();
+  await bob.shows('#state', 'resuming');
+  await ada.say('are you there?');
+  await ada.notices('Bob left');
+  assert.ok(performance.now() - began > 4900, 'not at once');
+  await ada.shows('#online', '1');
+  await line.up();
+  // As a browser tells it. By now the client waits for long between two attempts.
+  await bob.page.evaluate(() => dispatchEvent(new Event('online')));
+  await bob.connected();
+  await ada.page.locator('#log li.notice').filter({ hasText: 'Bob joined' }).nth(1).waitFor();
+  await ada.shows('#online', '2');
+  await bob.hears('are you there?');
+  // It is the same session: nobody was welcomed.
+  assert.equal(await bob.page.locator('#log li.notice').filter({ hasText: 'You are back' }).count(), 0);
+});
+
 test('whoever joins sees the last fifty messages', async (t) => {
   const server = await serve(t, 'chat');
   const ada = await Person.join(t, server.url, 'Ada');
@@ -191,14 +352,16 @@ test('what people write is shown as text', async (t) => {
 
 test('the chat fits a phone', async (t) => {
   const server = await serve(t, 'chat');
-  const ada = await Person.join(t, server.url, 'Ada', { viewport: { width: 375, height: 667 } });
+  const ada = await Person.join(t, server.url, 'Ada', { viewport: PHONE });
+  await ada.lab();
+  await ada.received(1);
   await ada.say('a long word: ' + 'Donaudampfschifffahrtsgesellschaft'.repeat(4));
   const { width, scroll } = await ada.page.evaluate(() => ({
     width: innerWidth,
     scroll: Math.max(document.documentElement.scrollWidth, document.body.scrollWidth),
   }));
   assert.ok(scroll <= width, `${scroll} px wide on a screen of ${width}`);
-  for (const selector of ['#text', '#send', '#online', '#transport']) {
+  for (const selector of ['#text', '#send', '#online', '#transport', '#cut', '#freeze', '#switch', '#sent', '#duplicate', '#news']) {
     const box = await ada.page.locator(selector).boundingBox();
     assert.ok(box && box.x >= 0 && box.x + box.width <= width && box.y + box.height <= 667, `${selector} is on the screen`);
   }

@@ -1,13 +1,14 @@
 // What a browser has built in, without any library: `new WebSocket` and `new EventSource`.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { browser } from '../lib/browser.mjs';
+import { NETWORK_ERRORS, browser } from '../lib/browser.mjs';
+import { proxy } from '../lib/proxy.mjs';
 import { serve } from '../lib/server.mjs';
 
 const open = browser();
 
 /** A page of the server's own origin, to call browser functions from. */
-const page = (t, server) => open(t, `${server.url}/primus/spec`);
+const page = (t, server, options) => open(t, `${server.url}/primus/spec`, options);
 
 /** In the page: opens a WebSocket, sends `messages` one after the other, and returns what came back for each. */
 async function exchange([url, protocol, messages]) {
@@ -119,4 +120,35 @@ test('an EventSource and fetch are a conversation', async (t) => {
     return { status: sent.status, data };
   }, `${server.url}/primus`);
   assert.deepEqual(data, { status: 204, data: '{"mine":true}' });
+});
+
+test('an EventSource that is cut off comes back by itself and misses nothing', async (t) => {
+  const server = await serve(t, 'echo');
+  const line = await proxy(t, server);
+  const tab = await page(t, line, { allow: NETWORK_ERRORS });
+  await tab.evaluate(
+    (stream) =>
+      new Promise((opened) => {
+        window.heard = [];
+        const source = new EventSource(stream);
+        source.onopen = opened;
+        source.onmessage = ({ data, lastEventId }) => window.heard.push([data, lastEventId]);
+      }),
+    `${line.url}/primus/sse`,
+  );
+  const say = (n) => fetch(`${server.url}/primus`, { method: 'POST', body: `"b ${n}"` });
+  const heard = (count) => tab.waitForFunction((count) => window.heard.length >= count, count);
+  await say(1);
+  await heard(1);
+  for (const round of [1, 2, 3]) {
+    line.cut();
+    // The one that it comes back for, and one that may find it away or back.
+    await say(2 * round);
+    await say(2 * round + 1);
+    await heard(2 * round + 1);
+  }
+  const all = await tab.evaluate(() => window.heard);
+  assert.deepEqual(all.map(([data]) => data), [1, 2, 3, 4, 5, 6, 7].map((n) => `"b ${n}"`));
+  const token = all[0][1].split('.')[0];
+  assert.deepEqual(all.map(([, id]) => id), [1, 2, 3, 4, 5, 6, 7].map((n) => `${token}.${n}`));
 });
