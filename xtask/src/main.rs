@@ -22,6 +22,7 @@ cargo xtask <task>
 
 tasks:
   test [SUITE…]  install what is missing, run every suite (or those named) and print the sum
+  long [SUITE…]  the same with what `test` runs shortened, at full length
   client         build client-js and the client files that crates/primus-library embeds
   setup          install what is missing and stop
 
@@ -33,7 +34,8 @@ fn main() -> ExitCode {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let root = root();
     let done = match arguments.as_slice() {
-        ["test", names @ ..] => suites::test(&root, names),
+        ["test", names @ ..] => suites::test(&root, suites::SUITES, names),
+        ["long", names @ ..] => suites::test(&root, suites::LONG, names),
         ["client"] => client(&root),
         ["setup"] => setup::tools(&root).map(|_| true),
         [processes::GUARD, marker] => {
@@ -42,9 +44,9 @@ fn main() -> ExitCode {
         }
         [] | ["help" | "--help" | "-h"] => {
             print!("{HELP}");
-            for suite in suites::SUITES {
-                println!("  {:<14} {}", suite.name, suite.what);
-            }
+            suites::SUITES.iter().for_each(describe);
+            println!("\nlong suites:");
+            suites::LONG.iter().for_each(describe);
             Ok(true)
         }
         [unknown, ..] => Err(format!("no task `{unknown}`; see cargo xtask --help")),
@@ -57,6 +59,10 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn describe(suite: &suites::Suite) {
+    println!("  {:<14} {}", suite.name, suite.what);
 }
 
 fn client(root: &Path) -> Result<bool, String> {

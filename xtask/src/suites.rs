@@ -23,6 +23,11 @@ pub(crate) const SUITES: &[Suite] = &[
     Suite { name: "clippy", what: "cargo clippy, warnings are errors", run: clippy },
     Suite { name: "rust", what: "unit, integration and doc tests of the workspace", run: rust },
     Suite {
+        name: "simulation",
+        what: "10,000 seeds of a hostile network in virtual time",
+        run: simulation,
+    },
+    Suite {
         name: "client-check",
         what: "the client's types, and that what is embedded is not stale",
         run: client_check,
@@ -39,6 +44,19 @@ pub(crate) const SUITES: &[Suite] = &[
     Suite { name: "tree", what: "git status is what it was", run: tree },
 ];
 
+/// What `test` runs shortened, at full length: minutes each, and so by a command of their own.
+pub(crate) const LONG: &[Suite] = &[
+    Suite {
+        name: "resume",
+        what: "3 minutes of numbered messages through a hostile network, Node and Chromium",
+        run: resume,
+    },
+    Suite { name: "soak", what: "2,000 sessions that reconnect for 5 minutes", run: soak },
+];
+
+/// Set for the tests of [`LONG`].
+const AT_FULL_LENGTH: (&str, &str) = ("XTASK_FULL", "1");
+
 /// A quarter of an hour is for a cold build on two slow cores.
 const BUILD: Duration = Duration::from_secs(15 * 60);
 const SHORT: Duration = Duration::from_secs(5 * 60);
@@ -53,9 +71,9 @@ struct Run<'a> {
     ran: Vec<String>,
 }
 
-/// Runs the suites with these names, or all. False if something failed.
-pub(crate) fn test(root: &Path, names: &[&str]) -> Result<bool, String> {
-    if let Some(unknown) = names.iter().find(|name| SUITES.iter().all(|suite| suite.name != **name))
+/// Runs those of `suites` with these names, or all. False if something failed.
+pub(crate) fn test(root: &Path, suites: &[Suite], names: &[&str]) -> Result<bool, String> {
+    if let Some(unknown) = names.iter().find(|name| suites.iter().all(|suite| suite.name != **name))
     {
         return Err(format!("no suite `{unknown}`; see cargo xtask --help"));
     }
@@ -66,18 +84,18 @@ pub(crate) fn test(root: &Path, names: &[&str]) -> Result<bool, String> {
     }
     let processes = Processes::start()?;
     let mut run = Run { root, processes, tools, before, target: target()?, ran: Vec::new() };
-    let rows = run.all(names);
+    let rows = run.all(suites, names);
     drop(run);
     print!("{}", report(&rows));
     Ok(sum(&rows).failed == 0)
 }
 
 impl Run<'_> {
-    fn all(&mut self, names: &[&str]) -> Vec<Row> {
+    fn all(&mut self, suites: &[Suite], names: &[&str]) -> Vec<Row> {
         let record = self.target.join("tests-run.txt");
         let _ = fs::remove_file(&record);
         let mut rows = Vec::new();
-        for suite in SUITES.iter().filter(|s| names.is_empty() || names.contains(&s.name)) {
+        for suite in suites.iter().filter(|s| names.is_empty() || names.contains(&s.name)) {
             step(&format!("{}: {}", suite.name, suite.what));
             let begun = Instant::now();
             let mut outcome = (suite.run)(self);
@@ -131,9 +149,6 @@ impl Run<'_> {
     }
 
     fn browser_or_wire_tests(&self, name: &str, folder: &str, limit: Duration) -> Outcome {
-        if let Some(problem) = self.build_programs() {
-            return Outcome::default().close(Some(problem));
-        }
         // Named one by one: node releases do not agree on what a folder or a pattern means.
         let mut files: Vec<String> = fs::read_dir(self.root.join("tests").join(folder))
             .into_iter()
@@ -147,8 +162,22 @@ impl Run<'_> {
         if files.is_empty() {
             return Outcome::default().close(Some(format!("no tests in tests/{folder}/")));
         }
+        self.test_files(name, &files, &[], limit)
+    }
+
+    /// Builds the programs that these files start, and runs the files.
+    fn test_files(
+        &self,
+        name: &str,
+        files: &[String],
+        env: &[(&str, &str)],
+        limit: Duration,
+    ) -> Outcome {
+        if let Some(problem) = self.build_programs() {
+            return Outcome::default().close(Some(problem));
+        }
         let mut command = self.tools.command("node", &self.root.join("tests"));
-        command.args(["--test", "--test-concurrency=2"]).args(files);
+        command.args(["--test", "--test-concurrency=2"]).args(files).envs(env.iter().copied());
         self.node_tests(name, command, limit)
     }
 }
@@ -167,6 +196,17 @@ fn rust(run: &Run<'_>) -> Outcome {
     let command = run.cargo(&["test", "--workspace", "--all-features", "--no-fail-fast"]);
     let finished = child::run(&run.processes, command, BUILD);
     cargo_output::parse(finished.lines.iter().map(String::as_str)).close(finished.problem)
+}
+
+/// Optimized: a debug build takes ten times as long.
+fn simulation(run: &Run<'_>) -> Outcome {
+    let only = ["test", "--release", "--package", "primus-core", "--lib", "simulation"];
+    let command = run.cargo(&[&only[..], &["--", "--nocapture"]].concat());
+    let finished = child::run(&run.processes, command, BUILD);
+    let mut outcome = cargo_output::parse(finished.lines.iter().map(String::as_str));
+    // The others are not left out: they have run with the rest of the workspace.
+    outcome.counts.skipped = 0;
+    outcome.close(finished.problem)
 }
 
 fn client_script(run: &Run<'_>, script: &str) -> Command {
@@ -193,6 +233,21 @@ fn interop(run: &Run<'_>) -> Outcome {
 
 fn e2e(run: &Run<'_>) -> Outcome {
     run.browser_or_wire_tests("e2e", "e2e", BUILD)
+}
+
+fn resume(run: &Run<'_>) -> Outcome {
+    let files = ["e2e/resume.test.mjs".to_owned()];
+    run.test_files("resume", &files, &[AT_FULL_LENGTH], BUILD)
+}
+
+/// With as many open files as the system allows: each session has up to two sockets.
+fn soak(run: &Run<'_>) -> Outcome {
+    const SOAK: &str = "ulimit -n \"$(ulimit -Hn)\" && exec cargo test --package primus-tests \
+                        --all-features --test soak -- --nocapture";
+    let mut command = run.tools.command("sh", run.root);
+    command.args(["-c", SOAK]).envs([AT_FULL_LENGTH]);
+    let finished = child::run(&run.processes, command, 2 * BUILD);
+    cargo_output::parse(finished.lines.iter().map(String::as_str)).close(finished.problem)
 }
 
 fn features_page(run: &Run<'_>) -> Outcome {

@@ -204,8 +204,11 @@ impl Mount {
             return self.epitaph(id, key, &had.epoch).map(Err);
         };
         // In constant time, whatever the key.
-        if session.key() != key || !session.is_resumable() {
+        if session.key() != key {
             return Ok(Err("unknown"));
+        }
+        if !session.is_resumable() {
+            return Ok(Err("expired"));
         }
         self.readmit(&session, asked, come_back).await
     }
