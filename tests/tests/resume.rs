@@ -150,6 +150,48 @@ async fn hooks_tell_the_detach_the_resume_and_the_end_in_their_order() {
 }
 
 #[tokio::test]
+async fn who_flaps_faster_than_the_hooks_are_is_told_of_in_turn_and_within_bounds() {
+    let (server, mut arrivals) = server(Builder::new()).await;
+    let told = Arc::<Mutex<Vec<&str>>>::default();
+    let gate = Arc::new(tokio::sync::Semaphore::new(0));
+    server.on_detach({
+        let (told, gate) = (Arc::clone(&told), Arc::clone(&gate));
+        move |_, _| {
+            told.lock().unwrap().push("detached");
+            let gate = Arc::clone(&gate);
+            async move { gate.acquire().await.unwrap().forget() }
+        }
+    });
+    let tell = Arc::clone(&told);
+    server.on_resume(move |_| {
+        tell.lock().unwrap().push("resumed");
+        async {}
+    });
+    let tell = Arc::clone(&told);
+    server.on_disconnection(move |_, _| {
+        tell.lock().unwrap().push("over");
+        async {}
+    });
+    let mut peer = Peer::connect(server.address(), "websocket").await;
+    let spark = soon(arrivals.recv()).await.expect("a spark");
+    for _ in 0..30 {
+        let mut memory = peer.cut();
+        detached(&spark).await;
+        peer = Peer::come_back(server.address(), "websocket", &mut memory).await.unwrap();
+    }
+    peer.send("primus::end::").await;
+    drop(peer);
+    until("the end", || server.sessions() == 0).await;
+    gate.add_permits(100);
+    until("the last word", || told.lock().unwrap().last() == Some(&"over")).await;
+    let told = told.lock().unwrap();
+    assert!((10..=18).contains(&told.len()), "{told:?}");
+    for (index, what) in told[..told.len() - 1].iter().enumerate() {
+        assert_eq!(*what, ["detached", "resumed"][index % 2], "{told:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_detached_session_counts_as_connected_for_a_moment_and_as_a_session_until_it_ends() {
     let builder = Builder::new().detach_grace(Duration::from_millis(300));
     let (server, mut arrivals) = server(builder).await;

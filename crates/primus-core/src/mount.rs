@@ -1,10 +1,13 @@
 //! A path under which a Primus is reached, with its own parser, limits and transformers.
 
+mod attach;
+mod tokens;
+
 use std::{
     collections::HashMap,
     future::poll_fn,
     sync::{
-        Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockWriteGuard, Weak,
+        Arc, Mutex, OnceLock, PoisonError, RwLock, Weak,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
@@ -18,18 +21,17 @@ use crate::{
     admission::Pending,
     authorize::{AuthorizeRequest, Rejection},
     broadcast::Audience,
-    close::CloseReason,
     handle::Spark,
     handshake::Handshake,
     id::{Secret, SparkId},
     message::Payload,
     metrics::{self, Meters},
-    native::{self, ClientAttach, ServerAttach},
+    native::ServerAttach,
     parser::EncodeError,
     registry::Registry,
     request::Head,
-    resume::{Denied, Grave, Graves},
-    session::{Asked, Carriage, Carrier, Resume, Session},
+    resume::Graves,
+    session::{Carrier, Resume, Session},
     settings::MountSettings,
     shared::{Phase, Shared},
     transformer::Transformer,
@@ -143,166 +145,6 @@ impl Mount {
         self.shared.admission.pend(self.shared.settings.max_pending)
     }
 
-    /// Attaches a client of the resumable dialect (docs/protocol.md §4): to the session that it had,
-    /// if it may have that again, else to a new one. To open, to come back, to fall back and to
-    /// upgrade are all this. `token`: the requests of this carrier present one.
-    ///
-    /// # Errors
-    /// As [`open`](Self::open); also when `reauthorize` refused, or the attach is a straggler.
-    pub async fn attach(
-        self: &Arc<Self>,
-        transformer: &'static str,
-        head: &Head,
-        asked: ClientAttach,
-        carriage: Carriage,
-        token: bool,
-    ) -> Result<Attached, Rejection> {
-        let numbers = asked.asked();
-        let lost = match &asked.session {
-            None => None,
-            Some(had) => {
-                let come_back = ComeBack { transformer, head, auth: &asked.auth, carriage };
-                match counted(self.come_back(had, &numbers, come_back).await?) {
-                    Ok(carrier) => return Ok(self.attached(carrier, true, None, token)),
-                    Err(reason) => Some(reason),
-                }
-            }
-        };
-        let opening = Opening { auth: asked.auth, protocol: None, resume: Resume::Acknowledged };
-        let session = self.open(transformer, head, opening).await?;
-        let new = Asked { recv: 0, next: 1, sent: 0, generation: 0, ..numbers };
-        let mut carrier = session.attach_as(&new, carriage);
-        if lost.is_some() {
-            carrier.await_position();
-        }
-        Ok(self.attached(carrier, false, lost, token))
-    }
-
-    fn attached(
-        &self,
-        carrier: Carrier,
-        resumed: bool,
-        lost: Option<&'static str>,
-        token: bool,
-    ) -> Attached {
-        let token = self.replace_token(carrier.session(), carrier.generation(), token);
-        let answer = ServerAttach::new(&carrier, resumed, lost, token);
-        Attached { carrier, answer }
-    }
-
-    /// The session that a client had: its carrier, or why it cannot have it.
-    async fn come_back(
-        &self,
-        had: &native::Resume,
-        asked: &Asked,
-        come_back: ComeBack<'_>,
-    ) -> Result<Result<Carrier, &'static str>, Rejection> {
-        let (Ok(id), Some(key)) = (had.id.parse::<SparkId>(), Secret::parse(&had.key)) else {
-            return Ok(Err("unknown"));
-        };
-        let Some(session) = self.registry.get(id) else {
-            return self.epitaph(id, key, &had.epoch).map(Err);
-        };
-        // In constant time, whatever the key.
-        if session.key() != key {
-            return Ok(Err("unknown"));
-        }
-        if !session.is_resumable() {
-            return Ok(Err("expired"));
-        }
-        self.readmit(&session, asked, come_back).await
-    }
-
-    /// As [`attach`](Self::attach) of a reader that names its session by a token and the number of
-    /// the last message that it has: a bare event stream.
-    ///
-    /// # Errors
-    /// The outer one as [`attach`](Self::attach); the inner one says why the session cannot be had.
-    pub async fn resume_by_token(
-        &self,
-        transformer: &'static str,
-        head: &Head,
-        token: &str,
-        recv: u64,
-        carriage: Carriage,
-    ) -> Result<Result<Carrier, &'static str>, Rejection> {
-        let Some((session, _)) = self.by_token(token).filter(|(session, _)| session.feeds(recv))
-        else {
-            return Ok(counted(Err("expired")));
-        };
-        let generation = session.generation();
-        // It has no number of its own: whoever has the latest token is the client. Nor have its
-        // messages, which may come while this is decided: it lacks none of them.
-        let (next, sent) = (1, u64::MAX);
-        let asked = Asked { recv, next, sent, generation, attempt: generation, client: 0 };
-        let auth = &serde_json::Value::Null;
-        let come_back = ComeBack { transformer, head, auth, carriage };
-        Ok(counted(self.readmit(&session, &asked, come_back).await?))
-    }
-
-    async fn readmit(
-        &self,
-        session: &Arc<Session>,
-        asked: &Asked,
-        come_back: ComeBack<'_>,
-    ) -> Result<Result<Carrier, &'static str>, Rejection> {
-        let shared = &self.shared;
-        let ComeBack { transformer, head, auth, carriage } = come_back;
-        if shared.hooks.is_expired(session.user()) {
-            session.give_up(session.generation(), CloseReason::GOING_AWAY, Grave::Expired);
-            return Ok(Err("expired"));
-        }
-        if let Some(reauthorize) = shared.hooks.reauthorizer() {
-            let request = self.request(transformer, head, auth.clone());
-            guarded(reauthorize(session.user().cloned(), request)).await?;
-        }
-        let generation = session.generation();
-        match session.resume(asked, carriage, transformer) {
-            Ok(carrier) => Ok(Ok(carrier)),
-            Err(Denied::Conflict) => Ok(Err("conflict")),
-            Err(Denied::Ended) => Ok(Err("expired")),
-            Err(Denied::Overflow) => {
-                // A copy that is too old for it leaves it to the client that has it.
-                if session.is_held_by(asked.client) {
-                    session.give_up(generation, CloseReason::TOO_SLOW, Grave::Overflow);
-                }
-                Ok(Err("overflow"))
-            }
-            Err(Denied::Straggler) => {
-                let error = "a later attach of this client has been made";
-                Err(Rejection::new(StatusCode::CONFLICT, error))
-            }
-            Err(Denied::Beyond) => {
-                let error = "recv is higher than anything that was sent; attach without a session";
-                Err(Rejection::new(StatusCode::BAD_REQUEST, error))
-            }
-        }
-    }
-
-    /// Why there is no such session any more.
-    fn epitaph(&self, id: SparkId, key: Secret, epoch: &str) -> Result<&'static str, Rejection> {
-        Ok(match self.graves().find(id, key) {
-            Some(Grave::Overflow) => "overflow",
-            Some(Grave::Expired) => "expired",
-            Some(Grave::Ended(reason)) => {
-                let error = format!("the session was ended ({reason}); attach without it");
-                return Err(Rejection::new(StatusCode::GONE, error));
-            }
-            // It names this run, so there was one, or somebody guesses: it makes no difference.
-            None if epoch == self.epoch() => "expired",
-            None if epoch.is_empty() => "unknown",
-            None => "restarted",
-        })
-    }
-
-    fn graves(&self) -> MutexGuard<'_, Graves> {
-        self.graves.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn bury(&self, session: &Session, grave: Grave) {
-        self.graves().bury(session.id(), session.key(), grave);
-    }
-
     /// Names this run of the server.
     pub fn epoch(&self) -> String {
         self.shared.epoch.reveal()
@@ -378,54 +220,6 @@ impl Mount {
         }
         self.beat();
         Ok(session)
-    }
-
-    /// A token by which requests find the session for as long as it lives.
-    pub fn issue_token(&self, session: &Arc<Session>) -> Secret {
-        let token = self.replace_token(session, session.generation(), true);
-        token.unwrap_or_else(Secret::random) // of a session that is over, it finds nothing
-    }
-
-    /// A token for the requests of the carrier of `generation`, if it `wants` one. That of an
-    /// older carrier finds nothing any more, and neither does that of a carrier that is itself older.
-    fn replace_token(
-        &self,
-        session: &Arc<Session>,
-        generation: u64,
-        wants: bool,
-    ) -> Option<Secret> {
-        let mut tokens = self.tokens();
-        if session.generation() != generation || session.is_ended() {
-            return wants.then(Secret::random);
-        }
-        let token = wants.then(Secret::random);
-        if let Some(older) = session.set_token(token) {
-            tokens.remove(&older);
-        }
-        if let Some(token) = token {
-            tokens.insert(token, (Arc::downgrade(session), generation));
-        }
-        token
-    }
-
-    fn revoke_token(&self, session: &Session) {
-        // One lock around both: an attach on its way either sees the end, or its token goes, too.
-        let mut tokens = self.tokens();
-        if let Some(older) = session.set_token(None) {
-            tokens.remove(&older);
-        }
-    }
-
-    fn tokens(&self) -> RwLockWriteGuard<'_, HashMap<Secret, (Weak<Session>, u64)>> {
-        self.tokens.write().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The session of a token, and the generation of the carrier that it was issued to.
-    pub fn by_token(&self, token: &str) -> Option<(Arc<Session>, u64)> {
-        let token = Secret::parse(token)?;
-        let tokens = self.tokens.read().unwrap_or_else(PoisonError::into_inner);
-        let (session, generation) = tokens.get(&token)?;
-        Some((session.upgrade()?, *generation))
     }
 
     pub(crate) fn forget(&self, session: &Session) {
@@ -522,19 +316,6 @@ impl Mount {
             poll_fn(|cx| session.poll_ended(cx)).await;
         }
     }
-}
-
-/// What is needed to let a client come back.
-struct ComeBack<'a> {
-    transformer: &'static str,
-    head: &'a Head,
-    auth: &'a serde_json::Value,
-    carriage: Carriage,
-}
-
-fn counted(back: Result<Carrier, &'static str>) -> Result<Carrier, &'static str> {
-    metrics::resume(back.as_ref().map_or_else(|reason| *reason, |_| "resumed"));
-    back
 }
 
 /// Awaits a decision in a task of its own, so that a panic in it is a refusal and nothing else.

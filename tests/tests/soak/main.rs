@@ -40,6 +40,8 @@ struct Scale {
     carrier: (u64, u64),
     /// How long a session waits for a client that has vanished.
     resume_window: Duration,
+    /// How much memory may grow from the first look to the last, in percent.
+    growth: u64,
 }
 
 const SHORT: Scale = Scale {
@@ -50,6 +52,8 @@ const SHORT: Scale = Scale {
     every: 500,
     carrier: (300, 1500),
     resume_window: Duration::from_secs(7),
+    // Of so little memory a few pages that the allocator keeps are much.
+    growth: 20,
 };
 
 const FULL: Scale = Scale {
@@ -60,10 +64,8 @@ const FULL: Scale = Scale {
     every: 2000,
     carrier: (2500, 7500),
     resume_window: Duration::from_secs(30),
+    growth: 5,
 };
-
-/// How much memory may grow from the first look to the last, in percent.
-const GROWTH: u64 = 5;
 
 /// Comes and goes, each time by another transport.
 async fn stay(mut client: Client, scale: &Scale, until: Instant) -> Client {
@@ -192,7 +194,7 @@ async fn sessions_that_reconnect_for_long_leave_nothing_behind() {
         scale.end.as_secs(),
     );
     assert!(reconnects >= scale.sessions * 5, "only {reconnects} reconnects");
-    assert!(last * 100 <= warm * (100 + GROWTH), "memory grew from {warm} to {last} KiB");
+    assert!(last * 100 <= warm * (100 + scale.growth), "memory grew from {warm} to {last} KiB");
 }
 
 /// Each session has up to two sockets.

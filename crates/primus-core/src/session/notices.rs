@@ -2,6 +2,7 @@
 
 use std::{
     collections::VecDeque,
+    mem::discriminant,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -14,6 +15,10 @@ pub(super) enum Notice {
     Resumed,
     Disconnected(CloseReason, Callbacks),
 }
+
+/// A connection that flaps faster than the hooks can be told has so many notices waiting; beyond
+/// that a detach and the resume behind it are passed over.
+const MOST: usize = 16;
 
 /// `None` inside: no task is telling anything.
 #[derive(Default)]
@@ -31,7 +36,12 @@ impl Session {
         {
             let mut running = self.notices.0.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(queue) = &mut *running {
-                return queue.push_back(notice);
+                if queue.len() < MOST || matches!(notice, Notice::Disconnected(..)) {
+                    queue.push_back(notice);
+                } else if queue.back().map(discriminant) != Some(discriminant(&notice)) {
+                    queue.pop_back(); // and what undoes it is not told, either
+                }
+                return;
             }
             *running = Some(VecDeque::from([notice]));
         }
