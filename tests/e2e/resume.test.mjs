@@ -146,8 +146,10 @@ test('both sides receive exactly what the other sent, once, in order', async (t)
     // One session each: `on_connection` ran once, and every attach after the first was a resume.
     assert.deepEqual([server.connections, server.disconnections, client.opens, client.lost, client.handedBack], [1, 0, 1, [], 0], name);
     assert.deepEqual(client.errors, [], name);
-    assert.ok(client.resumed > 0, `${name} was never cut`);
+    // In a short storm chance may spare one of them.
+    if (FULL) assert.ok(client.resumed > 0, `${name} was never cut`);
   }
+  assert.ok(sums.resumes >= floor, `${sums.resumes} resumes of ${floor}`);
   assert.ok(cuts >= floor, `${cuts} cuts of ${floor}`);
   if (FULL) assert.deepEqual(Object.keys(switches).sort(), SWITCHES);
 });
