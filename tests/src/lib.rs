@@ -3,5 +3,6 @@
 
 pub mod http;
 pub mod peer;
+pub mod program;
 pub mod server;
 pub mod ws;

@@ -10,25 +10,18 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    convert::Infallible,
     future::{Ready, pending, ready},
-    io::Write as _,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    task::{Context, Poll},
     time::Duration,
 };
 
-use bytes::Bytes;
-use http::{Request, Response, header};
-use http_body_util::Full;
-use hyper::body::Incoming;
-use primus::{Builder, Message, Primus, Spark, WriteError};
+use primus::{Message, Primus, Spark, WriteError};
+use primus_tests::program;
 use serde_json::{Value, json};
-use tokio::{net::TcpListener, runtime::Handle, time::MissedTickBehavior};
-use tower_service::Service;
+use tokio::{runtime::Handle, time::MissedTickBehavior};
 
 /// So that the memory that the soak looks at is what the server uses, and not what glibc's arenas
 /// have come to look like.
@@ -137,6 +130,19 @@ impl Shared {
         Some(Arc::clone(self.clients().entry(name.to_owned()).or_default()))
     }
 
+    fn stats(&self, primus: &Primus) -> Value {
+        let clients = self.clients();
+        let clients: serde_json::Map<String, Value> =
+            clients.iter().map(|(name, client)| (name.clone(), client.stats())).collect();
+        json!({
+            "sessions": primus.sessions(),
+            "connected": primus.connected(),
+            "kept": primus.kept(),
+            "tasks": Handle::current().metrics().num_alive_tasks(),
+            "clients": clients,
+        })
+    }
+
     /// Counts something that happened to a client.
     fn count(&self, spark: &Spark, counter: impl Fn(&Client) -> &AtomicU64) -> Ready<()> {
         if let Some(client) = self.client(spark) {
@@ -147,32 +153,22 @@ impl Shared {
 }
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let mut listen = "127.0.0.1:0".to_owned();
-    let mut builder = Builder::new();
-    let mut args = std::env::args().skip(1);
-    while let Some(name) = args.next() {
-        let value = args.next().ok_or_else(|| format!("{name} needs a value"))?;
-        match &*name {
-            "--listen" => listen = value,
-            "--config" => builder = Builder::from_config(value)?,
-            _ => return Err(format!("there is no option {name}").into()),
-        }
-    }
-    let primus = builder.build()?;
+async fn main() -> program::Result {
+    let (primus, listen) = program::from_args()?;
     let shared = Arc::<Shared>::default();
     hook(&primus, &shared);
-
-    let listener = TcpListener::bind(&listen).await?;
-    println!("listening on http://{}", listener.local_addr()?);
-    std::io::stdout().flush()?;
-    let pages = Pages { primus: primus.clone(), shared };
-    loop {
-        let (stream, peer) = listener.accept().await?;
-        let _ = stream.set_nodelay(true);
-        let (primus, pages) = (primus.clone(), pages.clone());
-        tokio::spawn(async move { primus.attach(stream, peer, pages).await });
-    }
+    let server = primus.clone();
+    let pages = move |path: &str| match path {
+        "/" => Some(("text/html; charset=utf-8", PAGE.to_owned())),
+        "/numbers.mjs" => Some(("text/javascript; charset=utf-8", SCRIPT.to_owned())),
+        "/stats" => Some(("application/json", shared.stats(&server).to_string())),
+        "/rest" => {
+            shared.resting.store(true, Ordering::Relaxed);
+            Some(("text/plain", "resting\n".to_owned()))
+        }
+        _ => None,
+    };
+    program::serve(primus, &listen, pages).await
 }
 
 fn hook(primus: &Primus, shared: &Arc<Shared>) {
@@ -230,52 +226,4 @@ async fn write(
         }
     }
     pending().await
-}
-
-/// What is not for Primus.
-#[derive(Clone)]
-struct Pages {
-    primus: Primus,
-    shared: Arc<Shared>,
-}
-
-impl Pages {
-    fn stats(&self) -> Value {
-        let clients = self.shared.clients();
-        let clients: serde_json::Map<String, Value> =
-            clients.iter().map(|(name, client)| (name.clone(), client.stats())).collect();
-        json!({
-            "sessions": self.primus.sessions(),
-            "connected": self.primus.connected(),
-            "kept": self.primus.kept(),
-            "tasks": Handle::current().metrics().num_alive_tasks(),
-            "clients": clients,
-        })
-    }
-}
-
-impl Service<Request<Incoming>> for Pages {
-    type Response = Response<Full<Bytes>>;
-    type Error = Infallible;
-    type Future = Ready<Result<Self::Response, Infallible>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<Incoming>) -> Self::Future {
-        let (status, kind, body) = match request.uri().path() {
-            "/" => (200, "text/html; charset=utf-8", PAGE.to_owned()),
-            "/numbers.mjs" => (200, "text/javascript; charset=utf-8", SCRIPT.to_owned()),
-            "/stats" => (200, "application/json", self.stats().to_string()),
-            "/rest" => {
-                self.shared.resting.store(true, Ordering::Relaxed);
-                (200, "text/plain", "resting\n".to_owned())
-            }
-            _ => (404, "text/plain", "nothing is here\n".to_owned()),
-        };
-        let response = Response::builder().status(status).header(header::CONTENT_TYPE, kind);
-        let response = response.body(Full::from(body));
-        ready(Ok(response.unwrap_or_else(|error| unreachable!("the parts are valid: {error}"))))
-    }
 }

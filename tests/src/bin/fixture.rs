@@ -5,25 +5,15 @@
 //! - `authorize` refuses with the status in `reject`, of `auth` or of the query.
 //! - `GET /` is a page that connects, `GET /stats` says what has happened.
 
-use std::{
-    convert::Infallible,
-    future::{Ready, ready},
-    io::Write as _,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    task::{Context, Poll},
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
 };
 
-use bytes::Bytes;
-use http::{Request, Response, StatusCode, header};
-use http_body_util::Full;
-use hyper::body::Incoming;
-use primus::{AuthorizeRequest, Builder, CloseReason, Message, Primus, Rejection, Spark};
+use http::StatusCode;
+use primus::{AuthorizeRequest, CloseReason, Message, Primus, Rejection, Spark};
+use primus_tests::program;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
-use tower_service::Service;
 
 const PAGE: &str = include_str!("../../fixture/page.html");
 
@@ -41,31 +31,29 @@ fn count(counter: &AtomicU64) {
 }
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let mut listen = "127.0.0.1:0".to_owned();
-    let mut builder = Builder::new();
-    let mut args = std::env::args().skip(1);
-    while let Some(name) = args.next() {
-        let value = args.next().ok_or_else(|| format!("{name} needs a value"))?;
-        match &*name {
-            "--listen" => listen = value,
-            "--config" => builder = Builder::from_config(value)?,
-            _ => return Err(format!("there is no option {name}").into()),
-        }
-    }
-    let primus = builder.build()?;
+async fn main() -> program::Result {
+    let (primus, listen) = program::from_args()?;
     let stats = Arc::<Stats>::default();
     hook(&primus, &stats);
+    let server = primus.clone();
+    let pages = move |path: &str| match path {
+        "/" => Some(("text/html; charset=utf-8", PAGE.to_owned())),
+        "/stats" => Some(("application/json", stats.show(&server).to_string())),
+        _ => None,
+    };
+    program::serve(primus, &listen, pages).await
+}
 
-    let listener = TcpListener::bind(&listen).await?;
-    println!("listening on http://{}", listener.local_addr()?);
-    std::io::stdout().flush()?;
-    let pages = Pages { primus: primus.clone(), stats };
-    loop {
-        let (stream, peer) = listener.accept().await?;
-        let _ = stream.set_nodelay(true);
-        let (primus, pages) = (primus.clone(), pages.clone());
-        tokio::spawn(async move { primus.attach(stream, peer, pages).await });
+impl Stats {
+    fn show(&self, primus: &Primus) -> Value {
+        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        json!({
+            "opened": get(&self.opened),
+            "connections": primus.connected(),
+            "disconnections": get(&self.disconnections),
+            "messages": get(&self.messages),
+            "authorizations": get(&self.authorizations),
+        })
     }
 }
 
@@ -124,42 +112,4 @@ fn obey(spark: &Spark, message: Message) -> primus::Result {
         _ => drop(spark.write_message(message)?),
     }
     Ok(())
-}
-
-/// What is not for Primus.
-#[derive(Clone)]
-struct Pages {
-    primus: Primus,
-    stats: Arc<Stats>,
-}
-
-impl Service<Request<Incoming>> for Pages {
-    type Response = Response<Full<Bytes>>;
-    type Error = Infallible;
-    type Future = Ready<Result<Self::Response, Infallible>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<Incoming>) -> Self::Future {
-        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let (status, kind, body) = match request.uri().path() {
-            "/" => (200, "text/html; charset=utf-8", PAGE.to_owned()),
-            "/stats" => {
-                let stats = json!({
-                    "opened": get(&self.stats.opened),
-                    "connections": self.primus.connected(),
-                    "disconnections": get(&self.stats.disconnections),
-                    "messages": get(&self.stats.messages),
-                    "authorizations": get(&self.stats.authorizations),
-                });
-                (200, "application/json", stats.to_string())
-            }
-            _ => (404, "text/plain", "nothing is here\n".to_owned()),
-        };
-        let response = Response::builder().status(status).header(header::CONTENT_TYPE, kind);
-        let response = response.body(Full::from(body));
-        ready(Ok(response.unwrap_or_else(|error| unreachable!("the parts are valid: {error}"))))
-    }
 }
