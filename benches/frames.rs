@@ -5,7 +5,7 @@ use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use primus_core::{
-    Payload,
+    Envelope,
     native::{encode_line, parse},
 };
 
@@ -16,9 +16,9 @@ fn frames(criterion: &mut Criterion) {
             bencher.iter(|| parse(black_box(text.into())));
         });
     }
-    let payload = Payload::from(r#"{"a":1,"b":"two"}"#);
+    let envelope = Envelope::from(r#"{"a":1,"b":"two"}"#);
     group.bench_function("encode a line", |bencher| {
-        bencher.iter(|| encode_line(black_box(&payload)));
+        bencher.iter(|| encode_line(black_box(&envelope)));
     });
 }
 

@@ -69,7 +69,7 @@ impl Bench {
         for carrier in &mut self.carriers {
             let _ = carrier.poll_take(&mut cx, usize::MAX, |outgoing| {
                 let frame =
-                    outgoing.frame(FORM, |payload| Bytes::copy_from_slice(payload.as_bytes()));
+                    outgoing.frame(FORM, |envelope| Bytes::copy_from_slice(envelope.body_bytes()));
                 count += usize::from(!frame.is_empty());
             });
             let written = carrier.session().next() - 1;

@@ -379,7 +379,7 @@ async fn application_text_cannot_be_taken_for_control() {
     // Escaped in vain, it is text all the same.
     ours.send("primus::data::plain").await;
     assert_eq!(ours.text().await, "plain");
-    ours.send("primus::data:b64::cHJpbXVzOjplbmQ6Og==").await;
+    ours.send("primus::data:b64::cHJpbXVzOjpkYXRhOjpwcmltdXM6OmVuZDo6").await;
     assert_eq!(ours.text().await, "primus::data::primus::end::");
     // A broadcast is escaped for those for whom it would be control, and for them alone.
     let mut plain = Client::plain(server.address()).await;

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use primus::{Builder, CloseReason, Rejection, Spark, State, WriteError, Written};
+use primus::{Builder, CloseReason, Message, Rejection, Spark, State, WriteError, Written};
 use primus_tests::{
     http,
     peer::{Memory, Peer, TRANSPORTS},
@@ -537,7 +537,7 @@ async fn what_an_end_could_not_be_known_to_have_delivered_is_told() {
         spark.end(CloseReason::ENDED);
         peer.rest().await;
         // A close frame is answered, and a poll acknowledges; nothing follows the end of a stream.
-        let unknown = if transport == "sse" { vec!["2".into()] } else { vec![] };
+        let unknown = if transport == "sse" { vec![Message::text("2")] } else { vec![] };
         assert_eq!(soon(heard.recv()).await.unwrap(), unknown, "{transport}");
     }
 }

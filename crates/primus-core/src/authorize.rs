@@ -1,6 +1,6 @@
 //! Who may open a session: the `authorize` hook and its refusals.
 
-use std::{any::Any, sync::Arc, time::Duration};
+use std::{any::Any, fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use http::{HeaderValue, StatusCode, header};
@@ -98,6 +98,15 @@ impl Rejection {
         self
     }
 
+    /// What a peer said in a refusal. What is no such JSON is a 500 that says nothing.
+    pub(crate) fn read(json: &[u8]) -> Self {
+        let mut json: serde_json::Value = serde_json::from_slice(json).unwrap_or_default();
+        let status = json["status"].as_u64().and_then(|status| u16::try_from(status).ok());
+        let status = status.and_then(|status| StatusCode::from_u16(status).ok());
+        let error = json.get_mut("error").map(serde_json::Value::take).unwrap_or_default();
+        Self::new(status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), error)
+    }
+
     /// The HTTP status.
     pub fn status(&self) -> StatusCode {
         self.status
@@ -141,6 +150,14 @@ impl Rejection {
         response
     }
 }
+
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "refused ({}): {}", self.status.as_u16(), self.error)
+    }
+}
+
+impl std::error::Error for Rejection {}
 
 impl From<StatusCode> for Rejection {
     fn from(status: StatusCode) -> Self {

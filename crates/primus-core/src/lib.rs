@@ -13,8 +13,11 @@
 mod admission;
 mod authorize;
 mod broadcast;
+pub mod channel;
 mod close;
 mod end;
+mod envelope;
+pub mod events;
 pub mod handle;
 mod handshake;
 mod hooks;
@@ -23,6 +26,7 @@ mod message;
 mod metrics;
 mod middleware;
 mod mount;
+mod names;
 pub mod native;
 mod packet;
 pub mod parser;
@@ -31,6 +35,7 @@ mod primus;
 mod registry;
 pub mod request;
 mod resume;
+pub mod rooms;
 mod sending;
 mod session;
 mod settings;
@@ -44,25 +49,30 @@ mod transformer;
 pub use self::{
     admission::Pending,
     authorize::{AuthorizeRequest, Authorizer, Rejection, User},
-    broadcast::Audience,
+    broadcast::{Audience, EmitError},
+    channel::Channel,
     close::CloseReason,
     end::{End, EndReport},
+    envelope::{Envelope, Heading, Subject},
+    events::{Answer, Answers, RequestError, Requesting},
     handshake::Handshake,
     hooks::HandlerResult,
     id::{ParseIdError, Secret, SparkId},
     message::{Message, Payload},
     middleware::{FromFn, Kind, Middleware, Middlewares, Place, UnknownLayer},
     mount::{Attached, Mount, Opening},
+    names::NameError,
     packet::{Delivery, FrameCounters, Outgoing, Packet, WireForm},
     parser::{DecodeError, EncodeError, Parser},
     plugin::Plugin,
     primus::{ListenerGuard, Primus},
     request::{Body, BoxError, BoxFuture, Head, Io, Query, Request, Response, Upgrade, Upgraded},
+    rooms::{JoinError, Keep, Member, NotAvailable, Page, Position, PresenceChange},
     sending::Sending,
     session::{Asked, Callbacks, Carriage, Carrier, DeliverError, Resume, Session, Taken, Work},
     settings::{Limits, MountSettings, Overflow, Settings},
     shared::Phase,
-    spark::{Spark, State, WriteError, Written},
+    spark::{State, WriteError, Written},
     transform::Flow,
     transformer::Transformer,
 };

@@ -1,12 +1,16 @@
 //! What travels: a [`Payload`] as the wire has it, and a [`Message`], which decodes it lazily.
 
-use std::{fmt, sync::Arc};
+use std::{borrow::Cow, fmt, sync::Arc};
 
 use bytes::Bytes;
 use bytestring::ByteString;
 use serde::Deserialize;
 
-use crate::parser::{DecodeError, Parser};
+use crate::{
+    envelope::{Envelope, Heading, Subject},
+    native,
+    parser::{DecodeError, Parser},
+};
 
 /// The encoded body of one message. Cheap to clone: the bytes are shared.
 ///
@@ -101,7 +105,7 @@ impl From<Message> for Payload {
     }
 }
 
-/// A payload and the parser of the mount that it belongs to.
+/// A payload and the parser of the mount that it belongs to; of an event also its name.
 ///
 /// Nothing is decoded until it is asked for.
 ///
@@ -116,12 +120,42 @@ impl From<Message> for Payload {
 pub struct Message {
     payload: Payload,
     parser: Arc<dyn Parser>,
+    /// What stood in front of it, if anything did.
+    head: Bytes,
 }
 
 impl Message {
     /// A message as a mount with `parser` would have received it.
     pub fn new(payload: impl Into<Payload>, parser: Arc<dyn Parser>) -> Self {
-        Self { payload: payload.into(), parser }
+        Self { payload: payload.into(), parser, head: Bytes::new() }
+    }
+
+    pub(crate) fn open(envelope: &Envelope, parser: Arc<dyn Parser>) -> Self {
+        let head = Bytes::copy_from_slice(envelope.head());
+        Self { payload: envelope.body(), parser, head }
+    }
+
+    /// Puts it together again.
+    pub(crate) fn close(self) -> Envelope {
+        if self.head.is_empty() {
+            self.payload.into()
+        } else {
+            Envelope::join(&self.head, &self.payload)
+        }
+    }
+
+    /// What it is: data, an event, a request, or the answer to one; and where it is sent to.
+    pub fn heading(&self) -> Heading<'_> {
+        native::heading(&self.head)
+    }
+
+    /// The name of the event, or of the request.
+    pub fn event(&self) -> Option<Cow<'_, str>> {
+        match self.heading().subject {
+            _ if self.head.is_empty() => None,
+            Subject::Event(name) | Subject::Request(_, name) => Some(name),
+            _ => None,
+        }
     }
 
     /// A text message of the JSON parser.
@@ -186,6 +220,7 @@ impl Message {
 impl fmt::Debug for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Message")
+            .field("event", &self.event())
             .field("payload", &self.payload)
             .field("parser", &self.parser.name())
             .finish()
@@ -194,6 +229,6 @@ impl fmt::Debug for Message {
 
 impl PartialEq for Message {
     fn eq(&self, other: &Self) -> bool {
-        self.payload == other.payload
+        self.payload == other.payload && self.head == other.head
     }
 }

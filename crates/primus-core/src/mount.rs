@@ -20,7 +20,7 @@ use tokio::time::Instant;
 use crate::{
     admission::Pending,
     authorize::{AuthorizeRequest, Rejection},
-    broadcast::Audience,
+    broadcast::{Audience, EmitError},
     handle::Spark,
     handshake::Handshake,
     id::{Secret, SparkId},
@@ -46,6 +46,8 @@ pub struct Opening<'a> {
     pub protocol: Option<&'a str>,
     /// Whether the session outlives its carrier.
     pub resume: Resume,
+    /// Whether the client's protocol has a way to answer requests.
+    pub answers: bool,
 }
 
 /// What became of an attach.
@@ -70,6 +72,7 @@ pub struct Mount {
     meters: RwLock<Vec<Arc<Meters>>>,
     start: OnceLock<Instant>,
     beating: AtomicBool,
+    me: Weak<Self>,
 }
 
 impl Mount {
@@ -78,7 +81,7 @@ impl Mount {
         transformers: Vec<Arc<dyn Transformer>>,
         shared: Arc<Shared>,
     ) -> Arc<Self> {
-        Arc::new(Self {
+        Arc::new_cyclic(|me| Self {
             settings,
             transformers,
             shared,
@@ -89,6 +92,7 @@ impl Mount {
             meters: RwLock::default(),
             start: OnceLock::new(),
             beating: AtomicBool::new(false),
+            me: Weak::clone(me),
         })
     }
 
@@ -200,7 +204,7 @@ impl Mount {
         shared.welcome()?;
         shared.remember_runtime();
         let permit = shared.admission.admit(head.address, &shared.settings)?;
-        let user = match shared.hooks.authorizer() {
+        let user = match shared.hooks().authorizer() {
             None => None,
             Some(authorizer) => {
                 let request = self.request(transformer, head, opening.auth);
@@ -210,7 +214,13 @@ impl Mount {
         shared.welcome()?; // it may have begun to end meanwhile
         let keep = &shared.settings.keep_headers;
         let handshake = Handshake::new(head, keep, transformer, opening.protocol);
-        let session = Session::new(Arc::clone(self), handshake, user, permit, opening.resume);
+        let session = Session::new(
+            Arc::clone(self),
+            handshake,
+            user,
+            permit,
+            (opening.resume, opening.answers),
+        );
         self.registry.insert(&session);
         metrics::sessions(1);
         if let Err(ending) = shared.welcome() {
@@ -254,6 +264,7 @@ impl Mount {
                     true
                 });
                 mount.shared.carried(mount.carried.swap(kept, Ordering::Relaxed), kept);
+                mount.shared.departures.sweep(now);
                 mount.shared.detached.tidy();
                 mount.shared.relieve();
                 metrics::kept(mount.shared.kept());
@@ -284,12 +295,17 @@ impl Mount {
     }
 
     /// All sparks of this mount, to write to.
-    pub fn everyone(&self) -> Audience<'_> {
-        Audience::new(std::slice::from_ref(self))
+    pub fn everyone(&self) -> Audience {
+        Audience::of_mounts(self.shared.root(), self.me.upgrade().into_iter().collect())
+    }
+
+    /// The sparks of this mount in a room of the root.
+    pub fn room(&self, name: &str) -> Audience {
+        self.everyone().room(name)
     }
 
     /// All sparks of this mount but one.
-    pub fn except(&self, spark: &Spark) -> Audience<'_> {
+    pub fn except(&self, spark: &Spark) -> Audience {
         self.everyone().except(spark)
     }
 
@@ -306,6 +322,14 @@ impl Mount {
         self.everyone().write_message(payload)
     }
 
+    /// Emits an event to every spark of this mount. Returns how many it was queued for.
+    ///
+    /// # Errors
+    /// As [`Audience::emit`].
+    pub fn emit<T: Serialize + ?Sized>(&self, name: &str, args: &T) -> Result<usize, EmitError> {
+        self.everyone().emit(name, args)
+    }
+
     pub(crate) async fn all_ended(&self) {
         let mut sessions = Vec::new();
         self.registry.visit(|session| {
@@ -319,7 +343,7 @@ impl Mount {
 }
 
 /// Awaits a decision in a task of its own, so that a panic in it is a refusal and nothing else.
-async fn guarded<T: Send + 'static>(
+pub(crate) async fn guarded<T: Send + 'static>(
     decision: impl Future<Output = Result<T, Rejection>> + Send + 'static,
 ) -> Result<T, Rejection> {
     let answer = tokio::spawn(decision).await.unwrap_or_else(|error| {

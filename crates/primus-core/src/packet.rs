@@ -7,7 +7,7 @@ use std::sync::{
 
 use bytes::Bytes;
 
-use crate::message::Payload;
+use crate::{envelope::Envelope, message::Payload};
 
 /// Names one way of putting a payload on a wire, such as `websocket` or `sse.2`.
 ///
@@ -51,7 +51,7 @@ impl FrameCounters {
 /// A payload that goes to many, with its frames prepared lazily and shared.
 #[derive(Debug)]
 pub struct Packet {
-    payload: Payload,
+    envelope: Envelope,
     counters: Arc<FrameCounters>,
     // Nearly every broadcast meets one wire form, so the first has a place without a lock.
     first: OnceLock<(WireForm, Bytes)>,
@@ -59,21 +59,21 @@ pub struct Packet {
 }
 
 impl Packet {
-    pub(crate) fn new(payload: Payload, counters: Arc<FrameCounters>) -> Self {
-        counters.shared_bytes.fetch_add(payload.len(), Ordering::Relaxed);
-        Self { payload, counters, first: OnceLock::new(), others: Mutex::new(Vec::new()) }
+    pub(crate) fn new(envelope: Envelope, counters: Arc<FrameCounters>) -> Self {
+        counters.shared_bytes.fetch_add(envelope.len(), Ordering::Relaxed);
+        Self { envelope, counters, first: OnceLock::new(), others: Mutex::new(Vec::new()) }
     }
 
     /// What is sent.
-    pub fn payload(&self) -> &Payload {
-        &self.payload
+    pub fn envelope(&self) -> &Envelope {
+        &self.envelope
     }
 
     /// The frame for `form`, made by `make` if this is the first carrier that asks.
-    pub fn frame(&self, form: WireForm, make: impl FnOnce(&Payload) -> Bytes) -> Bytes {
+    pub fn frame(&self, form: WireForm, make: impl FnOnce(&Envelope) -> Bytes) -> Bytes {
         let make = || {
             self.counters.framed.fetch_add(1, Ordering::Relaxed);
-            make(&self.payload)
+            make(&self.envelope)
         };
         let mut make = Some(make);
         let (first, frame) =
@@ -93,7 +93,7 @@ impl Packet {
 
 impl Drop for Packet {
     fn drop(&mut self) {
-        self.counters.shared_bytes.fetch_sub(self.payload.len(), Ordering::Relaxed);
+        self.counters.shared_bytes.fetch_sub(self.envelope.len(), Ordering::Relaxed);
     }
 }
 
@@ -111,7 +111,7 @@ pub enum Delivery {
 
 impl From<Outgoing> for Payload {
     fn from(outgoing: Outgoing) -> Self {
-        outgoing.payload().clone()
+        outgoing.envelope().body()
     }
 }
 
@@ -119,24 +119,24 @@ impl From<Outgoing> for Payload {
 #[derive(Debug, Clone)]
 pub enum Outgoing {
     /// For this session alone.
-    Own(Payload),
+    Own(Envelope),
     /// Shared with other receivers.
     Shared(Arc<Packet>),
 }
 
 impl Outgoing {
     /// What is sent.
-    pub fn payload(&self) -> &Payload {
+    pub fn envelope(&self) -> &Envelope {
         match self {
-            Self::Own(payload) => payload,
-            Self::Shared(packet) => packet.payload(),
+            Self::Own(envelope) => envelope,
+            Self::Shared(packet) => packet.envelope(),
         }
     }
 
     /// The bytes for a wire: prepared once when shared, made now when not.
-    pub fn frame(&self, form: WireForm, make: impl FnOnce(&Payload) -> Bytes) -> Bytes {
+    pub fn frame(&self, form: WireForm, make: impl FnOnce(&Envelope) -> Bytes) -> Bytes {
         match self {
-            Self::Own(payload) => make(payload),
+            Self::Own(envelope) => make(envelope),
             Self::Shared(packet) => packet.frame(form, make),
         }
     }

@@ -48,6 +48,23 @@ pub trait Parser: Send + Sync + 'static {
     /// When the format has no form for the value.
     fn encode(&self, value: &dyn erased_serde::Serialize) -> Result<Payload, EncodeError>;
 
+    /// Encodes one value behind what is in `buffer`, which is ASCII.
+    ///
+    /// # Errors
+    /// As [`encode`](Self::encode).
+    fn encode_into(
+        &self,
+        value: &dyn erased_serde::Serialize,
+        mut buffer: Vec<u8>,
+    ) -> Result<Payload, EncodeError> {
+        let payload = self.encode(value)?;
+        buffer.extend_from_slice(payload.as_bytes());
+        Ok(match payload {
+            Payload::Text(_) => crate::native::text(buffer),
+            Payload::Binary(_) => Payload::Binary(buffer.into()),
+        })
+    }
+
     /// Gives `visit` a deserializer over the payload, once, and checks that nothing is left over.
     ///
     /// # Errors
@@ -93,6 +110,15 @@ impl Parser for Json {
 
     fn encode(&self, value: &dyn erased_serde::Serialize) -> Result<Payload, EncodeError> {
         serde_json::to_string(value).map(Payload::from).map_err(EncodeError::new)
+    }
+
+    fn encode_into(
+        &self,
+        value: &dyn erased_serde::Serialize,
+        mut buffer: Vec<u8>,
+    ) -> Result<Payload, EncodeError> {
+        serde_json::to_writer(&mut buffer, value).map_err(EncodeError::new)?;
+        Ok(crate::native::text(buffer))
     }
 
     fn decode<'de>(&self, payload: &'de Payload, visit: Visit<'_, 'de>) -> Result<(), DecodeError> {

@@ -14,14 +14,17 @@ use tokio::sync::{Mutex, watch};
 
 use crate::{
     authorize::{AuthorizeRequest, Authorizer, Rejection, User},
-    broadcast::Audience,
+    broadcast::{Audience, EmitError},
+    channel::Channel,
     close::CloseReason,
+    events::Listener,
     handle::Spark,
     hooks::HandlerResult,
     id::SparkId,
     message::Payload,
     middleware::Middlewares,
     mount::Mount,
+    names::NameError,
     packet::FrameCounters,
     parser::EncodeError,
     settings::{MountSettings, Settings},
@@ -76,11 +79,12 @@ impl Primus {
         transforms: Transforms,
         mounts: impl IntoIterator<Item = (MountSettings, Vec<Arc<dyn Transformer>>)>,
     ) -> Self {
-        let shared = Arc::new(Shared::new(settings, transforms));
-        let mounts = mounts
+        let shared = Shared::new(settings, transforms);
+        let mounts: Arc<[_]> = mounts
             .into_iter()
             .map(|(settings, transformers)| Mount::new(settings, transformers, Arc::clone(&shared)))
             .collect();
+        shared.set_mounts(&mounts);
         Self { shared, mounts, listeners: Arc::new(watch::Sender::new(0)), ending: Arc::default() }
     }
 
@@ -106,7 +110,7 @@ impl Primus {
         F: Fn(Spark) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = HandlerResult> + Send + 'static,
     {
-        self.shared.hooks.set_connection(Arc::new(move |spark| Box::pin(handler(spark))));
+        self.shared.hooks().set_connection(Arc::new(move |spark| Box::pin(handler(spark))));
     }
 
     /// Sets what runs when a spark is over, after its handler, with the reason.
@@ -116,7 +120,7 @@ impl Primus {
         Fut: Future<Output = ()> + Send + 'static,
     {
         self.shared
-            .hooks
+            .hooks()
             .set_disconnection(Arc::new(move |spark, reason| Box::pin(handler(spark, reason))));
     }
 
@@ -128,7 +132,7 @@ impl Primus {
         Fut: Future<Output = ()> + Send + 'static,
     {
         self.shared
-            .hooks
+            .hooks()
             .set_detach(Arc::new(move |spark, reason| Box::pin(handler(spark, reason))));
     }
 
@@ -139,7 +143,7 @@ impl Primus {
         F: Fn(Spark) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = ()> + Send + 'static,
     {
-        self.shared.hooks.set_resume(Arc::new(move |spark| Box::pin(handler(spark))));
+        self.shared.hooks().set_resume(Arc::new(move |spark| Box::pin(handler(spark))));
     }
 
     /// Sets who may come back to a session that he had: asked with the user that
@@ -166,7 +170,7 @@ impl Primus {
         Fut: Future<Output = Result<(), Rejection>> + Send + 'static,
         U: Send + Sync + 'static,
     {
-        self.shared.hooks.set_reauthorize(Arc::new(move |user, request| {
+        self.shared.hooks().set_reauthorize(Arc::new(move |user, request| {
             match user.map(|user| user.downcast::<U>()) {
                 Some(Ok(user)) => Box::pin(f(user, request)),
                 _ => Box::pin(async {
@@ -192,7 +196,7 @@ impl Primus {
         F: Fn(&U) -> Option<SystemTime> + Send + Sync + 'static,
         U: 'static,
     {
-        self.shared.hooks.set_expiry(Arc::new(move |user| f(user.downcast_ref::<U>()?)));
+        self.shared.hooks().set_expiry(Arc::new(move |user| f(user.downcast_ref::<U>()?)));
     }
 
     /// Sets who may open a session. What it returns is `spark.user::<T>()`.
@@ -232,8 +236,60 @@ impl Primus {
 
     /// As [`authorize`](Self::authorize), by a type of one's own.
     pub fn authorize_with(&self, authorizer: impl Authorizer) {
-        self.shared.hooks.set_authorizer(Arc::new(authorizer));
+        self.shared.hooks().set_authorizer(Arc::new(authorizer));
     }
+
+    /// Adds a listener of an event, for all sparks of the root. See [`Spark::on`].
+    ///
+    /// # Errors
+    /// When the name is none for an event, or reserved.
+    pub fn on<M>(&self, name: &str, listener: impl Listener<M>) -> Result<(), NameError> {
+        self.root().on(name, listener)
+    }
+
+    /// Takes the listeners of an event away that were added by [`on`](Self::on).
+    pub fn off(&self, name: &str) -> bool {
+        self.root().off(name)
+    }
+
+    // ---- channels ----
+
+    /// The root channel: what everybody is in. Its rooms have the hooks
+    /// [`authorize_join`](Channel::authorize_join), [`on_join`](Channel::on_join),
+    /// [`on_leave`](Channel::on_leave) and [`on_presence`](Channel::on_presence).
+    pub fn root(&self) -> &Channel {
+        self.shared.root()
+    }
+
+    /// The channel of this name. A client may enter it once this has been called.
+    ///
+    /// # Errors
+    /// When the name is none for a channel.
+    pub fn channel(&self, name: &str) -> Result<Channel, NameError> {
+        self.shared.make_channel(name)
+    }
+
+    /// What all channels have in common whose names fit a pattern, in which each `*` stands for one
+    /// character or more: set its hooks and listeners. Such a channel is there as soon as a client
+    /// asks for it, and goes with its last spark.
+    ///
+    /// ```
+    /// # fn f(primus: &primus_core::Primus) -> Result<(), primus_core::NameError> {
+    /// let documents = primus.channels("/doc/*")?;
+    /// documents.on_connection(async |spark| {
+    ///     spark.on_data(|spark, message| drop(spark.channel().write_message(message)));
+    ///     Ok(println!("{} is in {}", spark.id(), spark.channel().name()))
+    /// });
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// When the pattern could not stand for a name.
+    pub fn channels(&self, pattern: &str) -> Result<Channel, NameError> {
+        self.shared.make_pattern(pattern)
+    }
+
+    // ---- the rest ----
 
     /// The HTTP middleware, which can be changed at any time.
     pub fn middleware(&self) -> &Middlewares {
@@ -318,12 +374,17 @@ impl Primus {
     }
 
     /// All sparks of all mounts, to write to.
-    pub fn everyone(&self) -> Audience<'_> {
-        Audience::new(&self.mounts)
+    pub fn everyone(&self) -> Audience {
+        Audience::of_mounts(self.shared.root(), self.mounts.to_vec())
+    }
+
+    /// The sparks in a room. A room name is a room name: there are no wildcards.
+    pub fn room(&self, name: &str) -> Audience {
+        self.everyone().room(name)
     }
 
     /// All sparks but one.
-    pub fn except(&self, spark: &Spark) -> Audience<'_> {
+    pub fn except(&self, spark: &Spark) -> Audience {
         self.everyone().except(spark)
     }
 
@@ -339,6 +400,14 @@ impl Primus {
     /// Writes a payload as it is to every spark. Returns how many it was queued for.
     pub fn write_message(&self, payload: impl Into<Payload>) -> usize {
         self.everyone().write_message(payload)
+    }
+
+    /// Emits an event to every spark. Returns how many it was queued for.
+    ///
+    /// # Errors
+    /// As [`Audience::emit`].
+    pub fn emit<T: Serialize + ?Sized>(&self, name: &str, args: &T) -> Result<usize, EmitError> {
+        self.everyone().emit(name, args)
     }
 
     /// How often broadcasts were encoded and framed.

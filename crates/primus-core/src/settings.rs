@@ -50,6 +50,16 @@ pub struct Limits {
     pub inbox_messages: usize,
     /// Bytes in an inbox from which the carrier stops reading. Default 256 KiB.
     pub inbox_bytes: usize,
+    /// Bytes in an inbox, 64 more for each message, up to which the carrier reads on while the spark waits for an answer of its client, or
+    /// for `ready`. Then those fail. Default 1 MiB.
+    pub max_inbox: usize,
+    /// Requests of the server that may wait for the answer of one client, and requests of a client that are decided at the same
+    /// time. Default 256.
+    pub max_requests: usize,
+    /// Rooms that one client may join by itself. Default 256.
+    pub max_subscriptions: usize,
+    /// Channels that one session may be in beside the root. Default 64.
+    pub max_channels: usize,
     /// How long a session waits for a client that is away. Zero: not at all, it ends with its carrier. Default 2 min.
     pub resume_window: Duration,
     /// Messages that are kept for a client until it acknowledges them. Default 256.
@@ -74,6 +84,10 @@ impl Default for Limits {
             overflow: Overflow::Disconnect,
             inbox_messages: 64,
             inbox_bytes: 256 << 10,
+            max_inbox: 1 << 20,
+            max_requests: 256,
+            max_subscriptions: 256,
+            max_channels: 64,
             resume_window: Duration::from_secs(120),
             resume_messages: 256,
             resume_bytes: 64 << 10,

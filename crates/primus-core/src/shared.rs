@@ -1,8 +1,9 @@
 //! What all mounts of one Primus share.
 
 use std::{
+    collections::HashMap,
     sync::{
-        Arc, OnceLock,
+        Arc, OnceLock, PoisonError, RwLock, Weak,
         atomic::{AtomicIsize, AtomicUsize, Ordering},
     },
     time::Duration,
@@ -11,8 +12,20 @@ use std::{
 use tokio::{runtime::Handle, sync::watch, time::Instant};
 
 use crate::{
-    admission::Admission, authorize::Rejection, close::CloseReason, hooks::Hooks, id::Secret,
-    metrics, middleware::Middlewares, packet::FrameCounters, session::Waiting, settings::Settings,
+    admission::Admission,
+    authorize::Rejection,
+    channel::{Channel, Pattern, Rules},
+    close::CloseReason,
+    hooks::Hooks,
+    id::Secret,
+    metrics,
+    middleware::Middlewares,
+    mount::Mount,
+    names::{self, NameError},
+    packet::FrameCounters,
+    rooms::Departures,
+    session::Waiting,
+    settings::Settings,
     transform::Transforms,
 };
 
@@ -29,7 +42,6 @@ pub struct Phase {
 
 pub(crate) struct Shared {
     pub(crate) settings: Settings,
-    pub(crate) hooks: Hooks,
     pub(crate) transforms: Transforms,
     pub(crate) middlewares: Middlewares,
     pub(crate) counters: Arc<FrameCounters>,
@@ -44,6 +56,14 @@ pub(crate) struct Shared {
     pub(crate) epoch: Secret,
     connected: AtomicIsize,
     runtime: OnceLock<Handle>,
+    mounts: OnceLock<Vec<Weak<Mount>>>,
+    root: Channel,
+    /// All others, by their names; those of a pattern once somebody has asked for them.
+    channels: RwLock<HashMap<Box<str>, Channel>>,
+    patterns: RwLock<Vec<(Pattern, Channel)>>,
+    /// Members who may be back in a moment.
+    pub(crate) departures: Departures,
+    me: Weak<Self>,
 }
 
 /// Counts what became of sessions and connections while a server ends.
@@ -63,10 +83,9 @@ impl Tally {
 }
 
 impl Shared {
-    pub(crate) fn new(settings: Settings, transforms: Transforms) -> Self {
-        Self {
+    pub(crate) fn new(settings: Settings, transforms: Transforms) -> Arc<Self> {
+        Arc::new_cyclic(|me| Self {
             settings,
-            hooks: Hooks::default(),
             transforms,
             middlewares: Middlewares::default(),
             counters: Arc::default(),
@@ -78,6 +97,77 @@ impl Shared {
             epoch: Secret::random(),
             connected: AtomicIsize::new(0),
             runtime: OnceLock::new(),
+            mounts: OnceLock::new(),
+            root: Channel::new("", false, Arc::default(), Weak::clone(me)),
+            channels: RwLock::default(),
+            patterns: RwLock::default(),
+            departures: Departures::default(),
+            me: Weak::clone(me),
+        })
+    }
+
+    /// What the application hung into the root.
+    pub(crate) fn hooks(&self) -> &Hooks {
+        &self.root.rules().hooks
+    }
+
+    pub(crate) fn root(&self) -> &Channel {
+        &self.root
+    }
+
+    pub(crate) fn set_mounts(&self, mounts: &[Arc<Mount>]) {
+        let _ = self.mounts.set(mounts.iter().map(Arc::downgrade).collect());
+    }
+
+    pub(crate) fn mounts(&self) -> Vec<Arc<Mount>> {
+        self.mounts.get().into_iter().flatten().filter_map(Weak::upgrade).collect()
+    }
+
+    /// The channel of this name, if there is one, or a pattern that it fits.
+    pub(crate) fn channel(&self, name: &str) -> Option<Channel> {
+        if let Some(channel) =
+            self.channels.read().unwrap_or_else(PoisonError::into_inner).get(name)
+        {
+            return Some(channel.clone());
+        }
+        names::check(name).ok()?;
+        let rules = {
+            let patterns = self.patterns.read().unwrap_or_else(PoisonError::into_inner);
+            let (_, channel) = patterns.iter().find(|(pattern, _)| pattern.matches(name))?;
+            Arc::clone(channel.rules())
+        };
+        Some(self.add_channel(name, true, rules))
+    }
+
+    /// The channel of this name, which is made if there is none.
+    pub(crate) fn make_channel(&self, name: &str) -> Result<Channel, NameError> {
+        names::check(name)?;
+        Ok(self.channel(name).unwrap_or_else(|| self.add_channel(name, false, Arc::default())))
+    }
+
+    fn add_channel(&self, name: &str, dynamic: bool, rules: Arc<Rules>) -> Channel {
+        let mut channels = self.channels.write().unwrap_or_else(PoisonError::into_inner);
+        let new = || Channel::new(name, dynamic, rules, Weak::clone(&self.me));
+        channels.entry(name.into()).or_insert_with(new).clone()
+    }
+
+    /// What all channels have in common whose names fit the pattern.
+    pub(crate) fn make_pattern(&self, pattern: &str) -> Result<Channel, NameError> {
+        names::check(pattern)?;
+        let mut patterns = self.patterns.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, known)) = patterns.iter().find(|(known, _)| known.as_str() == pattern) {
+            return Ok(known.clone());
+        }
+        let channel = Channel::new(pattern, false, Arc::default(), Weak::clone(&self.me));
+        patterns.push((Pattern::new(pattern), channel.clone()));
+        Ok(channel)
+    }
+
+    /// A channel of a pattern that nobody is in any more goes; it is made again when somebody asks.
+    pub(crate) fn forget_channel(&self, channel: &Channel) {
+        let mut channels = self.channels.write().unwrap_or_else(PoisonError::into_inner);
+        if channels.get(channel.name()) == Some(channel) && channel.is_needless() {
+            channels.remove(channel.name());
         }
     }
 

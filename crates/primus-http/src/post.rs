@@ -23,10 +23,11 @@ mod requests;
 
 use std::sync::Arc;
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode, header};
 use primus_core::{
-    Head, Mount, Payload, Rejection, Request, Response, native::encode_line, request::status,
+    Envelope, Head, Mount, Parser, Payload, Rejection, Request, Response, native, request::status,
 };
 
 use self::requests::{Turn, unknown};
@@ -139,17 +140,12 @@ async fn message_to_session(request: Request, mount: &Mount) -> Result<Response,
 
 /// One message as plain polls and conversations have it: a line. Binary is base64; text is as it
 /// is, so text with line ends is several lines.
-pub fn plain_line(payload: &Payload) -> Bytes {
-    let line = match payload {
-        Payload::Text(text) => format!("{text}\n"),
-        Payload::Binary(_) => {
-            // The resumable frame is `primus::binary::<base64>`, and base64 has no colon.
-            let frame = encode_line(payload);
-            let base64 = frame.rsplit(':').next().unwrap_or_default();
-            format!("{base64}\n")
-        }
-    };
-    line.into()
+pub fn plain_line(envelope: &Envelope, parser: &dyn Parser) -> Bytes {
+    match native::plain(envelope, parser) {
+        None => Bytes::new(),
+        Some(Payload::Text(text)) => format!("{text}\n").into(),
+        Some(Payload::Binary(bytes)) => format!("{}\n", STANDARD.encode(bytes)).into(),
+    }
 }
 
 /// 405, with the methods that would do.

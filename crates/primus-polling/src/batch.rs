@@ -4,7 +4,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use primus_core::{
-    Carrier, CloseReason, Payload, Taken, WireForm,
+    Carrier, CloseReason, Envelope, Outgoing, Parser, Taken, WireForm,
     native::{encode_line, end_frame},
 };
 use primus_http::post::{Requests, plain_line};
@@ -62,11 +62,13 @@ impl Batch {
             Poll::Ready(taken) => taken,
         };
         let (form, make) = if resumable {
-            (RESUMABLE, frame_line as fn(&Payload) -> Bytes)
+            (RESUMABLE, frame_line as fn(&Envelope, &dyn Parser) -> Bytes)
         } else {
-            (PLAIN, plain_line as fn(&Payload) -> Bytes)
+            (PLAIN, plain_line as fn(&Envelope, &dyn Parser) -> Bytes)
         };
-        let mut lines: Vec<_> = messages.iter().map(|message| message.frame(form, make)).collect();
+        let parser = &*session.mount().settings().parser;
+        let frame = |message: &Outgoing| message.frame(form, |envelope| make(envelope, parser));
+        let mut lines: Vec<_> = messages.iter().map(frame).collect();
         if resumable {
             lines.extend(pongs.iter().map(|number| format!("primus::pong:{number}::\n").into()));
             lines.extend(end.as_ref().map(|reason| line(&end_frame(reason, session.recv()))));
@@ -100,13 +102,14 @@ pub(crate) fn line(frame: &str) -> Bytes {
     format!("{frame}\n").into()
 }
 
-fn frame_line(payload: &Payload) -> Bytes {
-    line(&encode_line(payload))
+fn frame_line(envelope: &Envelope, _: &dyn Parser) -> Bytes {
+    line(&encode_line(envelope))
 }
 
 #[cfg(test)]
 mod tests {
     use base64::{Engine as _, engine::general_purpose::STANDARD};
+    use primus_core::{Payload, parser};
 
     use super::*;
 
@@ -120,9 +123,13 @@ mod tests {
                 Some(text) => text.into(),
                 None => STANDARD.decode(message["binary"].as_str().unwrap()).unwrap().into(),
             };
-            assert_eq!(frame_line(&payload), format!("{}\n", row["line"].as_str().unwrap()));
+            let (envelope, json) = (Envelope::from(payload), parser::json());
+            assert_eq!(
+                frame_line(&envelope, &*json),
+                format!("{}\n", row["line"].as_str().unwrap())
+            );
             let plain = message["text"].as_str().or(message["binary"].as_str()).unwrap();
-            assert_eq!(plain_line(&payload), format!("{plain}\n"));
+            assert_eq!(plain_line(&envelope, &*json), format!("{plain}\n"));
         }
     }
 }

@@ -39,9 +39,11 @@ pub use primus_http as http;
 pub use primus_library as library;
 
 pub use primus_core::{
-    Audience, AuthorizeRequest, Authorizer, CloseReason, DecodeError, EncodeError, End, EndReport,
-    Flow, FromFn, Head, Kind, Message, Middleware, Overflow, Parser, Payload, Place, Plugin, Query,
-    Rejection, Response, Sending, SparkId, State, Transformer, WriteError, Written, handle::Spark,
+    Answer, Answers, Audience, AuthorizeRequest, Authorizer, Channel, CloseReason, DecodeError,
+    EmitError, EncodeError, End, EndReport, Flow, FromFn, Head, JoinError, Keep, Kind, Member,
+    Message, Middleware, NameError, NotAvailable, Overflow, Page, Parser, Payload, Place, Plugin,
+    Position, PresenceChange, Query, Rejection, RequestError, Requesting, Response, Sending,
+    SparkId, State, Transformer, WriteError, Written, handle::Spark,
 };
 
 pub use self::{

@@ -2,7 +2,7 @@
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
-use primus_core::{Payload, WireForm, native::encode_line};
+use primus_core::{Envelope, Payload, Subject, WireForm, native::encode_line};
 
 /// Frames of the resumable dialect, one an event.
 pub(crate) const RESUMABLE: WireForm = WireForm("sse.2");
@@ -15,19 +15,35 @@ pub(crate) fn line(line: &str) -> Bytes {
 }
 
 /// A message as a frame of the resumable dialect.
-pub(crate) fn resumable(payload: &Payload) -> Bytes {
-    line(&encode_line(payload))
+pub(crate) fn resumable(envelope: &Envelope) -> Bytes {
+    line(&encode_line(envelope))
 }
 
 /// A message as a bare `EventSource` reads it: text in one `data:` line for each of its lines,
-/// binary as base64.
-pub(crate) fn plain(payload: &Payload) -> Bytes {
-    let text = match payload {
-        Payload::Binary(bytes) => return line(&STANDARD.encode(bytes)),
+/// binary as base64. An event has its name, so that `addEventListener` hears it. What is nothing to
+/// such a reader is a comment, behind the number that it has all the same.
+pub(crate) fn plain(envelope: &Envelope) -> Bytes {
+    let heading = envelope.heading();
+    let name = match &heading.subject {
+        Subject::Data => None,
+        Subject::Event(name) if !name.starts_with("primus.") => Some(name),
+        _ => return COMMENT,
+    };
+    let body = envelope.body();
+    let encoded;
+    let mut rest: &str = match &body {
+        Payload::Binary(bytes) => {
+            encoded = STANDARD.encode(bytes);
+            &encoded
+        }
         Payload::Text(text) => text,
     };
-    let mut event = String::with_capacity(text.len() + 16);
-    let mut rest: &str = text;
+    let mut event = String::with_capacity(rest.len() + 32);
+    if let Some(name) = name {
+        event.push_str("event: ");
+        event.push_str(name);
+        event.push('\n');
+    }
     loop {
         let end = rest.find(['\r', '\n']);
         event.push_str("data: ");
@@ -68,8 +84,17 @@ mod tests {
     #[test]
     fn plain_events_of_the_vectors() {
         for row in vectors()["plain_events"].as_array().unwrap() {
-            assert_eq!(plain(&payload(&row["message"])), row["data"].as_str().unwrap());
+            assert_eq!(plain(&payload(&row["message"]).into()), row["data"].as_str().unwrap());
         }
+    }
+
+    #[test]
+    fn an_event_has_its_name_and_its_arguments_as_data() {
+        let args = Payload::from("{\"a\":1}");
+        let event = Envelope::event(None, "tick tock", &args).unwrap();
+        assert_eq!(plain(&event), "event: tick tock\ndata: {\"a\":1}\n\n");
+        let own = Envelope::event(None, "primus.end", &args).unwrap();
+        assert_eq!(plain(&own), COMMENT);
     }
 
     #[test]
@@ -82,7 +107,7 @@ mod tests {
     fn lines_of_the_vectors_are_events() {
         for row in vectors()["line_data"].as_array().unwrap() {
             let expected = format!("data: {}\n\n", row["line"].as_str().unwrap());
-            assert_eq!(resumable(&payload(&row["message"])), expected);
+            assert_eq!(resumable(&payload(&row["message"]).into()), expected);
         }
     }
 }

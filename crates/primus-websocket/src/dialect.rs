@@ -2,9 +2,10 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use bytes::Bytes;
 use bytestring::ByteString;
 use primus_core::{
-    Carrier, CloseReason, Outgoing, Payload, Session, WireForm,
+    Carrier, CloseReason, Envelope, Outgoing, Payload, Session, WireForm,
     native::{self, Frame, FrameError},
     parser::{self, Parser},
 };
@@ -15,6 +16,8 @@ use crate::{frame, out::Out};
 const AS_IT_IS: WireForm = WireForm("websocket");
 /// Text that begins with `primus::`, escaped.
 const ESCAPED: WireForm = WireForm("websocket.2");
+/// What a head said, for those who know no heads.
+const TAKEN_APART: WireForm = WireForm("websocket.0");
 
 const CONTROL: &str = "primus::";
 
@@ -28,7 +31,7 @@ pub(crate) enum Dialect {
 /// What a text frame from the client turned out to be.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Incoming {
-    Data(Payload),
+    Message(Envelope),
     /// The client has everything up to `recv`; and its next message has the number `next`.
     Ack {
         recv: u64,
@@ -56,9 +59,9 @@ impl Dialect {
         session: &Session,
     ) -> Result<Incoming, FrameError> {
         match self {
-            Self::Plain => Ok(Incoming::Data(text.into())),
+            Self::Plain => Ok(Incoming::Message(text.into())),
             Self::Resumable => match native::parse(text)? {
-                Frame::Data(payload) => Ok(Incoming::Data(payload)),
+                Frame::Message(message) => Ok(Incoming::Message(message)),
                 Frame::Ack { recv, next } => Ok(Incoming::Ack { recv, next }),
                 Frame::Ping(number, recv) => Ok(Incoming::Ping { number, recv }),
                 Frame::Pong(_, recv) => Ok(Incoming::Pong { recv }),
@@ -71,7 +74,7 @@ impl Dialect {
             Self::Classic => {
                 let parser = &*session.mount().settings().parser;
                 let Some(control) = classic_control(parser, &text) else {
-                    return Ok(Incoming::Data(text.into()));
+                    return Ok(Incoming::Message(text.into()));
                 };
                 Ok(match control.split("::").next() {
                     Some("pong") => Incoming::Pong { recv: None },
@@ -85,26 +88,44 @@ impl Dialect {
         }
     }
 
+    /// What the bytes of a binary frame are.
+    pub(crate) fn read_binary(self, bytes: Bytes) -> Result<Incoming, FrameError> {
+        match self {
+            Self::Resumable => native::read_message(bytes.into()).map(Incoming::Message),
+            Self::Classic | Self::Plain => Ok(Incoming::Message(bytes.into())),
+        }
+    }
+
     /// Puts a message on the wire.
-    pub(crate) fn write(self, outgoing: &Outgoing, out: &mut Out) {
-        let payload = outgoing.payload();
-        let (form, escaped) = match (self, payload) {
-            (Self::Resumable, Payload::Text(text)) if text.starts_with(CONTROL) => {
-                (ESCAPED, Some(Payload::Text(native::encode_text(text))))
+    pub(crate) fn write(self, outgoing: &Outgoing, parser: &dyn Parser, out: &mut Out) {
+        let envelope = outgoing.envelope();
+        let (form, other) = match self {
+            Self::Resumable => match native::escape(envelope) {
+                Some(escaped) => (ESCAPED, Some(escaped)),
+                None => (AS_IT_IS, None),
+            },
+            Self::Plain | Self::Classic if !envelope.is_bare() => {
+                let Some(plain) = native::plain(envelope, parser) else { return };
+                (TAKEN_APART, Some(plain))
             }
-            (Self::Classic, Payload::Text(text)) if is_classic_control(text) => {
-                tracing::warn!(
-                    "a message that a classic client would take for control was not sent to it"
-                );
-                return;
-            }
-            _ => (AS_IT_IS, None),
+            Self::Plain => (AS_IT_IS, None),
+            Self::Classic => match envelope.frame() {
+                Payload::Text(text) if is_classic_control(text) => {
+                    tracing::warn!(
+                        "a message that a classic client would take for control was not sent to it"
+                    );
+                    return;
+                }
+                _ => (AS_IT_IS, None),
+            },
         };
         match outgoing {
-            Outgoing::Own(payload) => out.push_message(escaped.as_ref().unwrap_or(payload)),
-            Outgoing::Shared(packet) => out.push(
-                packet.frame(form, |payload| frame::message(escaped.as_ref().unwrap_or(payload))),
-            ),
+            Outgoing::Own(envelope) => {
+                out.push_message(other.as_ref().unwrap_or(envelope.frame()));
+            }
+            Outgoing::Shared(packet) => out.push(packet.frame(form, |envelope| {
+                frame::message(other.as_ref().unwrap_or(envelope.frame()))
+            })),
         }
     }
 

@@ -11,12 +11,13 @@
 use std::{
     future::poll_fn,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
 };
 
 use bytes::Bytes;
 use bytestring::ByteString;
-use primus_core::{Carrier, CloseReason, DeliverError, Payload};
+use primus_core::{Carrier, CloseReason, DeliverError, Envelope, Parser, Payload};
 use tokio::io::{AsyncWrite as _, AsyncWriteExt as _};
 use tokio_tungstenite::tungstenite::Message;
 
@@ -68,9 +69,10 @@ enum Taken {
 struct Driver {
     connection: Connection,
     dialect: Dialect,
+    parser: Arc<dyn Parser>,
     stage: Stage,
     /// A message that found the inbox full.
-    held: Option<Payload>,
+    held: Option<Envelope>,
     /// What the peer did wrong in this turn.
     failed: Option<CloseReason>,
     /// Why the peer went, once it did.
@@ -88,6 +90,7 @@ pub(crate) async fn drive(connection: Connection, mut carrier: Carrier, dialect:
     let mut driver = Driver {
         connection,
         dialect,
+        parser: Arc::clone(&carrier.session().mount().settings().parser),
         stage: Stage::Open,
         held: None,
         failed: None,
@@ -183,7 +186,7 @@ impl Driver {
     /// Takes what is to be written.
     fn take(&mut self, cx: &mut Context<'_>, carrier: &mut Carrier) -> Taken {
         loop {
-            let Self { connection, dialect, stage, ended, .. } = self;
+            let Self { connection, dialect, parser, stage, ended, .. } = self;
             if *stage != Stage::Open {
                 // All has been said; only a cut is of interest.
                 return if carrier.poll_cut(cx).is_ready() { Taken::Gone } else { Taken::All };
@@ -194,7 +197,7 @@ impl Driver {
                 return self.fenced(reason);
             }
             let taken = carrier.poll_take(cx, BATCH, |outgoing| {
-                dialect.write(&outgoing, &mut connection.out);
+                dialect.write(&outgoing, &**parser, &mut connection.out);
             });
             let Poll::Ready(taken) = taken else {
                 dialect.write_ack(carrier, &mut connection.out);
@@ -293,10 +296,16 @@ impl Driver {
     /// Handles one message. False: wait before the next.
     fn handle(&mut self, message: Message, carrier: &mut Carrier, cx: &mut Context<'_>) -> bool {
         match message {
-            Message::Text(text) => {
-                let Ok(text) = ByteString::try_from(Bytes::from(text)) else { return true };
-                match self.dialect.read_text(text, carrier.session()) {
-                    Ok(Incoming::Data(payload)) => return self.deliver(payload, carrier, cx),
+            Message::Text(_) | Message::Binary(_) => {
+                let read = match message {
+                    Message::Text(text) => {
+                        let Ok(text) = ByteString::try_from(Bytes::from(text)) else { return true };
+                        self.dialect.read_text(text, carrier.session())
+                    }
+                    other => self.dialect.read_binary(other.into_data()),
+                };
+                match read {
+                    Ok(Incoming::Message(message)) => return self.deliver(message, carrier, cx),
                     Ok(Incoming::Ack { recv, next }) => self.acked(carrier, Some(recv), next),
                     Ok(Incoming::Ping { number, recv }) => {
                         self.acked(carrier, recv, None);
@@ -318,7 +327,6 @@ impl Driver {
                     }
                 }
             }
-            Message::Binary(bytes) => return self.deliver(bytes.into(), carrier, cx),
             Message::Pong(_) => carrier.session().ponged(),
             Message::Close(frame) => {
                 self.answered = true;
@@ -352,11 +360,11 @@ impl Driver {
     }
 
     /// Hands a message to the session, or holds it until there is room. False: it is held.
-    fn deliver(&mut self, payload: Payload, carrier: &mut Carrier, cx: &mut Context<'_>) -> bool {
-        match carrier.deliver(payload) {
+    fn deliver(&mut self, message: Envelope, carrier: &mut Carrier, cx: &mut Context<'_>) -> bool {
+        match carrier.deliver(message) {
             Ok(()) => true,
-            Err(DeliverError::Full(payload)) => {
-                self.held = Some(payload);
+            Err(DeliverError::Full(message)) => {
+                self.held = Some(message);
                 // Room may have come up just now: then wake for another turn.
                 if carrier.session().poll_room(cx).is_ready() {
                     cx.waker().wake_by_ref();

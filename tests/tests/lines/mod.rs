@@ -8,8 +8,8 @@ use futures_util::stream;
 use http_body_util::{BodyExt as _, StreamBody};
 use hyper::body::Frame;
 use primus::core::{
-    Body, BoxError, BoxFuture, Carriage, Carrier, CloseReason, DeliverError, Mount, Opening,
-    Payload, Request, Session, WireForm, Work,
+    Body, BoxError, BoxFuture, Carriage, Carrier, CloseReason, DeliverError, Envelope, Mount,
+    Opening, Request, Session, WireForm, Work,
 };
 use primus::{Head, Response, Transformer};
 
@@ -45,7 +45,7 @@ async fn read(session: Arc<Session>, mut body: Body) {
         unread.extend_from_slice(&frame.into_data().unwrap_or_default());
         while let Some(end) = unread.iter().position(|byte| *byte == b'\n') {
             let line = unread.split_to(end + 1);
-            let mut message = Payload::from(String::from_utf8_lossy(&line[..end]).into_owned());
+            let mut message = Envelope::from(String::from_utf8_lossy(&line[..end]).into_owned());
             while let Err(DeliverError::Full(again)) = session.deliver(message) {
                 session.room().await;
                 message = again;
@@ -63,7 +63,7 @@ async fn write((mut carrier, ended): State) -> Option<(Line, State)> {
         carrier.finish();
         return None;
     }
-    let line = |payload: &Payload| [payload.as_bytes(), b"\n"].concat().into();
+    let line = |envelope: &Envelope| [envelope.body_bytes(), b"\n"].concat().into();
     let (line, ended) = match carrier.work().await {
         Work::Message(message) => (message.frame(WireForm("lines"), line), None),
         Work::Ping => (Bytes::from("\n"), None),

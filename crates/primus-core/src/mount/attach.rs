@@ -50,7 +50,12 @@ impl Mount {
                 }
             }
         };
-        let opening = Opening { auth: asked.auth, protocol: None, resume: Resume::Acknowledged };
+        let opening = Opening {
+            auth: asked.auth,
+            protocol: None,
+            resume: Resume::Acknowledged,
+            answers: true,
+        };
         let session = self.open(transformer, head, opening).await?;
         let new = Asked { recv: 0, next: 1, sent: 0, generation: 0, ..numbers };
         let mut carrier = session.attach_as(&new, carriage);
@@ -130,11 +135,11 @@ impl Mount {
     ) -> Result<Result<Carrier, &'static str>, Rejection> {
         let shared = &self.shared;
         let ComeBack { transformer, head, auth, carriage } = come_back;
-        if shared.hooks.is_expired(session.user()) {
+        if shared.hooks().is_expired(session.user()) {
             session.give_up(session.generation(), CloseReason::GOING_AWAY, Grave::Expired);
             return Ok(Err("expired"));
         }
-        if let Some(reauthorize) = shared.hooks.reauthorizer() {
+        if let Some(reauthorize) = shared.hooks().reauthorizer() {
             let request = self.request(transformer, head, auth.clone());
             guarded(reauthorize(session.user().cloned(), request)).await?;
         }

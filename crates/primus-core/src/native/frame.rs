@@ -1,21 +1,29 @@
-//! Text frames of the resumable dialect: application data, or `primus::<kind>:<fields>::<body>`.
+//! Frames of the resumable dialect: messages, bare or behind a head, and control
+//! (`primus::<kind>:<fields>::<body>`).
+
+use std::borrow::Cow;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use bytestring::ByteString;
 
-use crate::message::Payload;
+use crate::{
+    envelope::{Envelope, Heading, Subject},
+    message::Payload,
+    names,
+    parser::Parser,
+};
 
-/// What every control frame begins with.
-const PREFIX: &str = "primus::";
+/// What every head begins with.
+pub(super) const PREFIX: &str = "primus::";
 /// Numbers are integers that JavaScript holds exactly: up to 2^53.
 pub(super) const MAX_NUMBER: u64 = 1 << 53;
 
 /// One frame from a client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Frame {
-    /// A message of the application.
-    Data(Payload),
+    /// A message: what is counted.
+    Message(Envelope),
     /// The attach, with its JSON.
     Attach(ByteString),
     /// Everything up to `recv` has been received; with `next`, that is the number of the next
@@ -32,7 +40,7 @@ pub enum Frame {
     Pong(u64, Option<u64>),
     /// The client ends the session.
     End,
-    /// A refusal; only a server sends it.
+    /// A refusal of an attach; only a server sends it.
     Refuse(ByteString),
 }
 
@@ -41,11 +49,37 @@ pub enum Frame {
 #[error("malformed control frame: {0}")]
 pub struct FrameError(&'static str);
 
-/// Reads a text frame. Anything that does not begin with `primus::` is data.
+/// One head: kind, fields, and where what is behind it begins.
+struct Part<'a> {
+    kind: &'a str,
+    fields: Option<&'a str>,
+    end: usize,
+}
+
+/// The head at `at`, if there is one.
+fn part(frame: &[u8], at: usize) -> Result<Option<Part<'_>>, FrameError> {
+    let Some(rest) = frame[at..].strip_prefix(PREFIX.as_bytes()) else { return Ok(None) };
+    let colon = |bytes: &[u8]| bytes.iter().position(|byte| *byte == b':');
+    let text = |bytes| std::str::from_utf8(bytes).map_err(|_| FrameError("not UTF-8"));
+    let kind = colon(rest).ok_or(FrameError("no end of the kind"))?;
+    let begin = at + PREFIX.len() + kind;
+    let behind = &rest[kind..];
+    if behind.starts_with(b"::") {
+        return Ok(Some(Part { kind: text(&rest[..kind])?, fields: None, end: begin + 2 }));
+    }
+    let fields = behind[1..].windows(2).position(|pair| pair == b"::");
+    let fields = fields.ok_or(FrameError("no end of the fields"))?;
+    Ok(Some(Part {
+        kind: text(&rest[..kind])?,
+        fields: Some(text(&behind[1..=fields])?),
+        end: begin + 1 + fields + 2,
+    }))
+}
+
+/// Reads a text frame. Anything that does not begin with `primus::` is a message of the application.
 ///
 /// # Errors
-/// When it does, and is not a control frame of docs/protocol.md §3. It must not reach the
-/// application.
+/// When it does, and is no frame of docs/protocol.md §3. It must not reach the application.
 ///
 /// ```
 /// use primus_core::native::{Frame, parse};
@@ -53,27 +87,19 @@ pub struct FrameError(&'static str);
 /// assert!(parse("primus::nonsense".into()).is_err());
 /// ```
 pub fn parse(text: ByteString) -> Result<Frame, FrameError> {
-    let Some(control) = text.strip_prefix(PREFIX) else {
-        return Ok(Frame::Data(Payload::Text(text)));
+    let Some(Part { kind, fields, end }) = part(text.as_bytes(), 0)? else {
+        return Ok(Frame::Message(text.into()));
     };
-    let kind_end = control.find(':').ok_or(FrameError("no end of the kind"))?;
-    let (kind, rest) = control.split_at(kind_end);
-    let (field, body) = if let Some(body) = rest.strip_prefix("::") {
-        (None, body)
-    } else {
-        let (field, body) = rest[1..].split_once("::").ok_or(FrameError("no end of the fields"))?;
-        (Some(field), body)
-    };
+    let body = &text[end..];
     let shared = |body: &str| text.slice_ref(body);
-    match (kind, field) {
-        ("data", None) => Ok(Frame::Data(Payload::Text(shared(body)))),
+    match (kind, fields) {
         ("data", Some("b64")) => {
             let bytes = decode_base64(body)?;
             let text =
                 ByteString::try_from(bytes).map_err(|_| FrameError("data:b64 is not UTF-8"))?;
-            Ok(Frame::Data(Payload::Text(text)))
+            read_message(text.into()).map(Frame::Message)
         }
-        ("binary", None) => Ok(Frame::Data(Payload::Binary(decode_base64(body)?))),
+        ("binary", None) => read_message(decode_base64(body)?.into()).map(Frame::Message),
         ("attach", None) => Ok(Frame::Attach(shared(body))),
         ("refuse", None) => Ok(Frame::Refuse(shared(body))),
         ("ack", Some(fields)) => match parse_numbers(fields, body)? {
@@ -83,8 +109,102 @@ pub fn parse(text: ByteString) -> Result<Frame, FrameError> {
         ("ping", Some(fields)) => parse_numbers(fields, body).map(|(n, recv)| Frame::Ping(n, recv)),
         ("pong", Some(fields)) => parse_numbers(fields, body).map(|(n, recv)| Frame::Pong(n, recv)),
         ("end", None) => Ok(Frame::End),
-        _ => Err(FrameError("unknown kind or fields")),
+        _ => read_message(text.into()).map(Frame::Message),
     }
+}
+
+/// Reads a frame that is a message, text or binary. It may be in a channel, then in rooms.
+///
+/// # Errors
+/// When it has a head that is malformed, or not that of a message.
+pub fn read_message(frame: Payload) -> Result<Envelope, FrameError> {
+    let bytes = frame.as_bytes();
+    let (mut at, mut in_room) = (0, false);
+    while let Some(Part { kind, fields, end }) = part(bytes, at)? {
+        let outer = at == 0;
+        match (kind, fields) {
+            ("channel", Some(channel)) if outer => {
+                name(channel)?;
+            }
+            ("room", Some(rooms)) if !in_room => {
+                in_room = true;
+                for room in rooms.split(',') {
+                    read_room(room)?;
+                }
+            }
+            ("data", None) if outer => return Ok(Envelope::from(slice(&frame, end))),
+            ("data", None) => return Ok(Envelope::read(frame, end)),
+            ("event", Some(event)) => {
+                name(event)?;
+                return Ok(Envelope::read(frame, end));
+            }
+            ("request", Some(fields)) if !in_room => {
+                read_request(fields)?;
+                return Ok(Envelope::read(frame, end));
+            }
+            ("reply", Some(id)) if outer => {
+                parse_number(id)?;
+                return Ok(Envelope::read(frame, end));
+            }
+            ("refuse", Some(id)) if outer && !frame.is_binary() => {
+                parse_number(id)?;
+                return Ok(Envelope::read(frame, end));
+            }
+            _ => return Err(FrameError("unknown kind or fields")),
+        }
+        at = end;
+    }
+    Ok(Envelope::read(frame, at))
+}
+
+fn slice(frame: &Payload, from: usize) -> Payload {
+    match frame {
+        Payload::Text(text) => Payload::Text(text.slice_ref(&text[from..])),
+        Payload::Binary(bytes) => Payload::Binary(bytes.slice(from..)),
+    }
+}
+
+fn name(field: &str) -> Result<Cow<'_, str>, FrameError> {
+    // One name, and not several fields.
+    names::read_field(field).filter(|_| !field.contains(':')).ok_or(FrameError("bad name"))
+}
+
+fn read_room(field: &str) -> Result<(Cow<'_, str>, Option<u64>), FrameError> {
+    match field.split_once('@') {
+        None => Ok((name(field)?, None)),
+        Some((room, offset)) => Ok((name(room)?, Some(parse_number(offset)?))),
+    }
+}
+
+fn read_request(fields: &str) -> Result<(u64, Cow<'_, str>), FrameError> {
+    let (id, event) = fields.split_once(':').ok_or(FrameError("a request has id and name"))?;
+    Ok((parse_number(id)?, name(event)?))
+}
+
+/// What a head that [`read_message`] has read, or that is of our own making, says.
+pub(crate) fn heading(head: &[u8]) -> Heading<'_> {
+    let mut heading = Heading { channel: None, rooms: Vec::new(), subject: Subject::Data };
+    let mut at = 0;
+    while let Ok(Some(Part { kind, fields, end })) = part(head, at) {
+        let fields = fields.unwrap_or_default();
+        match kind {
+            "channel" => heading.channel = name(fields).ok(),
+            "room" => heading.rooms = fields.split(',').flat_map(read_room).collect(),
+            "event" => heading.subject = name(fields).map_or(Subject::Data, Subject::Event),
+            "request" => {
+                if let Ok((id, name)) = read_request(fields) {
+                    heading.subject = Subject::Request(id, name);
+                }
+            }
+            "reply" => heading.subject = parse_number(fields).map_or(Subject::Data, Subject::Reply),
+            "refuse" => {
+                heading.subject = parse_number(fields).map_or(Subject::Data, Subject::Refuse)
+            }
+            _ => {}
+        }
+        at = end;
+    }
+    heading
 }
 
 fn decode_base64(text: &str) -> Result<Bytes, FrameError> {
@@ -112,9 +232,44 @@ fn parse_number(text: &str) -> Result<u64, FrameError> {
     }
 }
 
-/// The text frame for application text on a carrier that holds any text.
-pub fn encode_text(text: &ByteString) -> ByteString {
-    if text.starts_with(PREFIX) { format!("primus::data::{text}").into() } else { text.clone() }
+/// Text that was valid UTF-8 in all of its parts.
+pub(crate) fn text(bytes: Vec<u8>) -> Payload {
+    match String::from_utf8(bytes) {
+        Ok(text) => text.into(),
+        Err(error) => Payload::Binary(error.into_bytes().into()),
+    }
+}
+
+/// The frame for a message, on a carrier that holds any text and any bytes: what an application
+/// wrote is escaped where it looks like a head. `None`: it is its own frame.
+pub fn escape(envelope: &Envelope) -> Option<Payload> {
+    let raw = envelope.frame();
+    if !envelope.is_bare() || !raw.as_bytes().starts_with(PREFIX.as_bytes()) {
+        return None;
+    }
+    Some(Envelope::join(b"primus::data::", raw).frame().clone())
+}
+
+/// A message for a client that knows no frames: of an event by the `json` parser
+/// `{"event":"<name>","data":<args>}`, of anything else what it carries. `None`: it is nothing to
+/// such a client.
+pub fn plain(envelope: &Envelope, parser: &dyn Parser) -> Option<Payload> {
+    match envelope.heading().subject {
+        Subject::Data => Some(envelope.body()),
+        Subject::Event(name) if !names::is_reserved(&name) => Some(match envelope.body() {
+            Payload::Text(args) if parser.name() == "json" => {
+                let name = serde_json::Value::from(&*name);
+                format!("{{\"event\":{name},\"data\":{args}}}").into()
+            }
+            body => body,
+        }),
+        _ => None,
+    }
+}
+
+/// The frame for a message, on such a carrier.
+pub fn frame(envelope: &Envelope) -> Payload {
+    escape(envelope).unwrap_or_else(|| envelope.frame().clone())
 }
 
 #[cfg(test)]
@@ -148,9 +303,9 @@ mod tests {
                 "pong" => Frame::Pong(number(0).unwrap(), number(1)),
                 "end" => Frame::End,
                 "refuse" => Frame::Refuse(body.into()),
-                "data" if field.is_some() => Frame::Data("a\r\nb".into()),
-                "data" => Frame::Data(body.into()),
-                "binary" => Frame::Data(STANDARD.decode(body).unwrap().into()),
+                "data" if field.is_some() => Frame::Message("a\r\nb".into()),
+                "data" => Frame::Message(body.into()),
+                "binary" => Frame::Message(STANDARD.decode(body).unwrap().into()),
                 other => panic!("unknown kind {other} in the vectors"),
             };
             assert_eq!(parse(text.into()), Ok(expected), "{text}");
@@ -166,13 +321,39 @@ mod tests {
     }
 
     #[test]
+    fn messages_of_the_vectors() {
+        for row in vectors()["messages"].as_array().unwrap() {
+            let envelope = read_message(payload(row)).unwrap();
+            let heading = envelope.heading();
+            let id = row["id"].as_u64();
+            let name = || Cow::Owned(row["name"].as_str().unwrap().to_owned());
+            let subject = match row["kind"].as_str().unwrap() {
+                "event" => Subject::Event(name()),
+                "request" => Subject::Request(id.unwrap(), name()),
+                "reply" => Subject::Reply(id.unwrap()),
+                "refuse" => Subject::Refuse(id.unwrap()),
+                _ => Subject::Data,
+            };
+            let rooms: Vec<_> = row["rooms"].as_array().into_iter().flatten().collect();
+            let rooms: Vec<_> = rooms
+                .iter()
+                .map(|room| (Cow::Borrowed(room[0].as_str().unwrap()), room[1].as_u64()))
+                .collect();
+            let channel = row["channel"].as_str().map(Cow::Borrowed);
+            assert_eq!(heading, Heading { channel, rooms, subject }, "{row}");
+            assert_eq!(envelope.body(), payload(&row["body"]), "{row}");
+            if !envelope.is_bare() {
+                assert_eq!(frame(&envelope), payload(row));
+            }
+        }
+    }
+
+    #[test]
     fn data_of_the_vectors_goes_both_ways() {
         for row in vectors()["websocket_data"].as_array().unwrap() {
-            if let Payload::Text(text) = payload(&row["message"]) {
-                let frame = encode_text(&text);
-                assert_eq!(&*frame, row["frame"]["text"].as_str().unwrap());
-                assert_eq!(parse(frame), Ok(Frame::Data(Payload::Text(text))));
-            }
+            let envelope = Envelope::from(payload(&row["message"]));
+            assert_eq!(frame(&envelope), payload(&row["frame"]));
+            assert_eq!(read_message(frame(&envelope)), Ok(envelope));
         }
     }
 
@@ -183,9 +364,26 @@ mod tests {
         }
 
         #[test]
+        fn the_parser_of_messages_is_total(
+            text in "(primus::(channel|room|event|request|data|reply):?[a-z0-9%:@,]{0,6}::){0,4}.{0,10}"
+        ) {
+            if let Ok(envelope) = read_message(Payload::Binary(text.clone().into())) {
+                let _ = (envelope.heading(), envelope.body());
+            }
+            let _ = read_message(text.into());
+        }
+
+        #[test]
         fn application_text_never_turns_into_control(text in "(primus::)?.{0,60}") {
-            let text = ByteString::from(text);
-            prop_assert_eq!(parse(encode_text(&text)), Ok(Frame::Data(Payload::Text(text))));
+            let envelope = Envelope::from(text);
+            let Payload::Text(frame) = frame(&envelope) else { panic!("it is text") };
+            prop_assert_eq!(parse(frame), Ok(Frame::Message(envelope)));
+        }
+
+        #[test]
+        fn application_bytes_never_turn_into_control(text in "(primus::)?.{0,60}") {
+            let envelope = Envelope::from(Bytes::from(text));
+            prop_assert_eq!(read_message(frame(&envelope)), Ok(envelope));
         }
     }
 }

@@ -3,18 +3,18 @@
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytestring::ByteString;
 
-use super::frame::{Frame, FrameError, encode_text, parse};
-use crate::message::Payload;
+use super::frame::{Frame, FrameError, frame, parse};
+use crate::{envelope::Envelope, message::Payload};
 
 /// One message as one line, without its end.
-pub fn encode_line(payload: &Payload) -> ByteString {
-    match payload {
+pub fn encode_line(envelope: &Envelope) -> ByteString {
+    match frame(envelope) {
         Payload::Binary(bytes) => format!("primus::binary::{}", STANDARD.encode(bytes)).into(),
         Payload::Text(text) if text.is_empty() => ByteString::from_static("primus::data::"),
         Payload::Text(text) if text.contains(['\r', '\n']) => {
             format!("primus::data:b64::{}", STANDARD.encode(text)).into()
         }
-        Payload::Text(text) => encode_text(text),
+        Payload::Text(text) => text,
     }
 }
 
@@ -36,21 +36,36 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::native::read_message;
 
     fn vectors() -> serde_json::Value {
         serde_json::from_str(include_str!("../../../../docs/protocol-vectors.json")).unwrap()
     }
 
+    fn payload(message: &serde_json::Value) -> Payload {
+        match message["text"].as_str() {
+            Some(text) => text.into(),
+            None => STANDARD.decode(message["binary"].as_str().unwrap()).unwrap().into(),
+        }
+    }
+
     #[test]
     fn lines_of_the_vectors() {
         for row in vectors()["line_data"].as_array().unwrap() {
-            let payload: Payload = match row["message"]["text"].as_str() {
-                Some(text) => text.into(),
-                None => STANDARD.decode(row["message"]["binary"].as_str().unwrap()).unwrap().into(),
-            };
-            let line = encode_line(&payload);
+            let envelope = Envelope::from(payload(&row["message"]));
+            let line = encode_line(&envelope);
             assert_eq!(&*line, row["line"].as_str().unwrap());
-            assert_eq!(decode_line(line), Ok(Frame::Data(payload)));
+            assert_eq!(decode_line(line), Ok(Frame::Message(envelope)));
+        }
+    }
+
+    #[test]
+    fn messages_with_heads_of_the_vectors() {
+        for row in vectors()["message_lines"].as_array().unwrap() {
+            let envelope = read_message(payload(&row["frame"])).unwrap();
+            let line = encode_line(&envelope);
+            assert_eq!(&*line, row["line"].as_str().unwrap());
+            assert_eq!(decode_line(line), Ok(Frame::Message(envelope)));
         }
     }
 
@@ -67,10 +82,10 @@ mod tests {
     proptest! {
         #[test]
         fn any_message_survives_as_a_line(text in "(?s)(primus::)?.{0,60}") {
-            let payload = Payload::from(text);
-            let line = encode_line(&payload);
+            let envelope = Envelope::from(text);
+            let line = encode_line(&envelope);
             prop_assert!(!line.contains(['\r', '\n']) && !line.is_empty());
-            prop_assert_eq!(decode_line(line), Ok(Frame::Data(payload)));
+            prop_assert_eq!(decode_line(line), Ok(Frame::Message(envelope)));
         }
     }
 }

@@ -5,8 +5,9 @@ mod attach;
 mod frame;
 mod line;
 
+pub(crate) use self::frame::{heading, text};
 pub use self::{
     attach::{AttachError, ClientAttach, Resume, ServerAttach, ack_frame, end_frame, refuse_frame},
-    frame::{Frame, FrameError, encode_text, parse},
+    frame::{Frame, FrameError, escape, frame, parse, plain, read_message},
     line::{decode_line, encode_line, lines},
 };

@@ -24,7 +24,7 @@ pub(crate) struct Entry {
 
 impl Entry {
     fn len(&self) -> usize {
-        self.outgoing.payload().len()
+        self.outgoing.envelope().len()
     }
 }
 
@@ -300,7 +300,7 @@ impl Ring {
 fn cost(entry: &Entry) -> usize {
     OVERHEAD
         + match &entry.outgoing {
-            Outgoing::Own(payload) => payload.len(),
+            Outgoing::Own(envelope) => envelope.len(),
             Outgoing::Shared(_) => 0,
         }
 }
@@ -415,7 +415,7 @@ mod tests {
     }
 
     fn which(outgoing: &Outgoing) -> u32 {
-        let bytes = outgoing.payload().as_bytes();
+        let bytes = outgoing.envelope().body_bytes();
         u32::from_be_bytes(bytes[..4].try_into().unwrap())
     }
 
@@ -433,7 +433,7 @@ mod tests {
                         if let Delivery::Latest(key) = &delivery {
                             ring.conflate(key);
                         }
-                        let outgoing = Outgoing::Own(payload(push, size));
+                        let outgoing = Outgoing::Own(payload(push, size).into());
                         ring.push(Entry { outgoing, delivery: delivery.clone() });
                         model.push(push, 4 + size, delivery);
                     }

@@ -45,14 +45,14 @@ fn answer(attached: &Attached) -> Value {
 fn written(carrier: &mut Carrier) -> Vec<u64> {
     let mut cx = Context::from_waker(Waker::noop());
     let mut messages = Vec::new();
-    let mut each = |outgoing: Outgoing| messages.push(outgoing.payload().clone());
+    let mut each = |outgoing: Outgoing| messages.push(outgoing.envelope().body());
     while carrier.poll_take(&mut cx, usize::MAX, &mut each).is_ready() {}
     messages.iter().map(|payload| payload.as_text().unwrap().parse().unwrap()).collect()
 }
 
 fn send(carrier: &mut Carrier, numbers: RangeInclusive<u64>) {
     for number in numbers {
-        carrier.deliver(number.to_string().into()).unwrap();
+        carrier.deliver(number.to_string()).unwrap();
     }
 }
 

@@ -14,6 +14,7 @@ use super::{
     outbox::{Life, Outbox, Place},
 };
 use crate::{
+    handle::Spark,
     metrics,
     resume::{Claim, Denied, Gone},
 };
@@ -154,6 +155,9 @@ impl Session {
         asked: &Asked,
         transport: &'static str,
     ) -> Carrier {
+        if matches!(was, Place::Detached { .. }) {
+            Spark::from_session(self).be_present();
+        }
         if let Place::Carried { waker: Some(waker), .. } = was {
             waker.wake();
         }

@@ -36,7 +36,7 @@ impl Callbacks {
     }
 
     /// Tells the end: first as an error if it was one, then as the end.
-    pub(super) fn announce(self, spark: &Spark, reason: &CloseReason) {
+    pub(crate) fn announce(self, spark: &Spark, reason: &CloseReason) {
         let failed = !matches!(reason.code(), 1000 | 1001 | 4000..=4003);
         for callback in [self.error.filter(|_| failed), self.end].into_iter().flatten() {
             // One that panics does not keep the others from hearing it.

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     close::CloseReason,
-    message::Payload,
+    envelope::Envelope,
     metrics::{self, Meters},
     packet::Outgoing,
 };
@@ -122,12 +122,13 @@ impl Carrier {
     /// # Errors
     /// When the inbox is at its mark (offer it again later), the session is over, or another
     /// carrier has it.
-    pub fn deliver(&mut self, payload: Payload) -> Result<(), DeliverError> {
+    pub fn deliver(&mut self, message: impl Into<Envelope>) -> Result<(), DeliverError> {
         if self.expected == 0 {
             return Ok(());
         }
-        let size = payload.len();
-        if self.session.take_in(self.generation, self.expected, payload)? {
+        let message = message.into();
+        let size = message.len();
+        if self.session.take_in(self.generation, self.expected, message)? {
             self.meters.received(size);
         }
         self.expected += 1;
@@ -217,7 +218,7 @@ impl Carrier {
             && count < most
             && let Some(outgoing) = outbox.ring.take(keep)
         {
-            bytes += outgoing.payload().len().max(1);
+            bytes += outgoing.envelope().len().max(1);
             count += 1;
             each(outgoing);
         }

@@ -12,7 +12,7 @@ use super::{
     outbox::{Life, Place},
     wait_in,
 };
-use crate::{close::CloseReason, resume::Grave, spark::State};
+use crate::{close::CloseReason, handle::Spark, resume::Grave, spark::State};
 
 impl Session {
     /// Ends the session: what is queued is written, then the client is told why. The first reason
@@ -89,6 +89,7 @@ impl Session {
         self.mount.shared.ended(&reason, clean);
         drop(self.permit.lock().unwrap_or_else(PoisonError::into_inner).take());
         self.end_input();
+        self.leave_all(&reason);
         carrier.into_iter().chain(waiting).for_each(Waker::wake);
         if generation == 0 && self.forget_unstarted() {
             return true;
@@ -99,6 +100,17 @@ impl Session {
             self.give_grace();
         }
         true
+    }
+
+    /// It is in no room and no channel any more, and nobody answers what it was asked.
+    fn leave_all(self: &Arc<Self>, reason: &CloseReason) {
+        for seat in self.take_seats() {
+            seat.leave(reason.clone(), false);
+        }
+        if let Some(pending) = self.pending_if_any() {
+            pending.close();
+        }
+        Spark::from_session(self).leave_all_at_end();
     }
 
     /// The handler may finish what it does, for so long.

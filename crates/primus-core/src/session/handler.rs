@@ -12,15 +12,13 @@ use std::{
     task::{Context, Poll, Wake, Waker},
 };
 
-use super::{Session, notices::Notice, outbox::Place};
+use super::{Lane, Session, notices::Notice, outbox::Place};
 use crate::{
     close::CloseReason,
+    events::serve,
     handle::Spark,
     request::{BoxError, BoxFuture},
 };
-
-/// Messages that callbacks get before the carrier is served again.
-const TURN: usize = 64;
 
 pub(super) enum Stage {
     /// The connection handler has not been called.
@@ -189,43 +187,55 @@ impl Session {
         let mut future = match stage {
             Stage::Start => {
                 let spark = Spark::from_session(self);
-                self.mount.shared.hooks.connect(spark)
+                self.mount.shared.hooks().connect(spark)
             }
             Stage::Waiting(future) => future,
             Stage::Callbacks | Stage::Busy | Stage::Done => {
-                self.serve_callbacks(cx);
+                self.serve(true, cx);
                 return Outcome::Callbacks;
             }
         };
         match future.as_mut().poll(cx) {
             Poll::Pending => {
-                self.serve_callbacks(cx);
+                self.serve(false, cx);
                 Outcome::Pending(future)
             }
-            Poll::Ready(Ok(())) if self.callbacks().data().is_some() => {
+            Poll::Ready(Ok(())) if self.stays() => {
                 drop(future);
-                self.serve_callbacks(cx);
+                self.serve(true, cx);
                 Outcome::Callbacks
             }
             Poll::Ready(result) => Outcome::Returned(result),
         }
     }
 
-    fn serve_callbacks(self: &Arc<Self>, cx: &mut Context<'_>) {
-        let Some(data) = self.callbacks().data() else { return };
-        let spark = Spark::from_session(self);
-        for _ in 0..TURN {
-            match self.poll_message(&spark, cx) {
-                Poll::Ready(Some(message)) => data(&spark, message),
-                Poll::Ready(None) | Poll::Pending => return,
-            }
+    /// Serves listeners and callbacks. `alone`: the handler is over.
+    fn serve(self: &Arc<Self>, alone: bool, cx: &mut Context<'_>) {
+        let data = self.callbacks().data();
+        let belongings = self.belongings_if_any();
+        if !alone && data.is_none() && belongings.is_none() && !self.inbox().mail.has(Lane::Events)
+        {
+            return;
         }
-        self.slot().woken = true;
+        let spark = Spark::from_session(self);
+        if serve(&**self, &spark, belongings, data.as_ref(), alone, cx) {
+            self.slot().woken = true;
+        }
+    }
+
+    /// Whether something serves the spark though its handler is over.
+    fn stays(&self) -> bool {
+        self.callbacks().data().is_some()
+            || self.belongings_if_any().is_some_and(|own| !own.listeners().is_empty())
+            || !self.mount.shared.root().listeners().is_empty()
     }
 
     fn is_input_over(&self) -> bool {
-        let inbox = self.inbox();
-        inbox.closed && inbox.is_empty()
+        let over = {
+            let inbox = self.inbox();
+            inbox.mail.closed && inbox.mail.next_lane().is_none()
+        };
+        over && self.belongings_if_any().is_none_or(|own| own.serving().is_idle())
     }
 
     /// Takes the handler's future away after its grace.
@@ -274,7 +284,7 @@ impl Session {
         }
         self.wake_waiting();
         // It holds a spark of this very session.
-        let transforming = self.inbox().transforming.take();
+        let transforming = self.inbox().mail.take_transforming();
         if catch_unwind(AssertUnwindSafe(|| drop(transforming))).is_err() {
             tracing::error!(spark = %self.id(), "a transform panicked while it was dropped");
         }

@@ -8,7 +8,7 @@ use std::{
 use tokio::time::Instant;
 
 use super::{Session, outbox::Place};
-use crate::{close::CloseReason, resume::Grave};
+use crate::{close::CloseReason, handle::Spark, resume::Grave};
 
 impl Session {
     /// Called now and then: asks for signs of life, gives up who gives none, cuts ends that hang.
@@ -20,10 +20,14 @@ impl Session {
         let generation = outbox.claim.generation;
         if let Place::Detached { since, reason } = &outbox.place {
             let (away, reason) = (now.duration_since(*since), reason.clone());
-            if away > settings.detach_grace && std::mem::take(&mut outbox.counted) {
+            let missed = away > settings.detach_grace && std::mem::take(&mut outbox.counted);
+            if missed {
                 self.mount.shared.connected(outbox.transport, -1);
             }
             drop(outbox);
+            if missed {
+                Spark::from_session(self).be_absent();
+            }
             if away > self.limits().resume_window {
                 self.give_up(generation, reason, Grave::Expired);
             }

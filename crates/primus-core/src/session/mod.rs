@@ -20,11 +20,14 @@
 mod attach;
 mod callbacks;
 mod carrier;
+mod control;
 mod detach;
 mod ending;
+mod extras;
 mod handler;
 mod heartbeat;
 mod inbox;
+mod mail;
 mod notices;
 mod outbox;
 mod receive;
@@ -45,8 +48,13 @@ pub use self::{
     carrier::{Carriage, Carrier, Taken, Work},
     outbox::Resume,
 };
-pub(crate) use self::{callbacks::OnData, detach::Waiting};
+pub(crate) use self::{
+    callbacks::OnData,
+    detach::Waiting,
+    mail::{Lane, Mail, MailBox, poll_mail},
+};
 use self::{
+    extras::Extras,
     handler::Slot,
     inbox::Inbox,
     notices::Notices,
@@ -55,9 +63,10 @@ use self::{
 use crate::{
     admission::Permit,
     authorize::User,
+    envelope::Envelope,
     handshake::Handshake,
     id::{Secret, SparkId},
-    message::Payload,
+    message::Message,
     metrics::Meters,
     mount::Mount,
     packet::{Delivery, Outgoing},
@@ -72,10 +81,10 @@ use crate::{
 pub enum DeliverError {
     /// The handler is behind: wait with [`Session::room`] and offer the message again.
     #[error("the handler is behind")]
-    Full(Payload),
+    Full(Envelope),
     /// The session is over.
     #[error("the session has ended")]
-    Ended(Payload),
+    Ended(Envelope),
     /// Something before it is missing: the client has to go on behind number `recv`.
     #[error("messages are missing between {recv} and this one")]
     Gap {
@@ -117,6 +126,11 @@ pub struct Session {
     notices: Notices,
     token: Mutex<Option<Secret>>,
     extension: OnceLock<Box<dyn Any + Send + Sync>>,
+    extras: OnceLock<Box<Extras>>,
+    /// Somebody awaits `ready`.
+    awaits_room: AtomicBool,
+    /// Its client can answer requests.
+    answers_requests: bool,
 }
 
 impl Session {
@@ -125,7 +139,7 @@ impl Session {
         handshake: Handshake,
         user: Option<User>,
         permit: Permit,
-        resume: Resume,
+        (resume, answers_requests): (Resume, bool),
     ) -> Arc<Self> {
         let id = SparkId::random();
         let now = mount.clock();
@@ -158,6 +172,9 @@ impl Session {
             notices: Notices::default(),
             token: Mutex::new(None),
             extension: OnceLock::new(),
+            extras: OnceLock::new(),
+            awaits_room: AtomicBool::new(false),
+            answers_requests,
             mount,
         })
     }
@@ -229,6 +246,11 @@ impl Session {
     /// Whether its client counts the messages, so that none may come without a number.
     pub fn is_counted(&self) -> bool {
         self.resume == Resume::Acknowledged
+    }
+
+    /// Whether its client understands what the protocol says by events of its own.
+    pub(crate) fn hears_us(&self) -> bool {
+        self.answers_requests
     }
 
     fn token_slot(&self) -> MutexGuard<'_, Option<Secret>> {
@@ -340,8 +362,10 @@ impl Session {
         self.outbox().is_pressured(self.resume, self.limits())
     }
 
-    pub(crate) fn undelivered(&self) -> Vec<Payload> {
-        self.outbox().undelivered.iter().map(|outgoing| outgoing.payload().clone()).collect()
+    pub(crate) fn undelivered(&self) -> Vec<Message> {
+        let parser = &self.mount.settings().parser;
+        let open = |outgoing: &Outgoing| Message::open(outgoing.envelope(), Arc::clone(parser));
+        self.outbox().undelivered.iter().map(open).collect()
     }
 
     pub(crate) fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<Result<(), WriteError>> {
@@ -350,9 +374,15 @@ impl Session {
             return Poll::Ready(Err(WriteError::Ended(None)));
         }
         if !outbox.is_pressured(self.resume, self.limits()) {
+            self.awaits_room.store(false, Ordering::Relaxed);
             return Poll::Ready(Ok(()));
         }
         wait_in(&mut outbox.waiting, cx);
+        drop(outbox);
+        if !self.awaits_room.swap(true, Ordering::Relaxed) {
+            // The acknowledgement may be behind what nobody reads at the moment.
+            self.read_on();
+        }
         Poll::Pending
     }
 }

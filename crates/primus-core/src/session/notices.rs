@@ -27,7 +27,7 @@ pub(super) struct Notices(Mutex<Option<VecDeque<Notice>>>);
 impl Session {
     /// Tells the application, after everything that it has been told before.
     pub(super) fn notify(self: &Arc<Self>, notice: Notice) {
-        let hooks = &self.mount.shared.hooks;
+        let hooks = self.mount.shared.hooks();
         if matches!(notice, Notice::Detached(_)) && !hooks.hears_detach()
             || matches!(notice, Notice::Resumed) && !hooks.hears_resume()
         {
@@ -69,7 +69,7 @@ impl Session {
 
     async fn tell(self: Arc<Self>, notice: Notice) {
         let spark = Spark::from_session(&self);
-        let hooks = &self.mount.shared.hooks;
+        let hooks = self.mount.shared.hooks();
         match notice {
             Notice::Detached(reason) => hooks.detach(spark, reason).await,
             Notice::Resumed => hooks.resume(spark).await,

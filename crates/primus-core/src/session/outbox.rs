@@ -161,7 +161,7 @@ impl Outbox {
             self.charged += self.ring.push(entry);
             return Pushed::Queued { wake: false };
         }
-        let size = entry.outgoing.payload().len();
+        let size = entry.outgoing.envelope().len();
         // The message that is the next to be written does not count, and there is room for one of
         // the maximum size behind it, also for a writer that stops only at the soft mark.
         let most = limits.max_queued.max(limits.pressure.saturating_add(limits.max_message));

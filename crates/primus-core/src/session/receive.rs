@@ -5,15 +5,23 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use super::{DeliverError, Session, inbox::Inbox};
+use super::{
+    DeliverError, Session,
+    control::OWN,
+    inbox::Inbox,
+    mail::{Lane, Mail, MailBox, poll_mail},
+};
 use crate::{
+    authorize::Rejection,
     close::CloseReason,
+    envelope::{Envelope, Subject},
+    events::RequestError,
     handle::Spark,
-    message::{Message, Payload},
+    message::Message,
     metrics,
-    request::BoxFuture,
+    mount::Mount,
+    packet::{Delivery, Outgoing},
     resume::{Beyond, Defect, Receipt, is},
-    transform::{self, Flow},
 };
 
 impl Session {
@@ -36,11 +44,12 @@ impl Session {
     ///
     /// # Errors
     /// When the inbox is at its mark, or the session is over; the message comes back.
-    pub fn deliver(self: &Arc<Self>, payload: Payload) -> Result<(), DeliverError> {
-        let size = payload.len();
+    pub fn deliver(self: &Arc<Self>, message: impl Into<Envelope>) -> Result<(), DeliverError> {
+        let message = message.into();
+        let size = message.len();
         let inbox = self.inbox();
         let number = inbox.intake.recv() + 1;
-        self.accept(inbox, number, payload)?;
+        self.accept(inbox, number, message)?;
         self.meters().received(size);
         Ok(())
     }
@@ -55,10 +64,11 @@ impl Session {
         self: &Arc<Self>,
         generation: u64,
         number: u64,
-        payload: Payload,
+        message: impl Into<Envelope>,
     ) -> Result<(), DeliverError> {
-        let size = payload.len();
-        if self.take_in(generation, number, payload)? {
+        let message = message.into();
+        let size = message.len();
+        if self.take_in(generation, number, message)? {
             self.meters().received(size);
         }
         Ok(())
@@ -69,11 +79,11 @@ impl Session {
         self: &Arc<Self>,
         generation: u64,
         number: u64,
-        payload: Payload,
+        message: Envelope,
     ) -> Result<bool, DeliverError> {
         let inbox = self.inbox();
         match inbox.intake.judge(generation, number) {
-            Receipt::New => self.accept(inbox, number, payload).map(|()| true),
+            Receipt::New => self.accept(inbox, number, message).map(|()| true),
             Receipt::Duplicate => {
                 drop(inbox);
                 metrics::duplicate();
@@ -84,31 +94,173 @@ impl Session {
         }
     }
 
+    /// Takes a message in: what is for the protocol is served at once, the rest waits for its spark.
     fn accept(
         self: &Arc<Self>,
         mut inbox: MutexGuard<'_, Inbox>,
         number: u64,
-        payload: Payload,
+        message: Envelope,
     ) -> Result<(), DeliverError> {
-        if inbox.closed {
-            return Err(DeliverError::Ended(payload));
+        if inbox.mail.closed {
+            return Err(DeliverError::Ended(message));
         }
-        if inbox.is_full(self.limits()) {
-            if is(Defect::FullCounts) {
-                inbox.intake.took(number);
+        if message.is_bare() {
+            if let Some(full) = self.full(&mut inbox, number, &message) {
+                drop(inbox);
+                return Err(full);
             }
-            return Err(DeliverError::Full(payload));
+            inbox.mail.push(Lane::Data, message);
+            inbox.intake.took(number);
+            let reader = inbox.mail.reader.take();
+            drop(inbox);
+            match reader {
+                Some(reader) => reader.wake(),
+                None if self.reads_by_itself() => self.schedule(),
+                None => {}
+            }
+            return Ok(());
         }
-        inbox.push(payload);
+        self.accept_headed(inbox, number, message)
+    }
+
+    /// The same, of a message with a head.
+    fn accept_headed(
+        self: &Arc<Self>,
+        mut inbox: MutexGuard<'_, Inbox>,
+        number: u64,
+        message: Envelope,
+    ) -> Result<(), DeliverError> {
+        let heading = message.heading();
+        let lane = match &heading.subject {
+            Subject::Reply(id) | Subject::Refuse(id) => {
+                inbox.intake.took(number);
+                drop(inbox);
+                self.answered(*id, &message);
+                return Ok(());
+            }
+            Subject::Event(name) if name.starts_with(OWN) => {
+                inbox.intake.took(number);
+                drop(inbox);
+                if let (Some(channel), "primus.end") = (&heading.channel, &**name) {
+                    self.left_channel(channel);
+                }
+                return Ok(());
+            }
+            Subject::Request(id, name) if name.starts_with(OWN) => {
+                inbox.intake.took(number);
+                drop(inbox);
+                let name = name.to_string();
+                match self.spark_in(heading.channel.as_deref()) {
+                    Some(spark) => self.control(spark, *id, name, message.clone()),
+                    None => self.refuse_outside(*id),
+                }
+                return Ok(());
+            }
+            Subject::Data => Lane::Data,
+            Subject::Event(_) | Subject::Request(..) => Lane::Events,
+        };
+        if let Some(full) = self.full(&mut inbox, number, &message) {
+            drop(inbox);
+            return Err(full);
+        }
         inbox.intake.took(number);
-        let reader = inbox.reader.take();
-        drop(inbox);
-        match reader {
-            Some(reader) => reader.wake(),
-            None if self.callbacks().data().is_some() => self.schedule(),
-            None => {}
+        let Some(channel) = &heading.channel else {
+            inbox.mail.push(lane, message);
+            let reader = inbox.mail.reader.take().filter(|_| lane == Lane::Data);
+            drop(inbox);
+            match reader {
+                Some(reader) => reader.wake(),
+                None => self.schedule(),
+            }
+            return Ok(());
+        };
+        match self.seat(channel) {
+            Some(seat) => {
+                inbox.elsewhere.0 += 1;
+                inbox.elsewhere.1 += message.len();
+                drop(inbox);
+                seat.deliver(lane, message);
+            }
+            None => {
+                drop(inbox);
+                if let Subject::Request(id, _) = &heading.subject {
+                    self.refuse_outside(*id);
+                }
+            }
         }
         Ok(())
+    }
+
+    /// There is no room for the message. What waits for something behind it is told.
+    fn full(&self, inbox: &mut Inbox, number: u64, message: &Envelope) -> Option<DeliverError> {
+        let expects = self.expects();
+        if !inbox.is_full(self.limits(), expects) {
+            return None;
+        }
+        if expects {
+            self.backlogged();
+        }
+        if is(Defect::FullCounts) {
+            inbox.intake.took(number);
+        }
+        Some(DeliverError::Full(message.clone()))
+    }
+
+    /// Whether messages are read though the handler does not: by callbacks, or to be dropped.
+    fn reads_by_itself(&self) -> bool {
+        self.belongings_if_any().is_some() || self.callbacks().data().is_some()
+    }
+
+    /// The spark of this session in a channel.
+    fn spark_in(self: &Arc<Self>, channel: Option<&str>) -> Option<Spark> {
+        match channel {
+            None => Some(Spark::from_session(self)),
+            Some(channel) => self.seat(channel).map(|seat| Spark::from_seat(&seat)),
+        }
+    }
+
+    fn refuse_outside(self: &Arc<Self>, id: u64) {
+        let error = "this session is not in that channel";
+        let rejection = Rejection::new(http::StatusCode::NOT_FOUND, error);
+        let _ = self.push(Outgoing::Own(Envelope::refuse(id, &rejection)), Delivery::Reliable);
+    }
+
+    /// An answer of the client. It waits for nothing.
+    fn answered(&self, id: u64, answer: &Envelope) {
+        let Some(pending) = self.pending_if_any() else { return };
+        let parser = Arc::clone(&self.mount.settings().parser);
+        let result = match answer.heading().subject {
+            Subject::Refuse(_) => Err(RequestError::Refused(Rejection::read(answer.body_bytes()))),
+            _ => Ok(Message::open(answer, parser)),
+        };
+        pending.answer(id, result);
+    }
+
+    /// Who waits for room to deliver may look again.
+    pub(super) fn read_on(&self) {
+        let room = std::mem::take(&mut self.inbox().room);
+        room.into_iter().for_each(Waker::wake);
+    }
+
+    /// A spark of a channel has taken messages that were counted here.
+    pub(crate) fn released(&self, messages: usize, bytes: usize) {
+        let room = {
+            let mut inbox = self.inbox();
+            inbox.elsewhere.0 = inbox.elsewhere.0.saturating_sub(messages);
+            inbox.elsewhere.1 = inbox.elsewhere.1.saturating_sub(bytes);
+            self.eased(&mut inbox)
+        };
+        room.into_iter().for_each(Waker::wake);
+    }
+
+    /// Who has waited for room, if there is some.
+    fn eased(&self, inbox: &mut Inbox) -> Vec<Waker> {
+        if inbox.is_full(self.limits(), self.expects()) {
+            return Vec::new();
+        }
+        // Also when who waited for room has gone away meanwhile.
+        self.paused.store(false, Ordering::Relaxed);
+        std::mem::take(&mut inbox.room)
     }
 
     /// The client has everything up to `recv`, said by way of a carrier of `generation`. Where
@@ -140,7 +292,7 @@ impl Session {
     /// Ready when the inbox has room or is closed.
     pub fn poll_room(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut inbox = self.inbox();
-        if inbox.closed || !inbox.is_full(self.limits()) {
+        if inbox.mail.closed || !inbox.is_full(self.limits(), self.expects()) {
             self.paused.store(false, Ordering::Relaxed);
             return Poll::Ready(());
         }
@@ -159,12 +311,11 @@ impl Session {
 
     /// The client will send no more: `next` yields what is there, then `None`. Writing goes on.
     pub fn end_input(self: &Arc<Self>) {
-        let (reader, room) = {
+        let (readers, room) = {
             let mut inbox = self.inbox();
-            inbox.closed = true;
-            (inbox.reader.take(), std::mem::take(&mut inbox.room))
+            (inbox.mail.close(), std::mem::take(&mut inbox.room))
         };
-        reader.into_iter().chain(room).for_each(Waker::wake);
+        readers.chain(room).for_each(Waker::wake);
         self.schedule();
     }
 
@@ -173,84 +324,21 @@ impl Session {
         spark: &Spark,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Message>> {
-        loop {
-            let transforming = self.inbox().transforming.take();
-            if let Some(mut transforming) = transforming {
-                match transforming.as_mut().poll(cx) {
-                    Poll::Pending => {
-                        self.inbox().transforming = Some(transforming);
-                        return Poll::Pending;
-                    }
-                    Poll::Ready(Some(message)) => return Poll::Ready(Some(message)),
-                    Poll::Ready(None) => continue,
-                }
-            }
-            let (payload, room) = {
-                let mut inbox = self.inbox();
-                let Some(payload) = inbox.pop() else {
-                    if inbox.closed {
-                        return Poll::Ready(None);
-                    }
-                    match &mut inbox.reader {
-                        Some(reader) => reader.clone_from(cx.waker()),
-                        None => inbox.reader = Some(cx.waker().clone()),
-                    }
-                    return Poll::Pending;
-                };
-                let room = if inbox.is_full(self.limits()) {
-                    Vec::new()
-                } else {
-                    // Also when who waited for room has gone away meanwhile.
-                    self.paused.store(false, Ordering::Relaxed);
-                    std::mem::take(&mut inbox.room)
-                };
-                (payload, room)
-            };
-            room.into_iter().for_each(Waker::wake);
-            let message = Message::new(payload, Arc::clone(&self.mount.settings().parser));
-            match self.transform_in(spark, message) {
-                Ok(Some(message)) => return Poll::Ready(Some(message)),
-                Ok(None) => {}
-                Err(future) => self.inbox().transforming = Some(future),
-            }
-        }
+        poll_mail(&**self, Lane::Data, spark, cx)
+    }
+}
+
+impl MailBox for Session {
+    fn mail<R>(&self, work: impl FnOnce(&mut Mail) -> R) -> R {
+        work(&mut self.inbox().mail)
     }
 
-    /// Runs the incoming transforms: at once as long as they are synchronous, else as a future.
-    fn transform_in(
-        self: &Arc<Self>,
-        spark: &Spark,
-        mut message: Message,
-    ) -> Result<Option<Message>, BoxFuture<'static, Option<Message>>> {
-        let transforms = &self.mount.shared.transforms.incoming;
-        for (index, transform) in transforms.iter().enumerate() {
-            match transform {
-                transform::Incoming::Sync(transform) => {
-                    if transform(spark, &mut message) == Flow::Drop {
-                        return Ok(None);
-                    }
-                }
-                transform::Incoming::Async(_) => {
-                    let (session, spark) = (Arc::clone(self), spark.clone());
-                    return Err(Box::pin(async move {
-                        let mut message = message;
-                        for transform in &session.mount.shared.transforms.incoming[index..] {
-                            match transform {
-                                transform::Incoming::Sync(transform) => {
-                                    if transform(&spark, &mut message) == Flow::Drop {
-                                        return None;
-                                    }
-                                }
-                                transform::Incoming::Async(transform) => {
-                                    message = transform(spark.clone(), message).await?;
-                                }
-                            }
-                        }
-                        Some(message)
-                    }));
-                }
-            }
-        }
-        Ok(Some(message))
+    fn taken(&self, _: usize) {
+        let room = self.eased(&mut self.inbox());
+        room.into_iter().for_each(Waker::wake);
+    }
+
+    fn mount(&self) -> &Arc<Mount> {
+        &self.mount
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::StatusCode;
 use primus_core::{
-    CloseReason, DeliverError, Limits, Payload, Rejection, Response, Session,
+    CloseReason, DeliverError, Envelope, Limits, Rejection, Response, Session,
     native::{Frame, lines, parse},
 };
 
@@ -32,9 +32,9 @@ pub(super) fn decode(
             Ok(Frame::Attach(_) | Frame::Refuse(_)) => {
                 Err("a client sends no such frame here".to_owned())
             }
-            Ok(Frame::Data(payload)) => {
-                check_size(&payload, limits)?;
-                Ok(Frame::Data(payload))
+            Ok(Frame::Message(message)) => {
+                check_size(&message, limits)?;
+                Ok(Frame::Message(message))
             }
             Ok(frame) => Ok(frame),
             Err(error) => Err(error.to_string()),
@@ -53,8 +53,8 @@ fn broken(session: &Arc<Session>, generation: u64, reason: CloseReason, error: &
     bad_request(format!("{error}; the session has ended"))
 }
 
-fn check_size(payload: &Payload, limits: &Limits) -> Result<(), Rejection> {
-    let (size, most) = (payload.len(), limits.max_message);
+fn check_size(message: &Envelope, limits: &Limits) -> Result<(), Rejection> {
+    let (size, most) = (message.len(), limits.max_message);
     if size <= most {
         return Ok(());
     }
@@ -87,9 +87,9 @@ pub(super) async fn take(
     for frame in frames {
         match frame {
             Frame::Ack { next: Some(position), .. } => next = position,
-            Frame::Data(payload) => {
-                let receive = |payload| session.receive(generation, next, payload);
-                if let Err(error) = offer::offer(session, deadline, payload, receive).await {
+            Frame::Message(message) => {
+                let receive = |message| session.receive(generation, next, message);
+                if let Err(error) = offer::offer(session, deadline, message, receive).await {
                     return offer::refusal(&error, "recv", session.recv());
                 }
                 next += 1;
@@ -124,7 +124,7 @@ fn has_gap(frames: &[Frame], mut recv: u64) -> bool {
             next = *position;
             next > recv + 1
         }
-        Frame::Data(_) => {
+        Frame::Message(_) => {
             recv = recv.max(next);
             next += 1;
             false

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use http::{HeaderValue, StatusCode, header};
-use primus_core::{DeliverError, Payload, Rejection, Response, Session, request::json};
+use primus_core::{DeliverError, Envelope, Payload, Rejection, Response, Session, request::json};
 use tokio::time::{Instant, timeout_at};
 
 use super::{no_store, requests::unknown};
@@ -19,23 +19,23 @@ pub(super) async fn deliver(
     deadline: Instant,
     payload: Payload,
 ) -> Result<(), DeliverError> {
-    offer(session, deadline, payload, |payload| session.deliver(payload)).await
+    offer(session, deadline, payload.into(), |message| session.deliver(message)).await
 }
 
 /// Gives a message to the session by `give`, waiting for room until the deadline.
 pub(super) async fn offer(
     session: &Session,
     deadline: Instant,
-    mut payload: Payload,
-    give: impl Fn(Payload) -> Result<(), DeliverError>,
+    mut message: Envelope,
+    give: impl Fn(Envelope) -> Result<(), DeliverError>,
 ) -> Result<(), DeliverError> {
     loop {
-        payload = match give(payload) {
-            Err(DeliverError::Full(payload)) => payload,
+        message = match give(message) {
+            Err(DeliverError::Full(message)) => message,
             given => return given,
         };
         if timeout_at(deadline, session.room()).await.is_err() {
-            return Err(DeliverError::Full(payload));
+            return Err(DeliverError::Full(message));
         }
     }
 }

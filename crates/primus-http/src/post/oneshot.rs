@@ -54,11 +54,14 @@ async fn hear(session: &Arc<Session>, messages: Vec<Payload>) {
 
 /// Collects what is written, as far as one outbox would hold it.
 async fn listen(carrier: &mut Carrier, said: &mut Vec<u8>) -> CloseReason {
-    let limits = carrier.session().limits().clone();
+    let session = Arc::clone(carrier.session());
+    let (limits, parser) = (session.limits(), &*session.mount().settings().parser);
     let most = limits.max_queued.max(limits.max_message);
     loop {
         match carrier.work().await {
-            Work::Message(message) => said.extend_from_slice(&plain_line(message.payload())),
+            Work::Message(message) => {
+                said.extend_from_slice(&plain_line(message.envelope(), parser));
+            }
             Work::Ping => {}
             Work::End(reason) => return reason,
             Work::Gone => return CloseReason::GOING_AWAY,

@@ -144,7 +144,7 @@ impl Server {
                             air.coverage.duplicates += u64::from(!delivered);
                         }
                         Err(DeliverError::Full(payload)) => {
-                            batch.push_front(Up::Data(payload));
+                            batch.push_front(Up::Data(payload.body()));
                             if session.poll_room(cx).is_ready() {
                                 continue;
                             }

@@ -75,7 +75,7 @@ impl Server {
                     air.coverage.duplicates += u64::from(!delivered);
                 }
                 Err(DeliverError::Full(payload)) => {
-                    held = Some(payload);
+                    held = Some(payload.body());
                     if carrier.session().poll_room(cx).is_ready() {
                         continue;
                     }

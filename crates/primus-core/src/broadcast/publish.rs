@@ -1,0 +1,268 @@
+//! How a draft reaches its receivers.
+
+use std::sync::{Arc, MutexGuard};
+
+use super::{
+    Audience, Scope,
+    draft::{Body, Draft},
+};
+use crate::{
+    envelope::{Envelope, Head},
+    handle::Spark,
+    message::Message,
+    metrics,
+    mount::Mount,
+    packet::{Outgoing, Packet},
+    parser::Parser,
+    rooms::{Copies, History, Room},
+    session::Session,
+    shared::Shared,
+    spark::Written,
+    transform::Flow,
+};
+
+/// What all receivers with one parser share of a broadcast.
+struct Prepared {
+    parser: Arc<dyn Parser>,
+    /// Nothing: a transform dropped it.
+    packet: Option<Arc<Packet>>,
+}
+
+/// What is prepared as it is needed.
+struct Press<'a, B> {
+    draft: &'a Draft<'a, B>,
+    head: Head<'a>,
+    compress: bool,
+    shared: &'a Shared,
+    prepared: Vec<Prepared>,
+}
+
+impl<B: Body> Press<'_, B> {
+    /// The message for who has this parser.
+    fn packet(&mut self, parser: &Arc<dyn Parser>) -> Result<Option<Arc<Packet>>, B::Error> {
+        let known = self.prepared.iter().find(|known| Arc::ptr_eq(&known.parser, parser));
+        if let Some(known) = known {
+            return Ok(known.packet.clone());
+        }
+        let head = self.draft.what.head(&self.head);
+        let envelope = self.draft.body.encode(head, &**parser)?;
+        if self.draft.body.is_value() {
+            self.shared.counters.count_encoded();
+        }
+        let envelope = self.transformed(envelope, parser);
+        let packet = envelope.map(|envelope| {
+            let envelope = envelope.compress(self.compress);
+            Arc::new(Packet::new(envelope, Arc::clone(&self.shared.counters)))
+        });
+        self.prepared.push(Prepared { parser: Arc::clone(parser), packet: packet.clone() });
+        Ok(packet)
+    }
+
+    /// Runs the shared transforms; nothing is left if one of them drops the message.
+    fn transformed(&self, envelope: Envelope, parser: &Arc<dyn Parser>) -> Option<Envelope> {
+        let transforms = &self.shared.transforms;
+        if transforms.shared_prefix() == 0 {
+            return Some(envelope);
+        }
+        let mut message = Message::open(&envelope, Arc::clone(parser));
+        (transforms.run_shared(&mut message) == Flow::Pass).then(|| message.close())
+    }
+}
+
+impl Audience {
+    pub(super) fn publish<B: Body>(&self, draft: &Draft<'_, B>) -> Result<usize, B::Error> {
+        let Some(shared) = self.channel.shared() else { return Ok(0) };
+        if self.rooms.is_empty() {
+            return match &self.scope {
+                Scope::Mounts(mounts) => self.publish_to_mounts(draft, &shared, mounts),
+                Scope::Channel => self.publish_to(draft, self.sparks()),
+            };
+        }
+        let mut names: Vec<&Arc<str>> = self.rooms.iter().collect();
+        // In one order, whoever publishes: several of them may be locked.
+        names.sort();
+        names.dedup();
+        let rooms: Vec<Arc<Room>> =
+            names.iter().filter_map(|name| self.channel.rooms().get(name)).collect();
+        if rooms.iter().any(|room| room.keeps_history()) {
+            return self.publish_and_keep(draft, &shared, &rooms);
+        }
+        let labels: Vec<_> = labelled(&rooms).map(|room| (&**room.name(), None)).collect();
+        self.send(draft, &shared, &labels, &self.sparks())
+    }
+
+    /// Sends to these, and nobody else.
+    pub(super) fn publish_to<B: Body>(
+        &self,
+        draft: &Draft<'_, B>,
+        sparks: Vec<Spark>,
+    ) -> Result<usize, B::Error> {
+        let Some(shared) = self.channel.shared() else { return Ok(0) };
+        self.send(draft, &shared, &[], &sparks)
+    }
+
+    fn press<'a, B>(
+        &self,
+        draft: &'a Draft<'a, B>,
+        shared: &'a Shared,
+        head: Head<'a>,
+    ) -> Press<'a, B> {
+        Press { draft, head, compress: self.compress, shared, prepared: Vec::new() }
+    }
+
+    fn send<B: Body>(
+        &self,
+        draft: &Draft<'_, B>,
+        shared: &Shared,
+        labels: &[(&str, Option<u64>)],
+        sparks: &[Spark],
+    ) -> Result<usize, B::Error> {
+        let head = Head { channel: self.channel.on_wire(), rooms: labels };
+        let mut press = self.press(draft, shared, head);
+        let mut reached = 0;
+        for spark in sparks {
+            if let Some(packet) = press.packet(&spark.mount().settings().parser)? {
+                reached += usize::from(self.push(shared, spark, &packet));
+            }
+        }
+        self.count(shared, reached);
+        Ok(reached)
+    }
+
+    /// As [`send`](Self::send), to all sessions of mounts, which are not listed for it.
+    fn publish_to_mounts<B: Body>(
+        &self,
+        draft: &Draft<'_, B>,
+        shared: &Shared,
+        mounts: &[Arc<Mount>],
+    ) -> Result<usize, B::Error> {
+        let mut press = self.press(draft, shared, Head::default());
+        let plain = self.except.is_empty() && self.filter.is_none() && !per_spark(shared);
+        let mut reached = 0;
+        for mount in mounts {
+            if mount.sessions() == 0 {
+                continue;
+            }
+            let Some(packet) = press.packet(&mount.settings().parser)? else { continue };
+            mount.registry.visit(|session| {
+                let heard = session.belongings_if_any().is_some_and(|own| own.hears_outgoing());
+                let queued = if plain && !heard {
+                    self.push_shared(session, &packet)
+                } else {
+                    let spark = Spark::from_session(session);
+                    self.selects(&spark) && self.push(shared, &spark, &packet)
+                };
+                reached += usize::from(queued);
+                true
+            });
+        }
+        self.count(shared, reached);
+        Ok(reached)
+    }
+
+    /// To rooms of which at least one keeps its history: offset, history and receivers under the
+    /// publish locks of these rooms.
+    fn publish_and_keep<B: Body>(
+        &self,
+        draft: &Draft<'_, B>,
+        shared: &Arc<Shared>,
+        rooms: &[Arc<Room>],
+    ) -> Result<usize, B::Error> {
+        // What user code does, it does before anything is locked.
+        let channel = self.channel.on_wire();
+        let mut press = self.press(draft, shared, Head { channel, rooms: &[] });
+        let mut bodies = Vec::new();
+        for mount in shared.mounts() {
+            let parser = &mount.settings().parser;
+            if bodies.iter().all(|(other, _)| !Arc::ptr_eq(other, parser))
+                && let Some(packet) = press.packet(parser)?
+            {
+                bodies.push((Arc::clone(parser), packet));
+            }
+        }
+        let mut histories: Vec<(&Room, MutexGuard<'_, Option<History>>)> =
+            rooms.iter().map(|room| (&**room, room.history())).collect();
+        let labels: Vec<_> = histories
+            .iter()
+            .filter(|(room, history)| history.is_some() || room.is_labelled())
+            .map(|(room, history)| (&**room.name(), history.as_ref().map(History::next)))
+            .collect();
+        let head = draft.what.head(&Head { channel, rooms: &labels });
+        let copies: Copies = bodies
+            .into_iter()
+            .map(|(parser, packet)| {
+                let envelope = Envelope::join(&head, &packet.envelope().body());
+                let envelope = envelope.compress(self.compress);
+                (parser, Arc::new(Packet::new(envelope, Arc::clone(&shared.counters))))
+            })
+            .collect();
+        for (_, history) in &mut histories {
+            if let Some(history) = &mut **history {
+                history.append(copies.clone());
+            }
+        }
+        // Who comes after this finds it in the history.
+        let mut reached = 0;
+        for spark in self.sparks() {
+            let parser = &spark.mount().settings().parser;
+            let copy = copies.iter().find(|(other, _)| Arc::ptr_eq(other, parser));
+            if let Some((_, packet)) = copy {
+                reached += usize::from(self.push(shared, &spark, packet));
+            }
+        }
+        drop(histories);
+        self.count(shared, reached);
+        Ok(reached)
+    }
+
+    /// Gives a message to one receiver, in its own form where a transform looks at the spark.
+    fn push(&self, shared: &Shared, spark: &Spark, packet: &Arc<Packet>) -> bool {
+        show_outgoing(spark, packet.envelope());
+        if !per_spark(shared) {
+            return self.push_shared(spark.session(), packet);
+        }
+        let parser = Arc::clone(&spark.mount().settings().parser);
+        let mut own = Message::open(packet.envelope(), parser);
+        let transforms = &shared.transforms;
+        if transforms.run_for(transforms.shared_prefix(), spark, &mut own) == Flow::Drop {
+            return false;
+        }
+        let outgoing = Outgoing::Own(own.close().compress(self.compress));
+        queued(spark.session().push(outgoing, self.delivery.clone()))
+    }
+
+    fn push_shared(&self, session: &Arc<Session>, packet: &Arc<Packet>) -> bool {
+        queued(session.push(Outgoing::Shared(Arc::clone(packet)), self.delivery.clone()))
+    }
+
+    fn count(&self, shared: &Shared, reached: usize) {
+        metrics::broadcast(reached);
+        if per_spark(shared) {
+            metrics::per_spark(reached);
+        }
+    }
+}
+
+/// Shows an event to who listens to all that this spark is sent.
+pub(crate) fn show_outgoing(spark: &Spark, envelope: &Envelope) {
+    if let Some(belongings) = spark.belongings_if_any()
+        && belongings.hears_outgoing()
+        && let Some(name) = envelope.heading().name()
+    {
+        let parser = Arc::clone(&spark.mount().settings().parser);
+        belongings.announce_outgoing(spark, name, &Message::open(envelope, parser));
+    }
+}
+
+/// The rooms that a message to all of these names.
+fn labelled(rooms: &[Arc<Room>]) -> impl Iterator<Item = &Arc<Room>> {
+    rooms.iter().filter(|room| room.is_labelled())
+}
+
+fn per_spark(shared: &Shared) -> bool {
+    shared.transforms.shared_prefix() < shared.transforms.outgoing.len()
+}
+
+fn queued<E>(pushed: Result<Written, E>) -> bool {
+    matches!(pushed, Ok(Written::Queued | Written::Pressured))
+}

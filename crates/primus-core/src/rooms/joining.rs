@@ -1,0 +1,198 @@
+//! A spark and its rooms.
+
+use std::sync::Arc;
+
+use http::StatusCode;
+
+use super::{How, Member, Since, room::Caught};
+use crate::{
+    authorize::Rejection,
+    handle::Spark,
+    names::{self, NameError},
+};
+
+/// A spark could not join a room.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum JoinError {
+    /// It is over, so it is in no room any more.
+    #[error("the spark has ended")]
+    Ended,
+    /// The name is none for a room.
+    #[error(transparent)]
+    Name(#[from] NameError),
+}
+
+impl Spark {
+    /// Puts the spark into a room of its channel; it stays there until it leaves or ends, whatever
+    /// its connection does. To be in it already is no error.
+    ///
+    /// ```
+    /// # fn f(spark: &primus_core::handle::Spark) -> Result<(), Box<dyn std::error::Error>> {
+    /// spark.join("rust")?;
+    /// spark.channel().room("rust").except(spark).write("somebody is here")?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// When it has ended, or the name is none for a room.
+    pub fn join(&self, room: &str) -> Result<(), JoinError> {
+        names::check(room)?;
+        self.enter(room, How::Joined).then_some(()).ok_or(JoinError::Ended)
+    }
+
+    /// As [`join`](Self::join), and lets others see that `member` is present there: in
+    /// [`members`](crate::Audience::members), and by
+    /// [`on_presence`](crate::channel::Channel::on_presence). Called again, it changes who that is.
+    ///
+    /// A member is present from the first spark that joins as it until its last spark leaves the
+    /// room, or is over, or without a connection, for longer than `detach_grace` (5 s).
+    ///
+    /// # Errors
+    /// As [`join`](Self::join).
+    pub fn join_as(&self, room: &str, member: Member) -> Result<(), JoinError> {
+        self.join(room)?;
+        let channel = self.channel();
+        let changes = {
+            let mut rooms = self.belongings().rooms();
+            if rooms.is_over() {
+                return Err(JoinError::Ended);
+            }
+            let Some(there) = channel.rooms().get(room) else { return Err(JoinError::Ended) };
+            let appeared = there.appear(&member);
+            let before = rooms.set_member(room, Some(member));
+            let gone = before.and_then(|before| there.disappear(&before.id));
+            [gone, appeared]
+        };
+        for change in changes.into_iter().flatten() {
+            channel.tell_presence(room, &change);
+        }
+        Ok(())
+    }
+
+    fn enter(&self, room: &str, how: How) -> bool {
+        let channel = self.channel();
+        let new = {
+            let mut rooms = self.belongings().rooms();
+            if rooms.is_over() {
+                return false;
+            }
+            let (there, new) = channel.rooms().enter(room, self, how);
+            rooms.insert(there.name(), how);
+            new
+        };
+        if new {
+            channel.tell_joined(self, room);
+        }
+        true
+    }
+
+    /// Joins at the wish of the client, and sends it what it missed.
+    pub(crate) fn subscribe(&self, room: &str, since: &Since) -> Result<Option<Caught>, Rejection> {
+        if self.belongings().rooms().subscriptions() >= self.session().limits().max_subscriptions {
+            let error = "this client subscribed to too many rooms (max_subscriptions)";
+            return Err(Rejection::new(StatusCode::TOO_MANY_REQUESTS, error));
+        }
+        let gone = || Rejection::new(StatusCode::GONE, "the session has ended");
+        // Enters first, so that the room is there; what is said until it has caught up is behind
+        // the lock that both take.
+        let there = self.channel().rooms().get(room).filter(|there| there.keeps_history());
+        let (entered, caught) = match there {
+            None => (self.enter(room, How::Subscribed), None),
+            Some(there) => there.catch_up(self, since, || self.enter(room, How::Subscribed)),
+        };
+        if entered { Ok(caught) } else { Err(gone()) }
+    }
+
+    /// Takes the spark out of a room; false if it was not there.
+    pub fn leave(&self, room: &str) -> bool {
+        self.leave_as(room, None)
+    }
+
+    pub(crate) fn leave_as(&self, room: &str, how: Option<How>) -> bool {
+        let Some(belongings) = self.belongings_if_any() else { return false };
+        let channel = self.channel();
+        let (left, change) = {
+            let mut rooms = belongings.rooms();
+            if how == Some(How::Subscribed) {
+                rooms.unsubscribed();
+            }
+            let Some(there) = channel.rooms().leave(room, self.id(), how) else { return false };
+            let member = rooms.remove(room);
+            (true, member.and_then(|member| there.disappear(&member.id)))
+        };
+        channel.tell_left(self, room);
+        if let Some(change) = change {
+            channel.tell_presence(room, &change);
+            channel.tidy(room);
+        }
+        left
+    }
+
+    /// Takes the spark out of all rooms.
+    pub fn leave_all(&self) {
+        for room in self.rooms() {
+            self.leave(&room);
+        }
+    }
+
+    /// The rooms that it is in; once it has ended, those that it was in.
+    pub fn rooms(&self) -> Vec<Arc<str>> {
+        self.belongings_if_any().map(|own| own.rooms().names()).unwrap_or_default()
+    }
+
+    /// Whether it is in a room.
+    pub fn is_in(&self, room: &str) -> bool {
+        self.channel().rooms().get(room).is_some_and(|room| room.has(self.id()))
+    }
+
+    /// It is over: no room has it any more.
+    pub(crate) fn leave_all_at_end(&self) {
+        let Some(belongings) = self.belongings_if_any() else { return };
+        let channel = self.channel();
+        let (names, present) = {
+            let mut rooms = belongings.rooms();
+            rooms.end();
+            (rooms.names(), rooms.take_present())
+        };
+        for (room, member) in present {
+            channel.depart(&room, &member);
+        }
+        for room in names {
+            if channel.rooms().leave(&room, self.id(), None).is_some() {
+                channel.tell_left(self, &room);
+            }
+        }
+    }
+
+    /// Its connection has been away for longer than a reconnect takes.
+    pub(crate) fn be_absent(&self) {
+        self.show(false);
+    }
+
+    /// Its connection is back.
+    pub(crate) fn be_present(&self) {
+        self.show(true);
+    }
+
+    fn show(&self, here: bool) {
+        let Some(belongings) = self.belongings_if_any() else { return };
+        let channel = self.channel();
+        let mut changes = Vec::new();
+        {
+            let mut rooms = belongings.rooms();
+            if rooms.is_absent() != here {
+                return;
+            }
+            rooms.set_absent(!here);
+            for (name, member) in rooms.present() {
+                let Some(room) = channel.rooms().get(&name) else { continue };
+                let change = if here { room.appear(&member) } else { room.disappear(&member.id) };
+                changes.extend(change.map(|change| (name, change)));
+            }
+        }
+        for (room, change) in changes {
+            channel.tell_presence(&room, &change);
+        }
+    }
+}
