@@ -66,7 +66,7 @@ impl Shared {
     pub(crate) fn new(settings: Settings, transforms: Transforms) -> Self {
         Self {
             settings,
-            hooks: Hooks::default(),
+            hooks: Hooks::new(Arc::clone(&transforms.plugins)),
             transforms,
             middlewares: Middlewares::default(),
             counters: Arc::default(),

@@ -40,8 +40,9 @@ pub use primus_library as library;
 
 pub use primus_core::{
     Audience, AuthorizeRequest, Authorizer, CloseReason, DecodeError, EncodeError, End, EndReport,
-    Flow, FromFn, Head, Kind, Message, Middleware, Overflow, Parser, Payload, Place, Plugin, Query,
-    Rejection, Response, Sending, SparkId, State, Transformer, WriteError, Written, handle::Spark,
+    Flow, FromFn, Head, Kind, Message, Middleware, Overflow, Parser, Payload, Place, Plugin,
+    PluginError, Plugins, Query, Rejection, Response, Sending, SparkId, State, Transformer,
+    WriteError, Written, handle::Spark,
 };
 
 pub use self::{
@@ -58,3 +59,13 @@ pub type Result<T = (), E = Box<dyn std::error::Error + Send + Sync>> = std::res
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/guarantees.md")]
 mod guarantees {}
+
+/// Compiles the examples of the page.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/parsers.md")]
+mod parsers {}
+
+/// Compiles the examples of the page.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/plugins.md")]
+mod plugins {}

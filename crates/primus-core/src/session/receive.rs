@@ -222,6 +222,9 @@ impl Session {
         spark: &Spark,
         mut message: Message,
     ) -> Result<Option<Message>, BoxFuture<'static, Option<Message>>> {
+        if self.mount.shared.transforms.plugins.incoming(spark, &mut message) == Flow::Drop {
+            return Ok(None);
+        }
         let transforms = &self.mount.shared.transforms.incoming;
         for (index, transform) in transforms.iter().enumerate() {
             match transform {
