@@ -67,6 +67,14 @@ pub struct Refusal {
     pub headers: HeaderMap,
 }
 
+/// Whether a frame is one of those that are counted.
+fn is_data(frame: &str) -> bool {
+    match frame.strip_prefix("primus::") {
+        Some(control) => control.starts_with("data:") || control.starts_with("binary:"),
+        None => true,
+    }
+}
+
 fn body<'a>(frame: &'a str, kind: &str) -> Option<&'a str> {
     frame.strip_prefix("primus::")?.strip_prefix(kind)?.strip_prefix("::")
 }
@@ -209,7 +217,7 @@ impl Peer {
     /// # Panics
     /// If it is not accepted.
     pub async fn send(&mut self, frame: &str) {
-        let data = !frame.starts_with("primus::") || frame.starts_with("primus::data");
+        let data = is_data(frame);
         self.memory.sent += u64::from(data);
         if let Wire::WebSocket(client) = &mut self.wire {
             return client.send(frame).await;
@@ -246,9 +254,7 @@ impl Peer {
                     }
                 },
             };
-            if !frame.starts_with("primus::") || frame.starts_with("primus::data") {
-                self.memory.recv += 1;
-            }
+            self.memory.recv += u64::from(is_data(&frame));
             if !frame.starts_with("primus::ping:") && !frame.starts_with("primus::ack:") {
                 return Some(frame);
             }
