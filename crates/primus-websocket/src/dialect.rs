@@ -1,7 +1,11 @@
 //! The three dialects over a WebSocket (docs/protocol.md §1).
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::{
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
+use bytes::Bytes;
 use bytestring::ByteString;
 use primus_core::{
     Carrier, CloseReason, Outgoing, Payload, Session, WireForm,
@@ -68,31 +72,34 @@ impl Dialect {
                     native::parse("primus::".into()).map(|_| Incoming::Nothing)
                 }
             },
-            Self::Classic => {
-                let parser = &*session.mount().settings().parser;
-                let Some(control) = classic_control(parser, &text) else {
-                    return Ok(Incoming::Data(text.into()));
-                };
-                Ok(match control.split("::").next() {
-                    Some("pong") => Incoming::Pong { recv: None },
-                    Some("id") => {
-                        let answer = format!("primus::id::{}", session.id());
-                        classic(parser, &answer).map_or(Incoming::Nothing, Incoming::Answer)
-                    }
-                    _ => Incoming::Nothing,
-                })
-            }
+            Self::Classic => Ok(read_classic(text.into(), session)),
         }
     }
 
+    /// Where the parser makes binary messages, control of the classic dialect is binary, too.
+    pub(crate) fn read_binary(self, bytes: Bytes, session: &Session) -> Incoming {
+        match self {
+            Self::Classic => read_classic(bytes.into(), session),
+            Self::Plain | Self::Resumable => Incoming::Data(bytes.into()),
+        }
+    }
+
+    /// The parser, where messages cannot be written without it.
+    pub(crate) fn parser(self, carrier: &Carrier) -> Option<Arc<dyn Parser>> {
+        let parser = || Arc::clone(&carrier.session().mount().settings().parser);
+        (self == Self::Classic).then(parser)
+    }
+
     /// Puts a message on the wire.
-    pub(crate) fn write(self, outgoing: &Outgoing, out: &mut Out) {
+    pub(crate) fn write(self, outgoing: &Outgoing, parser: Option<&dyn Parser>, out: &mut Out) {
         let payload = outgoing.payload();
         let (form, escaped) = match (self, payload) {
             (Self::Resumable, Payload::Text(text)) if text.starts_with(CONTROL) => {
                 (ESCAPED, Some(Payload::Text(native::encode_text(text))))
             }
-            (Self::Classic, Payload::Text(text)) if is_classic_control(text) => {
+            (Self::Classic, payload)
+                if parser.is_some_and(|parser| is_classic_control(parser, payload)) =>
+            {
                 tracing::warn!(
                     "a message that a classic client would take for control was not sent to it"
                 );
@@ -160,15 +167,41 @@ fn classic(parser: &dyn Parser, control: &str) -> Option<Payload> {
     parser::encode(parser, control).ok()
 }
 
-fn is_classic_control(text: &str) -> bool {
-    text.strip_prefix('"').unwrap_or(text).starts_with(CONTROL)
+/// What a classic client says.
+fn read_classic(payload: Payload, session: &Session) -> Incoming {
+    let parser = &*session.mount().settings().parser;
+    let Some(control) = classic_control(parser, &payload) else {
+        return Incoming::Data(payload);
+    };
+    match control.split("::").next() {
+        Some("pong") => Incoming::Pong { recv: None },
+        Some("id") => {
+            let answer = format!("primus::id::{}", session.id());
+            classic(parser, &answer).map_or(Incoming::Nothing, Incoming::Answer)
+        }
+        _ => Incoming::Nothing,
+    }
+}
+
+fn is_classic_control(parser: &dyn Parser, payload: &Payload) -> bool {
+    match payload {
+        Payload::Text(text) => text.strip_prefix('"').unwrap_or(text).starts_with(CONTROL),
+        Payload::Binary(_) => classic_control(parser, payload).is_some(),
+    }
 }
 
 /// What follows `primus::` if this value is a control string.
-fn classic_control(parser: &dyn Parser, text: &ByteString) -> Option<String> {
-    if !is_classic_control(text) {
+fn classic_control(parser: &dyn Parser, payload: &Payload) -> Option<String> {
+    let bytes = payload.as_bytes();
+    // Room for what a parser may put before a string.
+    let head = &bytes[..bytes.len().min(CONTROL.len() + 8)];
+    if !head.windows(CONTROL.len()).any(|window| window == CONTROL.as_bytes()) {
         return None;
     }
-    let value: String = parser::decode(parser, &text.clone().into()).ok()?;
+    let value: String = parser::decode(parser, payload).ok()?;
+    // Bytes that could be read as a string are not what the parser makes of one.
+    if payload.is_binary() && !parser::encode(parser, &value).ok()?.is_binary() {
+        return None;
+    }
     value.strip_prefix(CONTROL).map(str::to_owned)
 }

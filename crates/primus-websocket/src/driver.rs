@@ -193,8 +193,9 @@ impl Driver {
                 let Poll::Ready(reason) = carrier.poll_cut(cx) else { return Taken::Blocked };
                 return self.fenced(reason);
             }
+            let parser = dialect.parser(carrier);
             let taken = carrier.poll_take(cx, BATCH, |outgoing| {
-                dialect.write(&outgoing, &mut connection.out);
+                dialect.write(&outgoing, parser.as_deref(), &mut connection.out);
             });
             let Poll::Ready(taken) = taken else {
                 dialect.write_ack(carrier, &mut connection.out);
@@ -318,7 +319,12 @@ impl Driver {
                     }
                 }
             }
-            Message::Binary(bytes) => return self.deliver(bytes.into(), carrier, cx),
+            Message::Binary(bytes) => match self.dialect.read_binary(bytes, carrier.session()) {
+                Incoming::Data(payload) => return self.deliver(payload, carrier, cx),
+                Incoming::Pong { .. } => carrier.session().ponged(),
+                Incoming::Answer(answer) => self.answer(&answer),
+                _ => {}
+            },
             Message::Pong(_) => carrier.session().ponged(),
             Message::Close(frame) => {
                 self.answered = true;
