@@ -104,16 +104,16 @@ async fn listeners_are_typed_and_hear_events_in_their_order_on_every_transport()
                         heard.say(format!("{} {}", chat.user.age, chat.text));
                     }
                 })?;
-                spark.on("whoami", async |spark: Spark, (): ()| spark.emit("you", &()).unwrap() == Written::Queued)?;
+                spark.on("whoami", async |spark: Spark, (): ()| {
+                    spark.emit("you", &()).unwrap() == Written::Queued
+                })?;
                 Ok(())
             }
         });
         let mut client = Peer::connect(server.address(), transport).await;
         for (age, text) in [(40, "first"), (1, "second"), (20, "third")] {
             client
-                .send(&format!(
-                    r#"primus::event:chat::{{"user":{{"age":{age}}},"text":"{text}"}}"#
-                ))
+                .send(&format!(r#"primus::event:chat::{{"user":{{"age":{age}}},"text":"{text}"}}"#))
                 .await;
         }
         client.send("primus::event:whoami::null").await;
@@ -195,9 +195,14 @@ async fn reserved_and_malformed_names_are_refused_on_both_sides() {
         assert!(matches!(emitted, WriteError::Name(name) if name == reserved));
         assert!(server.emit(name, &()).is_err());
         let error = spark.request::<(), _>(name, &()).await.unwrap_err();
-        assert_eq!(error.to_string(), format!("the event name {name:?} is reserved; choose another one"));
+        assert_eq!(
+            error.to_string(),
+            format!("the event name {name:?} is reserved; choose another one")
+        );
         // A client that is not ours may send one: nobody listens.
-        client.send(&format!("primus::event:{}::1", name.replace(':', "%3A").replace(' ', "%20"))).await;
+        client
+            .send(&format!("primus::event:{}::1", name.replace(':', "%3A").replace(' ', "%20")))
+            .await;
     }
     for name in ["", "line\nbreak", &"x".repeat(257)] {
         assert!(matches!(spark.emit(name, &()), Err(WriteError::Name(NameError::Malformed(_)))));

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use http::{HeaderValue, Method, header};
 use http_body_util::BodyExt as _;
 use primus_core::{
-    Attached, BoxFuture, Carriage, CloseReason, Head, Mount, Opening, Rejection, Request, Response, Resume,
-    Secret, Transformer,
+    Attached, BoxFuture, Carriage, CloseReason, Head, Mount, Opening, Rejection, Request, Response,
+    Resume, Secret, Transformer,
 };
 use primus_http::post::{self, Requests, is_resumable};
 

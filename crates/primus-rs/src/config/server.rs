@@ -35,9 +35,12 @@ options! {
         /// `sse`, `polling`, and those given to
         /// [`add_transformer`](crate::Builder::add_transformer). Default: these three.
         transformers: List = ["websocket", "sse", "polling"].map(str::to_owned).to_vec(),
-        /// How values travel: `json`, `raw`, or one given to
+        /// How values travel: `json`, `msgpack`, `raw`, or one given to
         /// [`add_parser`](crate::Builder::add_parser). Default `json`.
         parser: Text = "json".to_owned(),
+        /// Plugins to install, in this order, of those given to
+        /// [`add_plugin`](crate::Builder::add_plugin). Default: none.
+        plugins: List = Vec::new(),
         /// WebSocket subprotocols that plain clients may choose from. Default: none, and the
         /// client's first is taken.
         subprotocols: List = Vec::new(),

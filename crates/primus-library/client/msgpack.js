@@ -1,0 +1,1 @@
+({encoder:function(){throw Error('msgpack')},decoder:function(){throw Error('msgpack')}})
