@@ -82,6 +82,17 @@ export async function scripts() {
   return Object.fromEntries(all);
 }
 
+/** Parsers that the crate can put into the configuration: each file is one expression. */
+export async function parsers() {
+  const { outputFiles } = await build({ ...common, entryPoints: ['src/msgpack.ts'], format: 'esm', write: false });
+  const body = outputFiles[0].text.replace(/export \{\s*msgpack\s*\};/, 'return msgpack;');
+  const { code } = await squeeze(`(() => {${body}})()`, { ...SQUEEZE, compress: { ...SQUEEZE.compress, expression: true } });
+  return { 'msgpack.js': code.replace(/;$/, '') + '\n' };
+}
+
+/** All files for the crate. */
+export const everything = async () => ({ ...(await scripts()), ...(await parsers()) });
+
 /** A module of the npm package. */
 export const module = (entry, outfile, more) =>
   build({ ...common, define: { ALONE: `${/websocket/.test(entry)}` }, entryPoints: [entry], outfile, format: 'esm', sourcemap: true, platform: 'neutral', ...more });

@@ -235,17 +235,17 @@ type Requested<M> = string extends keyof M
   : { [K in keyof M & string]: M[K] extends (...args: any[]) => any ? K : never }[keyof M & string];
 
 /** What listens to an event: one of the client itself, or one of the server, which may want an answer. */
-export type Listening<Own, M, E> = E extends keyof Own
+export type Listening<Own, M, E, This> = E extends keyof Own
   ? Own[E] extends any[]
-    ? (...args: Own[E]) => void
+    ? (this: This, ...args: Own[E]) => void
     : never
   : E extends keyof M
     ? unknown extends M[E]
-      ? (...args: any[]) => any
+      ? (this: This, ...args: any[]) => any
       : M[E] extends (...args: any[]) => infer R
-        ? (args: Args<M[E]>) => R | Promise<Awaited<R>> | undefined | void
-        : (args: M[E]) => void
-    : (...args: any[]) => any;
+        ? (this: This, args: Args<M[E]>) => R | Promise<Awaited<R>> | undefined | void
+        : (this: This, args: M[E]) => void
+    : (this: This, ...args: any[]) => any;
 
 /**
  * What a client and its channels have in common. `ServerEvents` maps the events that the server emits to what travels with them,
@@ -274,9 +274,9 @@ export interface Face<Own, ServerEvents = any, ClientEvents = any> {
   subscribe(room: string, listener: (this: this, value: any, event: string | undefined, room: string) => void, options?: SubscribeOptions): Subscription;
 
   /** Calls `listener` at every `event`. If that is a request of the server, the first result that is not undefined answers it; who throws refuses. */
-  on<E extends (keyof Own & string) | Names<ServerEvents>>(event: E, listener: Listening<Own, ServerEvents, E> & ThisType<this>): this;
+  on<E extends (keyof Own & string) | Names<ServerEvents>>(event: E, listener: Listening<Own, ServerEvents, E, this>): this;
   /** Calls `listener` at the next `event` only. */
-  once<E extends (keyof Own & string) | Names<ServerEvents>>(event: E, listener: Listening<Own, ServerEvents, E> & ThisType<this>): this;
+  once<E extends (keyof Own & string) | Names<ServerEvents>>(event: E, listener: Listening<Own, ServerEvents, E, this>): this;
   /** Removes `listener`, or all listeners of `event`. */
   off(event: string, listener?: Listener): this;
   /** The same as `off`. */

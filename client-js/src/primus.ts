@@ -510,7 +510,8 @@ export const create = (
   };
 
   const wanted: any = options.parser || config.parser || 'json';
-  const parser = parsers[wanted] || (wanted as Parser);
+  const parser: Parser = parsers[wanted] || wanted;
+  if (!parser.encoder) throw new Error('no parser ' + wanted);
   const talk = faces(primus, emit, {
     _options: options,
     _parser: parser,
