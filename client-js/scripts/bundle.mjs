@@ -69,8 +69,12 @@ export async function classic(transports, config, { minify = true, sourcemap = f
   return { text: small.code + '\n', map: small.map };
 }
 
-/** The scripts for the Rust crate: file name and text. */
-export async function scripts() {
+let built;
+
+/** The scripts for the Rust crate: file name and text. They are made once. */
+export const scripts = () => (built ||= make());
+
+async function make() {
   const all = await Promise.all(
     combinations.map(async (names) => {
       const { text } = await classic(names, TOKEN);

@@ -22,10 +22,8 @@ const PREFIX = 'primus::';
 const HEAD =
   /^primus::(?:(attach|refuse|end|binary|data(?::b64)?|p[io]ng(?::\d+){1,2}|ack:\d+(?::[1-9]\d*)?(?=::$)|re(?:ply|fuse):\d+)|(event|room|channel|request:\d+):([!-9;-~]+))::/;
 
-/** What may be in bytes, in base64, in a channel and in a room. */
-const MESSAGE = /^(data|event|request|reply|room|channel)$/;
-const IN_CHANNEL = /^(data|event|request|room)$/;
-const IN_ROOM = /^(data|event)$/;
+/** The messages, so that what may be in a room, in a channel, and in bytes or base64 are the first two, four and all of them. */
+const MESSAGES = ['data', 'event', 'request', 'room', 'channel', 'reply'];
 
 const toBase64 = (bytes: Uint8Array): string => {
   let text = '';
@@ -55,11 +53,7 @@ export const byteLength = (payload: Payload): number =>
 /** A frame with this head. */
 export const control = <T extends Payload = string>(head: string, body: T = '' as T): T => {
   const start = PREFIX + head + '::';
-  if (typeof body == 'string') return (start + body) as T;
-  const bytes = new Uint8Array(start.length + body.byteLength);
-  bytes.set(toUtf8(start));
-  bytes.set(new Uint8Array(body), start.length);
-  return bytes.buffer as T;
+  return (typeof body == 'string' ? start + body : new Uint8Array([...toUtf8(start), ...new Uint8Array(body)]).buffer) as T;
 };
 
 /** A message of the application as a frame. */
@@ -74,16 +68,17 @@ export const toLine = (frame: Payload): string =>
       ? control('data:b64', toBase64(toUtf8(frame)))
       : frame || control('data');
 
-/** Throws if it can be no name of an event, a room or a channel. */
-const valid = (name: string): string => {
+/** A name of an event, a room or a channel, as it stands in a head. Throws if it can be none. */
+export const escape = (name: string): string => {
   if (/^$|[\0-\x1f\x7f]/.test(name) || byteLength(name) > 256) throw new Error('invalid name');
-  return name;
+  return encodeURIComponent(name);
 };
 
-/** A name as it stands in a head. */
-export const escape = (name: string): string => encodeURIComponent(valid(name));
-
-const unescape = (field: string): string => valid(decodeURIComponent(field));
+const unescape = (field: string): string => {
+  const name = decodeURIComponent(field);
+  escape(name);
+  return name;
+};
 
 /** A number that a double cannot hold exactly comes out as another one. */
 const exact = (field: string): string => {
@@ -91,26 +86,28 @@ const exact = (field: string): string => {
   return field;
 };
 
-/** Takes a frame apart, down to the message in it. Throws when it is malformed, or of a kind that has no place there. */
-export const parse = (frame: Payload, allowed = typeof frame == 'string' ? /./ : MESSAGE): Frame => {
+/**
+ * Takes a frame apart, down to the message in it. Throws when it is malformed, or of a kind that has no place there: where `first` is not 0, it is one
+ * of the first so many messages.
+ */
+export const parse = (frame: Payload, first = typeof frame == 'string' ? 0 : 6): Frame => {
   if (!isHeaded(frame)) return { _kind: 'data', _numbers: [], _body: frame };
   const [start, plain, named, field] = HEAD.exec(toText(frame))!;
-  const [_kind, ..._numbers] = (plain || named).split(':').map(exact);
-  if (!allowed.test(_numbers[0] == 'b64' ? plain : _kind)) throw 0;
-  const _body = frame.slice(start.length);
-  if (_kind == 'channel') return { ...parse(_body, IN_CHANNEL), _channel: unescape(field) };
+  const [_kind, ..._numbers] = (plain || named).split(/:(?=\d)/).map(exact);
+  const _body: any = frame.slice(start.length);
+  if (first && MESSAGES.lastIndexOf(_kind, first - 1) < 0) throw 0;
+  if (_kind == 'channel') return { ...parse(_body, 4), _channel: unescape(field) };
   if (_kind == 'room')
     return {
-      ...parse(_body, IN_ROOM),
+      ...parse(_body, 2),
       _rooms: field.split(',').map((one) => {
         const [, room, offset] = /^([^@]+)(?:@(\d+))?$/.exec(one)!;
         return [unescape(room), offset ? +exact(offset) : undefined];
       }),
     };
   if (!ALONE) {
-    if (_kind == 'binary') return parse(fromBase64(_body as string).buffer as ArrayBuffer);
-    if (_numbers[0] == 'b64')
-      return parse(new TextDecoder(undefined, { fatal: true, ignoreBOM: true }).decode(fromBase64(_body as string)), MESSAGE);
+    if (_kind == 'binary') return parse(fromBase64(_body).buffer as ArrayBuffer);
+    if (_kind == 'data:b64') return parse(new TextDecoder(undefined, { fatal: true, ignoreBOM: true }).decode(fromBase64(_body)), 6);
   }
   return { _kind, _numbers, _name: field && unescape(field), _body };
 };

@@ -2,8 +2,7 @@ import type { Config, Options, Packet, Plugin, Primus, Recovery } from './api';
 import { delay, EVER, type ReconnectOptions } from './backoff';
 import { closing, failure, type CloseReason } from './close';
 import { emitter } from './emitter';
-import { reserved } from './face';
-import { faces } from './faces';
+import { faces, reserved } from './faces';
 import { control, parse, type Payload } from './frames';
 import { heartbeat, type Heartbeat } from './heartbeat';
 import { watch } from './network';
@@ -276,7 +275,6 @@ export const create = (
     why = reason;
     named = undefined;
     missed.push(...box._renew());
-    talk._forget();
   };
 
   /** Hands messages to the application that nobody will send. */
@@ -309,7 +307,10 @@ export const create = (
     primus.transport = name;
     carrier = one;
     reply = attached;
-    if (!resumed) forget(attached.reason || why);
+    if (!resumed) {
+      forget(attached.reason || why);
+      talk._renew();
+    }
     named = { id, key, generation, epoch };
     box._attached(attached);
     const pulse = (heart = heartbeat(
@@ -347,7 +348,6 @@ export const create = (
     }
     if (carrier == one) {
       one._flush();
-      talk._opened();
       if (!old && (!resumed || options.openOnReconnect)) emit('open');
     }
   };
@@ -420,13 +420,10 @@ export const create = (
     const rest = missed.concat(primus.buffer);
     missed = [];
     box = session();
-    const tell = talk._finish(reason);
-    if (!known) {
-      become(CLOSED);
-      emit('close', reason);
-    }
+    if (!known) become(CLOSED);
+    talk._finish(reason);
+    if (!known) emit('close', reason);
     handOver(rest);
-    tell();
     emit('end', reason);
   };
 
@@ -511,23 +508,23 @@ export const create = (
 
   const wanted: any = options.parser || config.parser || 'json';
   const parser: Parser = parsers[wanted] || wanted;
-  if (!parser.encoder) throw new Error('no parser ' + wanted);
   const talk = faces(primus, emit, {
     _options: options,
     _parser: parser,
     _passes: (type, packet) => transformers[type].every((transformer) => transformer.call(primus, packet) !== false),
-    _send(frame, gate, key, room) {
+    _send(frame, gate, how) {
       const open = primus.readyState == OPEN;
-      box._put(frame, room ?? (open && !gate._held ? Infinity : options.queueSize), key, gate);
+      box._put(frame, !how || (open && !gate._held) ? Infinity : options.queueSize, how?.conflate, gate);
       if (open) carrier?._flush();
     },
     _drop: (what) => box._drop(what),
     _waiting: () => primus.buffer,
-    _flush: () => carrier?._flush(),
     _ended: () => ended,
-    _open: () => primus.readyState == OPEN,
     _busy: busy,
-    _changed: () => hold(),
+    _changed() {
+      hold();
+      if (primus.readyState == OPEN) carrier?._flush();
+    },
   });
   [config, options].map(({ plugins }) => plugins?.map((one) => primus.plugin(...([one].flat() as [Plugin]))));
   if (!options.manual) timer = setTimeout(primus.open);
