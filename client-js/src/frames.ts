@@ -12,7 +12,7 @@ export interface Frame {
   /** The channel that it is in, if not the root. */
   _channel?: string;
   /** The rooms that it was sent to, each with its offset there, if that has one. */
-  _rooms?: [room: string, offset?: number][];
+  _rooms?: [room: string, offset?: any][];
   _body: any;
 }
 
@@ -102,7 +102,7 @@ export const parse = (frame: Payload, first = typeof frame == 'string' ? 0 : 6):
       ...parse(_body, 2),
       _rooms: field.split(',').map((one) => {
         const [, room, offset] = /^([^@]+)(?:@(\d+))?$/.exec(one)!;
-        return [unescape(room), offset ? +exact(offset) : undefined];
+        return [unescape(room), offset && +exact(offset)];
       }),
     };
   if (!ALONE) {
