@@ -53,7 +53,11 @@ export const byteLength = (payload: Payload): number =>
 /** A frame with this head. */
 export const control = <T extends Payload = string>(head: string, body: T = '' as T): T => {
   const start = PREFIX + head + '::';
-  return (typeof body == 'string' ? start + body : new Uint8Array([...toUtf8(start), ...new Uint8Array(body)]).buffer) as T;
+  if (typeof body == 'string') return (start + body) as T;
+  const bytes = new Uint8Array(start.length + body.byteLength);
+  bytes.set(toUtf8(start));
+  bytes.set(new Uint8Array(body), start.length);
+  return bytes.buffer as T;
 };
 
 /** A message of the application as a frame. */
