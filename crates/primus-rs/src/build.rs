@@ -219,6 +219,10 @@ fn limits(config: &Config, prefix: &str, mount: &Mount) -> Result<Limits, BuildE
         at_least(pressure, 0);
         at_least(inbox_messages, 1);
         at_least(inbox_bytes, 1);
+        at_least(max_inbox, 1);
+        at_least(max_requests, 1);
+        at_least(max_subscriptions, 0);
+        at_least(max_channels, 0);
         keeps(resume_messages);
         keeps(resume_bytes);
     };

@@ -117,6 +117,10 @@ async fn every_option_arrives() {
         .overflow(Overflow::DropNewest)
         .inbox_messages(21)
         .inbox_bytes(22)
+        .max_inbox(26)
+        .max_requests(27)
+        .max_subscriptions(28)
+        .max_channels(29)
         .resume_window(10 * SECOND)
         .resume_messages(23)
         .resume_bytes(24)
@@ -153,8 +157,12 @@ async fn every_option_arrives() {
             limits.inbox_bytes,
             limits.resume_messages,
             limits.resume_bytes,
+            limits.max_inbox,
+            limits.max_requests,
+            limits.max_subscriptions,
+            limits.max_channels,
         ],
-        [11, 12, 13, 114, 19, 20, 21, 22, 23, 24]
+        [11, 12, 13, 114, 19, 20, 21, 22, 23, 24, 26, 27, 28, 29]
     );
     assert_eq!(
         [

@@ -2,7 +2,13 @@
 
 use std::cell::Cell;
 
-use serde::de::value::{BorrowedBytesDeserializer, BorrowedStrDeserializer, Error};
+use serde::{
+    Deserializer,
+    de::{
+        Visitor,
+        value::{BorrowedBytesDeserializer, BorrowedStrDeserializer, Error},
+    },
+};
 
 use super::{DecodeError, EncodeError, Parser, Visit, top::Top};
 use crate::message::Payload;
@@ -10,7 +16,8 @@ use crate::message::Payload;
 /// Text is text and bytes are bytes: no format at all.
 ///
 /// It encodes strings (as text) and byte strings such as `bytes::Bytes` or `serde_bytes` (as
-/// binary), and decodes text as a string and binary as bytes.
+/// binary), and decodes text as a string and binary as bytes. What is null (`()`, `None`) is the empty
+/// text: an event without arguments has to have some.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Raw;
 
@@ -25,6 +32,7 @@ impl Parser for Raw {
         match (bytes.take(), value) {
             (Some(bytes), _) => Ok(bytes.into()),
             (None, serde_json::Value::String(text)) => Ok(text.into()),
+            (None, serde_json::Value::Null) => Ok("".into()),
             _ => Err(EncodeError::new(
                 "the raw parser encodes strings and bytes (`bytes::Bytes`, `serde_bytes`) only",
             )),
@@ -33,6 +41,9 @@ impl Parser for Raw {
 
     fn decode<'de>(&self, payload: &'de Payload, visit: Visit<'_, 'de>) -> Result<(), DecodeError> {
         match payload {
+            Payload::Text(text) if text.is_empty() => {
+                visit(&mut <dyn erased_serde::Deserializer<'_>>::erase(Empty))
+            }
             Payload::Text(text) => {
                 let text = BorrowedStrDeserializer::<Error>::new(text);
                 visit(&mut <dyn erased_serde::Deserializer<'_>>::erase(text))
@@ -43,6 +54,26 @@ impl Parser for Raw {
             }
         }
         .map_err(DecodeError::new)
+    }
+}
+
+/// The empty text, which may stand for nothing.
+struct Empty;
+
+impl<'de> Deserializer<'de> for Empty {
+    type Error = Error;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        visitor.visit_borrowed_str("")
+    }
+
+    fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        visitor.visit_unit()
+    }
+
+    serde::forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option
+        unit_struct newtype_struct seq tuple tuple_struct map struct enum identifier ignored_any
     }
 }
 
@@ -57,6 +88,10 @@ mod tests {
     fn raw_takes_strings_and_bytes_as_they_are() {
         assert_eq!(encode(&Raw, "a\"b").unwrap(), Payload::from("a\"b"));
         assert_eq!(encode(&Raw, &Bytes::from_static(&[0xff])).unwrap(), vec![0xff].into());
+        assert_eq!(encode(&Raw, &()).unwrap(), Payload::from(""));
+        assert_eq!(decode::<()>(&Raw, &"".into()).unwrap(), ());
+        assert_eq!(decode::<String>(&Raw, &"".into()).unwrap(), "");
+        assert!(decode::<()>(&Raw, &"x".into()).is_err());
         assert!(encode(&Raw, &1).is_err());
         assert!(encode(&Raw, &[1_u8]).is_err());
         assert_eq!(decode::<String>(&Raw, &"a\"b".into()).unwrap(), "a\"b");
