@@ -176,10 +176,10 @@ impl Audience {
     ///
     /// # Errors
     /// As [`emit`](Self::emit).
-    pub fn request<T, A: Serialize + ?Sized>(
+    pub fn request<T>(
         &self,
         name: &str,
-        args: &A,
+        args: &(impl Serialize + ?Sized),
     ) -> Result<Answers<T>, EmitError> {
         names::check_event(name)?;
         let answers = Answers::new(self.sparks(), |id, asked| {

@@ -84,7 +84,7 @@ impl<'a> Sending<'a> {
     }
 
     /// Asks the client, as [`Spark::request`] does it.
-    pub fn request<T, A: Serialize + ?Sized>(self, name: &str, args: &A) -> Requesting<T> {
+    pub fn request<T>(self, name: &str, args: &(impl Serialize + ?Sized)) -> Requesting<T> {
         let spark = self.spark;
         Requesting::one(spark, |id| {
             names::check_event(name)?;

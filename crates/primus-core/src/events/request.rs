@@ -185,7 +185,7 @@ pub struct Answer<T> {
 /// ```
 /// # async fn f(primus: &primus_core::Primus) -> Result<(), primus_core::EmitError> {
 /// use std::time::Duration;
-/// let mut votes = primus.room("jury").request::<bool, _>("guilty?", &())?;
+/// let mut votes = primus.room("jury").request::<bool>("guilty?", &())?;
 /// votes = votes.timeout(Duration::from_secs(60));
 /// while let Some(vote) = votes.next().await {
 ///     println!("{}: {}", vote.spark.id(), vote.value);

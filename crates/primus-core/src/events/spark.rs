@@ -89,7 +89,7 @@ impl Spark {
     ///
     /// # Errors
     /// When it is awaited: see [`RequestError`](super::RequestError).
-    pub fn request<T, A: Serialize + ?Sized>(&self, name: &str, args: &A) -> Requesting<T> {
+    pub fn request<T>(&self, name: &str, args: &(impl Serialize + ?Sized)) -> Requesting<T> {
         self.sending().request(name, args)
     }
 }
