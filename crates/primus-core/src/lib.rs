@@ -51,7 +51,7 @@ pub use self::{
     admission::Pending,
     authorize::{AuthorizeRequest, Authorizer, Rejection, User},
     broadcast::{Audience, EmitError},
-    channel::Channel,
+    channel::{Channel, ChannelRules},
     close::CloseReason,
     end::{End, EndReport},
     envelope::{Envelope, Heading, Subject},

@@ -294,6 +294,11 @@ impl Mount {
         self.registry.get(id).map(|session| Spark::from_session(&session))
     }
 
+    /// Whether there is a channel of this name, or a pattern that the name fits.
+    pub fn has_channel(&self, name: &str) -> bool {
+        self.shared.has_channel(name)
+    }
+
     /// All sparks of this mount, to write to.
     pub fn everyone(&self) -> Audience {
         Audience::of_mounts(self.shared.root(), self.me.upgrade().into_iter().collect())

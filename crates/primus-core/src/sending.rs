@@ -89,7 +89,7 @@ impl<'a> Sending<'a> {
         Requesting::one(spark, |id| {
             names::check_event(name)?;
             let head = self.head(|head| head.request(id, name));
-            self.encode(head, args).map(drop)
+            self.encode(head, args)
         })
     }
 
