@@ -139,6 +139,13 @@ impl Shared {
         Some(self.add_channel(name, true, rules))
     }
 
+    /// Whether there is a channel of this name, or would be as soon as somebody asks for it.
+    pub(crate) fn has_channel(&self, name: &str) -> bool {
+        let patterns = || self.patterns.read().unwrap_or_else(PoisonError::into_inner);
+        self.channels.read().unwrap_or_else(PoisonError::into_inner).contains_key(name)
+            || names::is_name(name) && patterns().iter().any(|(pattern, _)| pattern.matches(name))
+    }
+
     /// The channel of this name, which is made if there is none.
     pub(crate) fn make_channel(&self, name: &str) -> Result<Channel, NameError> {
         names::check(name)?;

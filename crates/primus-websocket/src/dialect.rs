@@ -7,24 +7,25 @@ use bytestring::ByteString;
 use primus_core::{
     Carrier, CloseReason, Envelope, Outgoing, Payload, Session, WireForm,
     native::{self, Frame, FrameError},
-    parser::{self, Parser},
+    parser::Parser,
 };
 
-use crate::{frame, out::Out};
+use crate::{
+    classic::{Classic, control_string},
+    frame,
+    out::Out,
+};
 
 /// Text as the application wrote it.
-const AS_IT_IS: WireForm = WireForm("websocket");
+pub(crate) const AS_IT_IS: WireForm = WireForm("websocket");
 /// Text that begins with `primus::`, escaped.
 const ESCAPED: WireForm = WireForm("websocket.2");
 /// What a head said, for those who know no heads.
-const TAKEN_APART: WireForm = WireForm("websocket.0");
+pub(crate) const TAKEN_APART: WireForm = WireForm("websocket.0");
 
-const CONTROL: &str = "primus::";
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Dialect {
     Resumable,
-    Classic,
+    Classic(Classic),
     Plain,
 }
 
@@ -54,7 +55,7 @@ pub(crate) enum Incoming {
 
 impl Dialect {
     pub(crate) fn read_text(
-        self,
+        &mut self,
         text: ByteString,
         session: &Session,
     ) -> Result<Incoming, FrameError> {
@@ -71,53 +72,49 @@ impl Dialect {
                     native::parse("primus::".into()).map(|_| Incoming::Nothing)
                 }
             },
-            Self::Classic => {
-                let parser = &*session.mount().settings().parser;
-                let Some(control) = classic_control(parser, &text) else {
-                    return Ok(Incoming::Message(text.into()));
-                };
-                Ok(match control.split("::").next() {
-                    Some("pong") => Incoming::Pong { recv: None },
-                    Some("id") => {
-                        let answer = format!("primus::id::{}", session.id());
-                        classic(parser, &answer).map_or(Incoming::Nothing, Incoming::Answer)
-                    }
-                    _ => Incoming::Nothing,
-                })
-            }
+            Self::Classic(classic) => Ok(classic.read(text, session)),
         }
     }
 
     /// What the bytes of a binary frame are.
-    pub(crate) fn read_binary(self, bytes: Bytes) -> Result<Incoming, FrameError> {
+    pub(crate) fn read_binary(&self, bytes: Bytes) -> Result<Incoming, FrameError> {
         match self {
             Self::Resumable => native::read_message(bytes.into()).map(Incoming::Message),
-            Self::Classic | Self::Plain => Ok(Incoming::Message(bytes.into())),
+            Self::Classic(_) | Self::Plain => Ok(Incoming::Message(bytes.into())),
         }
     }
 
+    /// What has been read before, and may be delivered now.
+    pub(crate) fn pop_ready(&mut self) -> Option<Envelope> {
+        match self {
+            Self::Classic(classic) => classic.pop_ready(),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn has_ready(&self) -> bool {
+        matches!(self, Self::Classic(classic) if classic.has_ready())
+    }
+
+    /// Nothing more should be read before something has been written.
+    pub(crate) fn is_full(&self, session: &Session) -> bool {
+        matches!(self, Self::Classic(classic) if classic.is_full(session))
+    }
+
     /// Puts a message on the wire.
-    pub(crate) fn write(self, outgoing: &Outgoing, parser: &dyn Parser, out: &mut Out) {
+    pub(crate) fn write(&mut self, outgoing: &Outgoing, parser: &dyn Parser, out: &mut Out) {
         let envelope = outgoing.envelope();
         let (form, other) = match self {
             Self::Resumable => match native::escape(envelope) {
                 Some(escaped) => (ESCAPED, Some(escaped)),
                 None => (AS_IT_IS, None),
             },
-            Self::Plain | Self::Classic if !envelope.is_bare() => {
+            Self::Classic(classic) => return classic.write(outgoing, parser, out),
+            Self::Plain if !envelope.is_bare() => {
                 let Some(plain) = native::plain(envelope, parser) else { return };
                 (TAKEN_APART, Some(plain))
             }
             Self::Plain => (AS_IT_IS, None),
-            Self::Classic => match envelope.frame() {
-                Payload::Text(text) if is_classic_control(text) => {
-                    tracing::warn!(
-                        "a message that a classic client would take for control was not sent to it"
-                    );
-                    return;
-                }
-                _ => (AS_IT_IS, None),
-            },
         };
         match outgoing {
             Outgoing::Own(envelope) => {
@@ -130,17 +127,17 @@ impl Dialect {
     }
 
     /// Asks for a sign of life; an acknowledgement rides on it.
-    pub(crate) fn write_ping(self, carrier: &mut Carrier, out: &mut Out) {
+    pub(crate) fn write_ping(&self, carrier: &mut Carrier, out: &mut Out) {
         match self {
             Self::Plain => out.small(frame::put_ping),
             Self::Resumable => {
                 let (clock, recv) = (carrier.session().mount().clock(), carrier.ack_now());
                 out.push_message(&format!("primus::ping:{clock}:{recv}::").into());
             }
-            Self::Classic => {
+            Self::Classic(_) => {
                 let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
                 let ping = format!("primus::ping::{}", now.as_millis());
-                if let Some(ping) = classic(parser(carrier), &ping) {
+                if let Some(ping) = control_string(parser(carrier), &ping) {
                     out.push_message(&ping);
                 }
             }
@@ -148,8 +145,8 @@ impl Dialect {
     }
 
     /// Acknowledges what has been received, if it is time.
-    pub(crate) fn write_ack(self, carrier: &mut Carrier, out: &mut Out) {
-        if self == Self::Resumable
+    pub(crate) fn write_ack(&self, carrier: &mut Carrier, out: &mut Out) {
+        if matches!(self, Self::Resumable)
             && let Some(recv) = carrier.ack(!out.is_empty())
         {
             out.push_message(&native::ack_frame(recv).into());
@@ -157,15 +154,15 @@ impl Dialect {
     }
 
     /// Says why the session ends, where the dialect has words for it beside the close frame.
-    pub(crate) fn write_end(self, reason: &CloseReason, carrier: &mut Carrier, out: &mut Out) {
+    pub(crate) fn write_end(&self, reason: &CloseReason, carrier: &mut Carrier, out: &mut Out) {
         match self {
             Self::Plain => {}
             Self::Resumable => {
                 out.push_message(&native::end_frame(reason, carrier.ack_now()).into());
             }
-            Self::Classic if reason.reconnects() => {}
-            Self::Classic => {
-                if let Some(close) = classic(parser(carrier), "primus::server::close") {
+            Self::Classic(_) if reason.reconnects() => {}
+            Self::Classic(_) => {
+                if let Some(close) = control_string(parser(carrier), "primus::server::close") {
                     out.push_message(&close);
                 }
             }
@@ -175,21 +172,4 @@ impl Dialect {
 
 fn parser(carrier: &Carrier) -> &dyn Parser {
     &*carrier.session().mount().settings().parser
-}
-
-fn classic(parser: &dyn Parser, control: &str) -> Option<Payload> {
-    parser::encode(parser, control).ok()
-}
-
-fn is_classic_control(text: &str) -> bool {
-    text.strip_prefix('"').unwrap_or(text).starts_with(CONTROL)
-}
-
-/// What follows `primus::` if this value is a control string.
-fn classic_control(parser: &dyn Parser, text: &ByteString) -> Option<String> {
-    if !is_classic_control(text) {
-        return None;
-    }
-    let value: String = parser::decode(parser, &text.clone().into()).ok()?;
-    value.strip_prefix(CONTROL).map(str::to_owned)
 }
