@@ -1,11 +1,13 @@
 //! One classic client: what its texts are, and how it is told what a message is.
 
 use bytestring::ByteString;
-use primus_core::{Envelope, Outgoing, Payload, Session, Subject, WireForm, native, parser::Parser};
+use primus_core::{
+    Envelope, Outgoing, Payload, Session, Subject, WireForm, native, parser::Parser,
+};
 
 use super::{
-    emitter,
-    multiplex::{self, Channels},
+    channels::{self, Channels},
+    emitter, multiplex,
 };
 use crate::{
     dialect::{AS_IT_IS, Incoming, TAKEN_APART},
@@ -55,7 +57,7 @@ impl Classic {
         }
         if self.plugins {
             if let Some(said) = emitter::read(&text) {
-                let message = multiplex::envelope(None, 0, said);
+                let message = channels::envelope(None, 0, said);
                 return message.map_or(Incoming::Nothing, Incoming::Message);
             }
             if let Some(packet) = multiplex::read(&text)
@@ -117,7 +119,7 @@ impl Classic {
 
     /// Answers a request of the client, or one of ours in its place.
     fn answer(&mut self, number: u64, may: bool, envelope: &Envelope, out: &mut Out) {
-        let (slot, id) = multiplex::slot_and_id(number);
+        let (slot, id) = channels::slot_and_id(number);
         if id == 0 {
             if let Some(channels) = &mut self.channels {
                 channels.decided(slot, may, |payload| out.push_message(&payload));

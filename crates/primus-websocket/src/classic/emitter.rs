@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_data() {
+    fn what_is_no_packet_of_the_emitter_is_data() {
         for text in [
             "",
             "{",
@@ -216,12 +216,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_reader_is_total(text in "\\PC*") {
+        fn the_emitter_reader_is_total(text in "\\PC*") {
             let _ = read(&text.into());
         }
 
         #[test]
-        fn the_reader_is_total_on_what_is_nearly_a_packet(
+        fn the_emitter_reader_is_total_on_what_is_nearly_a_packet(
             parts in prop::collection::vec(
                 prop::sample::select(vec![
                     "{", "}", "[", "]", ",", ":", "0", "1", "\"type\"", "\"data\"", "\"id\"", "\"x\"",

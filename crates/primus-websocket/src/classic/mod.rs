@@ -7,6 +7,7 @@
 //!                             {type,data,id}     [0|1|2,id,channel,payload]
 //! ```
 
+mod channels;
 mod client;
 mod emitter;
 mod multiplex;
