@@ -62,7 +62,7 @@ pub use self::{
     message::{Message, Payload},
     middleware::{FromFn, Kind, Middleware, Middlewares, Place, UnknownLayer},
     mount::{Attached, Mount, Opening},
-    names::NameError,
+    names::{NameError, is_event_name},
     packet::{Delivery, FrameCounters, Outgoing, Packet, WireForm},
     parser::{DecodeError, EncodeError, Parser},
     plugin::Plugin,

@@ -124,6 +124,12 @@ impl Mount {
         *self.shared.phase.borrow()
     }
 
+    /// Whether a client may ask for the channel of this name: the application has made it, or a
+    /// pattern that it fits. For transformers whose clients tell channels from data by their names.
+    pub fn has_channel(&self, name: &str) -> bool {
+        self.shared.has_channel(name)
+    }
+
     pub(crate) fn meters(&self, transport: &'static str) -> Arc<Meters> {
         let find = |meters: &[Arc<Meters>]| {
             meters.iter().find(|meters| meters.transport() == transport).cloned()
@@ -292,11 +298,6 @@ impl Mount {
     /// The spark with this id, if it lives.
     pub fn spark(&self, id: SparkId) -> Option<Spark> {
         self.registry.get(id).map(|session| Spark::from_session(&session))
-    }
-
-    /// Whether there is a channel of this name, or a pattern that the name fits.
-    pub fn has_channel(&self, name: &str) -> bool {
-        self.shared.has_channel(name)
     }
 
     /// All sparks of this mount, to write to.
