@@ -10,6 +10,7 @@ use http::{Method, Uri};
 use primus_core::{
     BoxFuture, Carriage, Carrier, Head, Mount, MountSettings, Opening, Primus, Request, Response,
     Resume, Settings, Transformer, WireForm,
+    handle::Spark,
     request::{BoxError, empty},
     transform::Transforms,
 };
@@ -49,8 +50,10 @@ impl Bench {
     /// # Errors
     /// When a session is refused, which the defaults do not.
     pub async fn new(sessions: usize, resume: Resume) -> Result<Self, BoxError> {
+        let mut settings = Settings::default();
+        settings.max_connections = settings.max_connections.max(sessions);
         let mount = (MountSettings::new("/"), vec![Arc::new(Nothing) as Arc<dyn Transformer>]);
-        let primus = Primus::new(Settings::default(), Transforms::default(), [mount]);
+        let primus = Primus::new(settings, Transforms::default(), [mount]);
         let head = Head::new(Method::GET, Uri::from_static("/"));
         let mut carriers = Vec::with_capacity(sessions);
         for _ in 0..sessions {
@@ -62,11 +65,22 @@ impl Bench {
         Ok(Self { primus, carriers, acknowledges: resume == Resume::Acknowledged })
     }
 
+    /// The spark of each carrier, in their order.
+    pub fn sparks(&self) -> Vec<Spark> {
+        let ids = self.carriers.iter().map(|carrier| carrier.session().id());
+        ids.filter_map(|id| self.primus.spark(id)).collect()
+    }
+
     /// What every carrier would write, framed. Returns how many messages that were.
     pub fn drain(&mut self) -> usize {
+        self.drain_first(self.carriers.len())
+    }
+
+    /// The same, of so many carriers.
+    pub fn drain_first(&mut self, carriers: usize) -> usize {
         let mut cx = Context::from_waker(Waker::noop());
         let mut count = 0;
-        for carrier in &mut self.carriers {
+        for carrier in self.carriers.iter_mut().take(carriers) {
             let _ = carrier.poll_take(&mut cx, usize::MAX, |outgoing| {
                 let frame =
                     outgoing.frame(FORM, |envelope| Bytes::copy_from_slice(envelope.body_bytes()));

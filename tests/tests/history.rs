@@ -62,6 +62,18 @@ async fn a_room_keeps_the_last_messages_with_or_without_members() {
 }
 
 #[tokio::test]
+async fn volatile_messages_are_not_kept() {
+    let server = server(Keep::messages(3)).await;
+    let mut client = Peer::connect(server.address(), "websocket").await;
+    subscribe(&mut client, json!({ "room": "r" })).await;
+    assert_eq!(server.room("r").volatile().emit("typing", &"Ada").unwrap(), 1);
+    server.room("r").emit("said", &1).unwrap();
+    assert_eq!(client.text().await, "primus::room:r::primus::event:typing::\"Ada\"");
+    assert_eq!(client.text().await, "primus::room:r@1::primus::event:said::1");
+    assert_eq!(texts(&server.root().history("r", 9)), ["said 1"]);
+}
+
+#[tokio::test]
 async fn bytes_and_age_bound_a_history_too() {
     let server = server(Keep::messages(100).bytes(100)).await;
     for _ in 0..10 {

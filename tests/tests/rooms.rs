@@ -302,7 +302,7 @@ async fn bad_and_too_many_subscriptions_are_refused() {
     }
     let long = format!(r#"{{"room":"{}"}}"#, "x".repeat(20_000));
     let refused = client.ask(1, &format!("primus::request:1:primus.subscribe::{long}")).await;
-    assert_eq!(refused, r#"{"error":"the arguments are over 16384 bytes","status":400}"#);
+    assert_eq!(refused, r#"{"error":"the arguments are over 8192 bytes","status":400}"#);
     let refused = client.ask(1, "primus::request:1:primus.conquer::{}").await;
     assert_eq!(refused, r#"{"error":"there is no request primus.conquer","status":404}"#);
     for room in ["a", "b"] {

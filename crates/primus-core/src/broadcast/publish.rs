@@ -84,7 +84,9 @@ impl Audience {
         names.dedup();
         let rooms: Vec<Arc<Room>> =
             names.iter().filter_map(|name| self.channel.rooms().get(name)).collect();
-        if rooms.iter().any(|room| room.keeps_history()) {
+        // What is worthless a moment later is not kept for those who come then.
+        let kept = self.delivery != Delivery::Volatile;
+        if kept && rooms.iter().any(|room| room.keeps_history()) {
             return self.publish_and_keep(draft, &shared, &rooms);
         }
         // First who gets it: who subscribes after that does not, and who did before is told of the room.
