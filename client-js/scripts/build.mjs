@@ -4,7 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { build } from 'esbuild';
-import { classic, module, root, scripts, served } from './bundle.mjs';
+import { classic, everything, module, root, served } from './bundle.mjs';
 
 const dist = join(root, 'dist');
 const tests = process.argv.includes('--tests');
@@ -16,6 +16,7 @@ await mkdir(dist, { recursive: true });
 const jobs = [
   module('src/index.ts', 'dist/primus.mjs'),
   module('src/websocket.ts', 'dist/websocket.mjs'),
+  module('src/msgpack.ts', 'dist/msgpack.mjs'),
   module('src/node.ts', 'dist/node.mjs', { platform: 'node' }),
   module('src/node.ts', 'dist/node.cjs', {
     platform: 'node',
@@ -59,7 +60,7 @@ if (tests) {
   );
 } else {
   jobs.push(
-    scripts().then(async (all) => {
+    everything().then(async (all) => {
       await mkdir(served, { recursive: true });
       for (const [name, text] of Object.entries(all)) await writeFile(join(served, name), text);
     }),

@@ -69,8 +69,12 @@ export async function classic(transports, config, { minify = true, sourcemap = f
   return { text: small.code + '\n', map: small.map };
 }
 
-/** The scripts for the Rust crate: file name and text. */
-export async function scripts() {
+let built;
+
+/** The scripts for the Rust crate: file name and text. They are made once. */
+export const scripts = () => (built ||= make());
+
+async function make() {
   const all = await Promise.all(
     combinations.map(async (names) => {
       const { text } = await classic(names, TOKEN);
@@ -81,6 +85,17 @@ export async function scripts() {
   );
   return Object.fromEntries(all);
 }
+
+/** Parsers that the crate can put into the configuration: each file is one expression. */
+export async function parsers() {
+  const { outputFiles } = await build({ ...common, entryPoints: ['src/msgpack.ts'], format: 'esm', write: false });
+  const body = outputFiles[0].text.replace(/export \{\s*msgpack\s*\};/, 'return msgpack;');
+  const { code } = await squeeze(`(() => {${body}})()`, { ...SQUEEZE, compress: { ...SQUEEZE.compress, expression: true } });
+  return { 'msgpack.js': code.replace(/;$/, '') + '\n' };
+}
+
+/** All files for the crate. */
+export const everything = async () => ({ ...(await scripts()), ...(await parsers()) });
 
 /** A module of the npm package. */
 export const module = (entry, outfile, more) =>

@@ -1,9 +1,9 @@
 // Fails if the scripts in crates/primus-library/client are not what the source makes.
 import { readFile, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { scripts, served } from './bundle.mjs';
+import { everything, served } from './bundle.mjs';
 
-const fresh = await scripts();
+const fresh = await everything();
 const problems = [];
 for (const [name, text] of Object.entries(fresh)) {
   const there = await readFile(join(served, name), 'utf8').catch(() => undefined);

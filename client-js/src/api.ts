@@ -10,8 +10,8 @@ export type TransportName = 'websocket' | 'sse' | 'polling';
 /** A moment at which a client may come back by itself. */
 export type Strategy = 'disconnect' | 'online' | 'timeout';
 
-/** What a plugin does to every new client. */
-export type Plugin = (this: Primus, primus: Primus, options: Options) => void;
+/** What a plugin does to every new client; `more` is what it was given with. */
+export type Plugin = (this: Primus, primus: Primus, options: Options, more?: any) => void;
 
 /** A value, or a function that gives it, now or later. It is asked at every attempt to connect. */
 export type Asked<T> = T | (() => T | Promise<T>);
@@ -48,6 +48,8 @@ export interface Options {
   openOnReconnect?: boolean;
   /** How much may be queued while there is no connection. Default 262144. */
   queueSize?: number;
+  /** How long a request waits for its answer; `false`: for ever. Default 30000. */
+  requestTimeout?: number | false;
   /** Credentials for the server's `authorize`: anything that JSON can hold. */
   auth?: Asked<unknown>;
   /** Added to the query of the URL: a string, an object of strings, or `URLSearchParams`. */
@@ -62,8 +64,8 @@ export interface Options {
   fetch?: typeof fetch;
   /** Whether the HTTP transports send cookies to other origins. Default `same-origin`. */
   credentials?: RequestCredentials;
-  /** Plugins for this client alone. */
-  plugins?: Plugin[];
+  /** Plugins for this client alone, each alone or with options of its own. */
+  plugins?: (Plugin | [Plugin, unknown])[];
 }
 
 /** How to send one message. */
@@ -72,6 +74,47 @@ export interface WriteOptions {
   volatile?: boolean;
   /** The message of the same key that still waits to be sent, if there is one, is dropped; this one goes to the end, as any other. */
   conflate?: string;
+}
+
+/** How to wait for an answer. */
+export interface RequestOptions {
+  /** How long; `false`: for ever. Default: the option `requestTimeout`. */
+  timeout?: number | false;
+  /** Gives up: the request rejects with the reason of the signal. */
+  signal?: AbortSignal;
+}
+
+/** How to subscribe. */
+export interface SubscribeOptions {
+  /** Begin with so many of the last messages, if the room keeps its history. The first subscription to the room decides. */
+  last?: number;
+}
+
+/** A subscription to a room. */
+export interface Subscription {
+  readonly room: string;
+  /**
+   * Fulfilled when the server has answered, for the first time; rejected with its refusal, or when it is over before. `recovered` is there
+   * if the room keeps its history.
+   */
+  readonly ready: Promise<{ recovered?: boolean; epoch?: string; offset?: number }>;
+  /** The listener gets no more. The last one of a room leaves it. */
+  unsubscribe(): void;
+}
+
+/** How to open a channel. */
+export interface ChannelOptions {
+  /** Credentials for the channel: anything that JSON can hold. */
+  auth?: Asked<unknown>;
+}
+
+/** A refusal by the server, of a request, a subscription or a channel. */
+export interface RefusedError extends Error {
+  name: 'RefusedError';
+  /** Like that of HTTP. */
+  status?: number;
+  /** What the server said: the `error` of its answer. */
+  data: any;
 }
 
 /** The progress of coming back: the argument of the reconnect events. */
@@ -91,6 +134,8 @@ export interface Recovery extends ReconnectOptions {
 /** A message on its way through the transforms. */
 export interface Packet {
   data: any;
+  /** The name of an event or a request; `data` is its arguments. */
+  event?: string;
 }
 
 /** What a client is doing. `resuming`: it had a connection, and is on its way to the next. */
@@ -99,7 +144,7 @@ export type State = 'connecting' | 'open' | 'resuming' | 'offline' | 'closed';
 /** An error of a connection. For a refusal by the server it has `status` (401), `code` (4401), `reason`, and `body`, the server's JSON. */
 export type ConnectionError = Error & CloseReason;
 
-/** The events, and what their listeners get. */
+/** The events of the client itself, and what their listeners get. */
 export interface Events {
   /** A session has begun: at the first connect, and after one that was lost. What was queued has been sent before. */
   open: [];
@@ -109,7 +154,10 @@ export interface Events {
   close: [reason: CloseReason];
   /** It is over, for good. */
   end: [reason: CloseReason];
-  /** Something failed: the first connect, a refusal (`ConnectionError`), a message that cannot be encoded, decoded or queued. */
+  /**
+   * Something failed: the first connect, a refusal (`ConnectionError`), a message that cannot be encoded, decoded or queued; a room that the
+   * server does not let us into any more (`RefusedError`).
+   */
   error: [error: any];
   /** `readyState` has changed. */
   readyStateChange: [state: 'opening' | 'open' | 'end'];
@@ -126,9 +174,12 @@ export interface Events {
   resumed: [resumed: boolean, why?: string];
   /**
    * These messages will not be sent again: those that were sent in a session that is gone, and that the server never acknowledged; just
-   * before `end`, those that were never sent, too.
+   * before `end`, those that were never sent, too. Of an event or a request it is `{ event, data }`, of what was in a channel
+   * `{ channel, data }` or `{ channel, event, data }`.
    */
   lost: [messages: any[]];
+  /** It is subscribed to this room again, in a new session, and what was sent to the room meanwhile cannot be had. */
+  missed: [room: string];
   /** Another transport is in use: the first (`previous` is empty), after a fall back, or after an upgrade, which has no other event. */
   transport: [name: string, previous: string];
   /** It took too long; another one follows. */
@@ -148,11 +199,113 @@ export interface Events {
 /** Any function that listens to an event. */
 export type Listener = (...args: any[]) => void;
 
-/** The arguments of an event: those of `Events`, anything for an event of one's own. */
-export type Arguments<E> = E extends keyof Events ? Events[E] : any[];
+/** The events of a channel itself, and what their listeners get. */
+export interface ChannelEvents {
+  /** The server has let us in: at first, and in every new session. What was written before has been sent. */
+  open: [];
+  /** A message, decoded, and as it came. */
+  data: [data: any, raw: Payload];
+  /** It is over: it was left, the server ended it, or the client has ended. */
+  end: [reason: CloseReason];
+  /** The server refused it, and it is over (`RefusedError`); or a message cannot be encoded, decoded or queued. */
+  error: [error: any];
+  /** The same as in `Events`. */
+  missed: [room: string];
+}
+
+/** The names of a map of events; any, if it was not given. */
+type Names<M> = string extends keyof M ? string & {} : keyof M & string;
+
+/** What travels with an event: what its map says, or the parameter, if that is a function. */
+export type Args<T> = T extends (args: infer A) => any ? A : T;
+
+/** What answers a request. */
+export type Reply<T> = T extends (...args: any[]) => infer R ? Awaited<R> : any;
+
+/** The arguments to give with an event: none are needed where `undefined` or nothing is meant. */
+type Given<T, More> = unknown extends T
+  ? [args?: any, more?: More]
+  : undefined extends Args<T>
+    ? [args?: Args<T>, more?: More]
+    : [args: Args<T>, more?: More];
+
+/** The names of the requests in a map. */
+type Requested<M> = string extends keyof M
+  ? string & {}
+  : { [K in keyof M & string]: M[K] extends (...args: any[]) => any ? K : never }[keyof M & string];
+
+/** What listens to an event: one of the client itself, or one of the server, which may want an answer. */
+export type Listening<Own, M, E, This> = E extends keyof Own
+  ? Own[E] extends any[]
+    ? (this: This, ...args: Own[E]) => void
+    : never
+  : E extends keyof M
+    ? unknown extends M[E]
+      ? (this: This, ...args: any[]) => any
+      : M[E] extends (...args: any[]) => infer R
+        ? (this: This, args: Args<M[E]>) => R | Promise<Awaited<R>> | undefined | void
+        : (this: This, args: M[E]) => void
+    : (this: This, ...args: any[]) => any;
+
+/**
+ * What a client and its channels have in common. `ServerEvents` maps the events that the server emits to what travels with them,
+ * `ClientEvents` those that the client emits. A function type is a request: of its parameter, answered by its result.
+ */
+export interface Face<Own, ServerEvents = any, ClientEvents = any> {
+  /**
+   * Sends a message, or queues it until there is a connection. False means that it was not taken: because the end has come,
+   * the queue is full, or it cannot be encoded (the latter two also emit `error`), or because it is volatile and would have to wait.
+   */
+  write(value: any, options?: WriteOptions): boolean;
+  /** Sends an event, the same way. A name that is reserved, or can be none, throws. */
+  emit<E extends Names<ClientEvents>>(event: E, ...args: Given<E extends keyof ClientEvents ? ClientEvents[E] : any, WriteOptions>): boolean;
+  /**
+   * Sends an event, and waits for the answer. Rejects with an error named `RefusedError` (`status`, `data`), `TimeoutError`, `ClosedError` (it
+   * is over, or the session that the request was sent in is gone), or with the reason of `signal`.
+   */
+  request<E extends Requested<ClientEvents>>(
+    event: E,
+    ...args: Given<E extends keyof ClientEvents ? ClientEvents[E] : any, RequestOptions>
+  ): Promise<Reply<E extends keyof ClientEvents ? ClientEvents[E] : any>>;
+  /**
+   * Subscribes to a room. Its messages go to the listeners of its subscriptions, and to nobody else: the value, and the name, if it is an
+   * event. In a new session it subscribes again by itself, from where it was.
+   */
+  subscribe(room: string, listener: (this: this, value: any, event: string | undefined, room: string) => void, options?: SubscribeOptions): Subscription;
+
+  /** Calls `listener` at every `event`. If that is a request of the server, the first result that is not undefined answers it; who throws refuses. */
+  on<E extends (keyof Own & string) | Names<ServerEvents>>(event: E, listener: Listening<Own, ServerEvents, E, this>): this;
+  /** Calls `listener` at the next `event` only. */
+  once<E extends (keyof Own & string) | Names<ServerEvents>>(event: E, listener: Listening<Own, ServerEvents, E, this>): this;
+  /** Removes `listener`, or all listeners of `event`. */
+  off(event: string, listener?: Listener): this;
+  /** The same as `off`. */
+  removeListener(event: string, listener?: Listener): this;
+  /** Removes all listeners, of `event` or of everything. */
+  removeAllListeners(event?: string): this;
+  /** The listeners of `event`. */
+  listeners(event: string): Listener[];
+  /** Calls `listener` at every event and request of the server. */
+  onAny(listener: (name: string, args: any) => void): this;
+  /** Removes it, or all of them. */
+  offAny(listener?: (name: string, args: any) => void): this;
+  /** Calls `listener` at every event and request that is sent. */
+  onAnyOutgoing(listener: (name: string, args: any) => void): this;
+  /** Removes it, or all of them. */
+  offAnyOutgoing(listener?: (name: string, args: any) => void): this;
+}
+
+/** A channel: an application of its own on the connection of the client. It comes back with it. */
+export interface Channel<ServerEvents = any, ClientEvents = any> extends Face<ChannelEvents, ServerEvents, ClientEvents> {
+  readonly name: string;
+  /** The id of our spark in it, once it is open. */
+  readonly id: string | undefined;
+  /** Leaves it, after what was written. */
+  end(): this;
+}
 
 /** A client: keeps one connection to a Primus server, by whatever transport works, until `end`. */
-export interface Primus extends AsyncIterable<any> {
+export interface Primus<ServerEvents = any, ClientEvents = any> extends Face<Events, ServerEvents, ClientEvents>, AsyncIterable<any> {
   /** The options, with their defaults. */
   readonly options: Options & { reconnect: ReconnectOptions };
   /** The URL of the mount. */
@@ -165,7 +318,7 @@ export interface Primus extends AsyncIterable<any> {
   readonly transport: string;
   /** False while the network is known to be away, or the server gives no sign of life. */
   readonly online: boolean;
-  /** Encoded messages that wait for a connection. */
+  /** Frames that wait for a connection. */
   readonly buffer: Payload[];
   /** Fulfilled when there is a connection; rejected if it is over for good. */
   readonly ready: Promise<Primus>;
@@ -179,11 +332,6 @@ export interface Primus extends AsyncIterable<any> {
 
   /** Connects, unless it is connected or on its way. After `end` it begins anew. */
   open(): this;
-  /**
-   * Sends a message, or queues it until there is a connection. False means that it was not taken: because the end has come,
-   * the queue is full, or it cannot be encoded (the latter two also emit `error`), or because it is volatile and would have to wait.
-   */
-  write(value: any, options?: WriteOptions): boolean;
   /** Ends it for good, after sending `data` if given. */
   end(data?: any): this;
   /** `end`, and all listeners are removed. */
@@ -192,29 +340,16 @@ export interface Primus extends AsyncIterable<any> {
   id(callback?: (id: string) => void): Promise<string>;
   /** Adds a function that all messages pass. It may change `packet.data`; a message for which it returns `false` is dropped. */
   transform(type: 'incoming' | 'outgoing', transformer: (this: Primus, packet: Packet) => unknown): this;
+  /** The channel of this name: the one that is open, or a new one. What is written to it waits until it is open. */
+  channel<S = any, C = any>(name: string, options?: ChannelOptions): Channel<S, C>;
   /** Gives this client to a plugin. */
-  plugin(plugin: Plugin): this;
-  /** Whether this event is emitted by the client itself. */
+  plugin(plugin: Plugin, more?: unknown): this;
+  /** Whether this event is one of the client itself, or of the protocol: such a name is no event of an application. */
   reserved(event: string): boolean;
-  /** A function that emits `event`; a `parser` gets `next(error, ...args)` before the arguments, and decides what is emitted. */
+  /** A function that calls the listeners of `event` here, and sends nothing; a `parser` gets `next(error, ...args)` before the arguments, and decides what is emitted. */
   emits(event: string, parser?: (next: (error?: unknown, ...args: any[]) => void, ...args: any[]) => void): Listener;
   /** All messages from now on, until the end: `for await (const message of primus)`. */
   [Symbol.asyncIterator](): AsyncIterableIterator<any>;
-
-  /** Calls `listener` at every `event`. */
-  on<E extends keyof Events | (string & {})>(event: E, listener: (this: this, ...args: Arguments<E>) => void): this;
-  /** Calls `listener` at the next `event` only. */
-  once<E extends keyof Events | (string & {})>(event: E, listener: (this: this, ...args: Arguments<E>) => void): this;
-  /** Removes `listener`, or all listeners of `event`. */
-  off(event: string, listener?: Listener): this;
-  /** The same as `off`. */
-  removeListener(event: string, listener?: Listener): this;
-  /** Removes all listeners, of `event` or of everything. */
-  removeAllListeners(event?: string): this;
-  /** The listeners of `event`. */
-  listeners(event: string): Listener[];
-  /** Calls the listeners of `event`; tells whether there were any. An error that one throws is reported as uncaught, just after. */
-  emit(event: string, ...args: any[]): boolean;
 }
 
 /** What the server bakes into the script that it serves; the npm package uses the defaults. */
@@ -222,8 +357,9 @@ export interface Config {
   path?: string;
   transports?: string[];
   global?: string;
-  parser?: 'json' | 'raw';
+  /** A name, or what the script of a parser evaluates to. */
+  parser?: 'json' | 'raw' | Parser;
   version?: string;
   options?: Options;
-  plugins?: Plugin[];
+  plugins?: Options['plugins'];
 }

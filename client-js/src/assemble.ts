@@ -2,13 +2,16 @@ import type { Config, Options, Primus } from './api';
 import { create } from './primus';
 import type { Connect } from './race';
 
-/** `Primus` as an application meets it: called with `new`, or without. */
-export interface PrimusConstructor<P extends Primus = Primus> {
-  new (url?: string | URL | Options, options?: Options): P;
-  (url?: string | URL | Options, options?: Options): P;
+/**
+ * `Primus` as an application meets it: called with `new`, or without. `More` is what a build adds to it. The type parameters say which events
+ * there are: `new Primus<ServerEvents, ClientEvents>(url)`.
+ */
+export interface PrimusConstructor<More = unknown> {
+  new <ServerEvents = any, ClientEvents = any>(url?: string | URL | Options, options?: Options): Primus<ServerEvents, ClientEvents> & More;
+  <ServerEvents = any, ClientEvents = any>(url?: string | URL | Options, options?: Options): Primus<ServerEvents, ClientEvents> & More;
   /** The same as `new Primus(url, options)`. */
-  connect(url?: string | URL | Options, options?: Options): P;
-  readonly prototype: P;
+  connect<ServerEvents = any, ClientEvents = any>(url?: string | URL | Options, options?: Options): Primus<ServerEvents, ClientEvents> & More;
+  readonly prototype: Primus & More;
   readonly OPENING: 1;
   readonly CLOSED: 2;
   readonly OPEN: 3;

@@ -12,6 +12,9 @@ export interface ReconnectOptions {
   'reconnect timeout': number;
 }
 
+/** 23 days: a timer that is to wait for more than 2^31 ms goes off at once. */
+export const EVER = 2e9;
+
 /**
  * How long to wait before attempt number `attempt` (from 1): "full jitter", anything between nothing and a bound that doubles.
  * The first delay is jittered too, so that a server that restarts is not met by all of its clients at once.

@@ -35,5 +35,5 @@ export const refusal = (body: any, after?: number): CloseReason =>
     reconnect: body.status == 400 ? false : undefined,
   });
 
-/** The error for a reason. */
-export const failure = (reason: CloseReason): Error & CloseReason => Object.assign(new Error(reason.reason), reason);
+/** The error for a reason, with all that it has. */
+export const failure = <R extends { reason: string }>(reason: R): Error & R => Object.assign(new Error(reason.reason), reason);

@@ -1,14 +1,26 @@
 import type { Listener } from './api';
 
+/** Calls the listeners of an event; tells whether there were any. */
+export type Emit = (event: string, ...args: unknown[]) => boolean;
+
 type Once = Listener & { _of?: Listener };
 
 /**
- * Gives `target` the methods of an event emitter, as everyone knows them, and returns `emit`.
- *
- * A listener that throws cannot stop the others, nor the state machine that emitted: its error is reported as an uncaught
- * one, just after.
+ * Calls a listener. One that throws cannot stop the others, nor the state machine that emitted: its error is reported as an uncaught one,
+ * just after.
  */
-export const emitter = (target: any): ((event: string, ...args: unknown[]) => boolean) => {
+export const call = (target: unknown, listener: Listener, args: unknown[]): void => {
+  try {
+    listener.apply(target, args);
+  } catch (error) {
+    setTimeout(() => {
+      throw error;
+    });
+  }
+};
+
+/** Gives `target` the methods of an event emitter, as everyone knows them, but for `emit`, which it returns. */
+export const emitter = (target: any): Emit => {
   let events: Record<string, Once[]>;
   const listeners = (event: string) => events[event] || [];
   // A new array every time: whoever is emitting goes on with the list that it began with.
@@ -21,15 +33,7 @@ export const emitter = (target: any): ((event: string, ...args: unknown[]) => bo
     return target;
   };
   const emit = (event: string, ...args: unknown[]) =>
-    listeners(event).map((listener) => {
-      try {
-        listener.apply(target, args);
-      } catch (error) {
-        setTimeout(() => {
-          throw error;
-        });
-      }
-    }).length > 0;
+    listeners(event).map((listener) => call(target, listener, args)).length > 0;
   const clear = () => {
     events = { __proto__: null } as any;
     return target;
@@ -37,13 +41,12 @@ export const emitter = (target: any): ((event: string, ...args: unknown[]) => bo
   Object.assign(clear(), {
     on,
     off,
-    emit,
     listeners,
     removeListener: off,
     once(event: string, listener: Listener) {
       const once: Once = (...args) => {
         off(event, once);
-        listener.apply(target, args);
+        return listener.apply(target, args);
       };
       once._of = listener;
       return on(event, once);

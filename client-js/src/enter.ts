@@ -20,10 +20,10 @@ export const enter = (
     _opened: opened,
     _frame(data) {
       try {
-        const [head, body] = parse(data);
-        const reply = JSON.parse(body);
-        if (head == 'refuse') wire._down(refusal(reply));
-        else if (head == 'attach' && reply.id && dial._fits(reply)) attached(carrier!, wire, reply);
+        const { _kind, _body } = parse(data);
+        const reply = JSON.parse(_body);
+        if (_kind == 'refuse') wire._down(refusal(reply));
+        else if (_kind == 'attach' && reply.id && dial._fits(reply)) attached(carrier!, wire, reply);
         else throw 0;
       } catch {
         wire._down(closing(4400, 'protocol error'));

@@ -1,7 +1,29 @@
-/** What travels: the parser's text, or bytes. */
+/** What travels: text, or bytes. */
 export type Payload = string | ArrayBuffer;
 
+/** A frame, taken apart. */
+export interface Frame {
+  /** `data`, `event`, `request`, `reply`, `refuse` with an id, or that of a control frame. */
+  _kind: string;
+  /** The numbers in its head; the first one of a request and of its answer is their id. */
+  _numbers: string[];
+  /** Of an event or request. */
+  _name?: string;
+  /** The channel that it is in, if not the root. */
+  _channel?: string;
+  /** The rooms that it was sent to, each with its offset there, if that has one. */
+  _rooms?: [room: string, offset?: number][];
+  _body: any;
+}
+
 const PREFIX = 'primus::';
+
+/** Numbers, or numbers and a name behind them, end the head; what a name has of its own is percent-encoded. */
+const HEAD =
+  /^primus::(?:(attach|refuse|end|binary|data(?::b64)?|p[io]ng(?::\d+){1,2}|ack:\d+(?::[1-9]\d*)?(?=::$)|re(?:ply|fuse):\d+)|(event|room|channel|request:\d+):([!-9;-~]+))::/;
+
+/** The messages, so that what may be in a room, in a channel, and in bytes or base64 are the first two, four and all of them. */
+const MESSAGES = ['data', 'event', 'request', 'room', 'channel', 'reply'];
 
 const toBase64 = (bytes: Uint8Array): string => {
   let text = '';
@@ -18,49 +40,74 @@ const fromBase64 = (base64: string): Uint8Array => {
 
 const toUtf8 = (text: string): Uint8Array => new TextEncoder().encode(text);
 
-/** Whether it is a text that looks like a control frame. */
-const isControl = (frame: Payload): frame is string => typeof frame == 'string' && frame.startsWith(PREFIX);
+/** A frame as text in which each byte is a character, as far as heads go. */
+const toText = (frame: Payload): string => (typeof frame == 'string' ? frame : new TextDecoder('latin1').decode(frame));
+
+/** Whether it begins as only what has a head does. */
+const isHeaded = (frame: Payload): boolean => toText(frame.slice(0, 8)) == PREFIX;
 
 /** How many bytes a payload has on the wire. */
 export const byteLength = (payload: Payload): number =>
   (typeof payload == 'string' ? toUtf8(payload) : payload).byteLength;
 
-/** A control frame. */
-export const control = (kind: string, body = ''): string => PREFIX + kind + '::' + body;
-
-/** A message as one frame for a WebSocket: bytes stay bytes. */
-export const toFrame = (payload: Payload): Payload =>
-  isControl(payload) ? control('data', payload) : payload;
-
-/** A message as one line for the HTTP transports, where frames are separated by line feeds. */
-export const toLine = (payload: Payload): string =>
-  typeof payload != 'string'
-    ? control('binary', toBase64(new Uint8Array(payload)))
-    : /[\r\n]/.test(payload)
-      ? control('data:b64', toBase64(toUtf8(payload)))
-      : payload
-        ? (toFrame(payload) as string)
-        : control('data');
-
-/**
- * Takes a frame apart: its head, that is kind and fields (`ping:7:12`), and its body. A message that is its own frame has no head.
- * Throws when it is malformed, or of a kind that this version does not know.
- */
-export const parse = (frame: Payload): [head: string, body: any] => {
-  if (!isControl(frame)) return ['', frame];
-  const [, head, body] =
-    /^primus::(attach|refuse|end|binary|data(?::b64)?|p[io]ng(?::\d+){1,2}|ack:\d+(?::[1-9]\d*)?(?=::$))::([^]*)$/.exec(frame)!;
-  // A number that a double cannot hold exactly comes out as another one.
-  if (head.split(':').some((field) => +field >= 0 && '' + +field != field)) throw 0;
-  return [head, body];
+/** A frame with this head. */
+export const control = <T extends Payload = string>(head: string, body: T = '' as T): T => {
+  const start = PREFIX + head + '::';
+  return (typeof body == 'string' ? start + body : new Uint8Array([...toUtf8(start), ...new Uint8Array(body)]).buffer) as T;
 };
 
-/** The message in a frame, or nothing if it is a control frame; throws when it is malformed. */
-export const payloadOf = (head: string, body: any): Payload | undefined =>
-  !ALONE && head == 'binary'
-    ? (fromBase64(body).buffer as ArrayBuffer)
-    : !ALONE && head == 'data:b64'
-      ? new TextDecoder(undefined, { fatal: true, ignoreBOM: true }).decode(fromBase64(body))
-      : !head || head == 'data'
-        ? body
-        : undefined;
+/** A message of the application as a frame. */
+export const toFrame = (payload: Payload): Payload =>
+  isHeaded(payload) ? control('data', payload) : payload;
+
+/** A frame as one line for the HTTP transports, where frames are separated by line feeds. */
+export const toLine = (frame: Payload): string =>
+  typeof frame != 'string'
+    ? control('binary', toBase64(new Uint8Array(frame)))
+    : /[\r\n]/.test(frame)
+      ? control('data:b64', toBase64(toUtf8(frame)))
+      : frame || control('data');
+
+/** A name of an event, a room or a channel, as it stands in a head. Throws if it can be none. */
+export const escape = (name: string): string => {
+  if (/^$|[\0-\x1f\x7f]/.test(name) || byteLength(name) > 256) throw new Error('invalid name');
+  return encodeURIComponent(name);
+};
+
+const unescape = (field: string): string => {
+  const name = decodeURIComponent(field);
+  escape(name);
+  return name;
+};
+
+/** A number that a double cannot hold exactly comes out as another one. */
+const exact = (field: string): string => {
+  if (+field >= 0 && '' + +field != field) throw 0;
+  return field;
+};
+
+/**
+ * Takes a frame apart, down to the message in it. Throws when it is malformed, or of a kind that has no place there: where `first` is not 0, it is one
+ * of the first so many messages.
+ */
+export const parse = (frame: Payload, first = typeof frame == 'string' ? 0 : 6): Frame => {
+  if (!isHeaded(frame)) return { _kind: 'data', _numbers: [], _body: frame };
+  const [start, plain, named, field] = HEAD.exec(toText(frame))!;
+  const [_kind, ..._numbers] = (plain || named).split(/:(?=\d)/).map(exact);
+  const _body: any = frame.slice(start.length);
+  if (first && MESSAGES.lastIndexOf(_kind, first - 1) < 0) throw 0;
+  if (_kind == 'channel') return { ...parse(_body, 4), _channel: unescape(field) };
+  if (_kind == 'room')
+    return {
+      ...parse(_body, 2),
+      _rooms: field.split(',').map((one) => {
+        const [, room, offset] = /^([^@]+)(?:@(\d+))?$/.exec(one)!;
+        return [unescape(room), offset ? +exact(offset) : undefined];
+      }),
+    };
+  if (!ALONE) {
+    if (_kind == 'binary') return parse(fromBase64(_body).buffer as ArrayBuffer);
+    if (_kind == 'data:b64') return parse(new TextDecoder(undefined, { fatal: true, ignoreBOM: true }).decode(fromBase64(_body)), 6);
+  }
+  return { _kind, _numbers, _name: field && unescape(field), _body };
+};

@@ -15,7 +15,7 @@ export type { Network } from './network';
 export type { Parser } from './parsers';
 
 /** A client. */
-export type Primus = Client;
+export type Primus<ServerEvents = any, ClientEvents = any> = Client<ServerEvents, ClientEvents>;
 
 /** The constructor, with all transports: WebSocket, SSE and long polling. */
 export const Primus: PrimusConstructor = assemble(race([websocket, sse, polling]), { version });

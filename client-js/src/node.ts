@@ -9,14 +9,17 @@ import type { Options, Primus as Client } from './api';
 
 export type * from './index';
 
-/** A client, in Node. */
-export interface Primus extends Client {
+/** What a client has in Node only. */
+export interface Streams {
   /**
    * The client as a stream of objects: what is written to it is sent, what it reads has been received, and it has back-pressure both ways.
    * It ends when the client ends, and ends the client when it is ended. The message `null` means the end to a stream of Node: it is an error here.
    */
   stream(): Duplex;
 }
+
+/** A client, in Node. */
+export interface Primus<ServerEvents = any, ClientEvents = any> extends Client<ServerEvents, ClientEvents>, Streams {}
 
 function stream(this: Client): Duplex {
   const reader = this.readable.getReader();
@@ -59,7 +62,7 @@ const warn = (_primus: Client, { WebSocket = globalThis.WebSocket, transports }:
 };
 
 /** The constructor, with all transports and with `stream()`. */
-export const Primus: PrimusConstructor<Primus> = assemble(race([websocket, sse, polling]), { version, plugins: [warn] }) as PrimusConstructor<Primus>;
+export const Primus: PrimusConstructor<Streams> = assemble(race([websocket, sse, polling]), { version, plugins: [warn] }) as PrimusConstructor<Streams>;
 
 Object.assign(Primus.prototype, { stream });
 

@@ -14,3 +14,6 @@ export const merge = (target: any, options: any): any => {
   }
   return target;
 };
+
+/** The value of an option, which may be a function that gives it. */
+export const asked = (value: any): any => (typeof value == 'function' ? value() : value);

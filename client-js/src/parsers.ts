@@ -16,7 +16,8 @@ export const parsers: Record<string, Parser> = {
     encoder: (value) => (isBinary(value) ? value : JSON.stringify(value)),
     decoder: (payload) => (typeof payload == 'string' ? JSON.parse(payload) : payload),
   },
-  raw: { encoder: same, decoder: same },
+  // An event without arguments has null, which is no text.
+  raw: { encoder: (value) => value ?? '', decoder: same },
 };
 
 /** What an encoder made, as it travels: a copy of the bytes, because the caller may go on to use them. */

@@ -1,12 +1,13 @@
-import type { Config, Options, Packet, Plugin, Primus, Recovery, WriteOptions } from './api';
-import { delay, type ReconnectOptions } from './backoff';
+import type { Config, Options, Packet, Plugin, Primus, Recovery } from './api';
+import { delay, EVER, type ReconnectOptions } from './backoff';
 import { closing, failure, type CloseReason } from './close';
 import { emitter } from './emitter';
-import { control, parse, payloadOf, type Payload } from './frames';
+import { faces, reserved } from './faces';
+import { control, parse, type Payload } from './frames';
 import { heartbeat, type Heartbeat } from './heartbeat';
 import { watch } from './network';
-import { merge } from './options';
-import { parsers, toPayload, type Parser } from './parsers';
+import { asked, merge } from './options';
+import { parsers, type Parser } from './parsers';
 import type { Connect, Stop } from './race';
 import { session } from './session';
 import { iterate, readable, writable } from './streams';
@@ -15,9 +16,6 @@ import type { AttachReply, Carrier, Dial, Wire } from './transport';
 const OPENING = 1;
 const CLOSED = 2;
 const OPEN = 3;
-
-/** 23 days: a timer that is to wait for more than 2^31 ms goes off at once. */
-const EVER = 2e9;
 
 /**
  * Makes a client: a state machine in a closure, with the public face of `Primus`.
@@ -87,6 +85,7 @@ export const create = (
     timeout: 10000,
     strategy: 'disconnect,online,timeout',
     queueSize: 262144,
+    requestTimeout: 30000,
     reconnect: {
       min: 500,
       max: 30000,
@@ -157,24 +156,6 @@ export const create = (
       }
       return primus;
     },
-    write(value: unknown, { volatile, conflate }: WriteOptions = {}) {
-      if (ended || (volatile && busy())) return false;
-      const packet = { data: value };
-      const open = primus.readyState == OPEN;
-      try {
-        if (passes('outgoing', packet)) {
-          // A transform may have ended it.
-          if (ended) return false;
-          const payload = toPayload(parser.encoder(packet.data));
-          box._put(payload, open ? Infinity : options.queueSize, conflate);
-        }
-      } catch (error) {
-        emit('error', error);
-        return false;
-      }
-      if (open) carrier?._flush();
-      return true;
-    },
     end: (data?: unknown) => end(data),
     destroy() {
       end();
@@ -190,12 +171,11 @@ export const create = (
       transformers[type].push(transformer);
       return primus;
     },
-    plugin(plugin: Plugin) {
-      plugin.call(primus, primus, options);
+    plugin(plugin: Plugin, more?: unknown) {
+      plugin.call(primus, primus, options, more);
       return primus;
     },
-    reserved: (event: string) =>
-      /^(incom|outgo)ing::|^(open|data|close|end|error|readyStateChange|timeout|o..?line|destroy|reconnect.*|resumed|lost|transport)$/.test(event),
+    reserved,
     emits:
       (event: string, parser?: (...args: any[]) => void) =>
       (...args: any[]) =>
@@ -251,8 +231,6 @@ export const create = (
     }
   };
 
-  const asked = (value: any) => (typeof value == 'function' ? value() : value);
-
   /** What a transport needs to know, with credentials of this moment. */
   const ask = async (): Promise<Dial> => {
     const auth = await asked(options.auth);
@@ -300,13 +278,16 @@ export const create = (
   };
 
   /** Hands messages to the application that nobody will send. */
-  const handOver = (messages: Payload[]) => {
-    const values = messages.map((payload) => {
+  const handOver = (frames: Payload[]) => {
+    const values = frames.flatMap((frame) => {
+      const { _kind, _name: event, _channel: channel, _body } = parse(frame);
+      // An answer, or a word to the protocol.
+      if (/^re[pf]/.test(_kind) || reserved(event)) return [];
+      let data: unknown = _body;
       try {
-        return parser.decoder(payload);
-      } catch {
-        return payload;
-      }
+        data = parser.decoder(_body);
+      } catch {}
+      return [event || channel ? { ...(channel && { channel }), ...(event && { event }), data } : data];
     });
     if (values.length) emit('lost', values);
   };
@@ -326,7 +307,10 @@ export const create = (
     primus.transport = name;
     carrier = one;
     reply = attached;
-    if (!resumed) forget(attached.reason || why);
+    if (!resumed) {
+      forget(attached.reason || why);
+      talk._renew();
+    }
     named = { id, key, generation, epoch };
     box._attached(attached);
     const pulse = (heart = heartbeat(
@@ -436,10 +420,9 @@ export const create = (
     const rest = missed.concat(primus.buffer);
     missed = [];
     box = session();
-    if (!known) {
-      become(CLOSED);
-      emit('close', reason);
-    }
+    if (!known) become(CLOSED);
+    talk._finish(reason);
+    if (!known) emit('close', reason);
     handOver(rest);
     emit('end', reason);
   };
@@ -447,15 +430,15 @@ export const create = (
   /** A frame has come. */
   const receive = (data: Payload, wire: Wire) => {
     try {
-      const [head, body] = parse(data);
-      const payload = payloadOf(head, body);
-      const [kind, first, second] = head.split(':');
-      if (payload !== undefined) {
-        if (!box._came(payload)) return;
+      const frame = parse(data);
+      const { _kind, _numbers, _body } = frame;
+      const [first, second] = _numbers;
+      if (/^(data|event|re)/.test(_kind) && (first || _kind != 'refuse')) {
+        if (!box._came(data)) return;
         if (box._due(reply!.ack)) carrier!._flush(control('ack:' + box._seen()));
-        decode(payload);
-      } else if (kind == 'end') {
-        const end = JSON.parse(body);
+        talk._receive(frame);
+      } else if (_kind == 'end') {
+        const end = JSON.parse(_body);
         const reason = closing(end.code, end.reason, end);
         box._ack(end.recv);
         // Over HTTP, these are said of a carrier: it was given up, or replaced.
@@ -464,30 +447,19 @@ export const create = (
       } else {
         // `attach` and `refuse` have no numbers, and no place here.
         if (!first) throw 0;
-        box._ack(+(kind == 'ack' ? first : second));
-        if (kind == 'ping') carrier!._flush(control(`pong:${first}:${box._seen()}`));
+        box._ack(+(_kind == 'ack' ? first : second));
+        if (_kind == 'ping') carrier!._flush(control(`pong:${first}:${box._seen()}`));
       }
     } catch {
       lost(closing(4400, 'protocol error'));
     }
   };
 
-  const passes = (type: string, packet: Packet) =>
-    transformers[type].every((transformer) => transformer.call(primus, packet) !== false);
-
-  const decode = (raw: Payload) => {
-    try {
-      const packet = { data: parser.decoder(raw) };
-      if (passes('incoming', packet)) emit('data', packet.data, raw);
-    } catch (error) {
-      emit('error', error);
-    }
-  };
-
   /** `who` does not want to read, or does again. */
   const hold = (who?: unknown, on?: boolean) => {
     holders[on ? 'add' : 'delete'](who);
-    carrier?._pause(holders.size > 0);
+    // Behind what nobody reads may be the answer that somebody waits for.
+    carrier?._pause(holders.has(still) || (holders.size > 0 && !talk._asking()));
   };
 
   /** Whether a writer had better wait. */
@@ -534,9 +506,27 @@ export const create = (
     else if (timer && !cancel && !told) attempt();
   };
 
-  [config, options].map(({ plugins }) => plugins?.map(primus.plugin));
   const wanted: any = options.parser || config.parser || 'json';
-  const parser = parsers[wanted] || (wanted as Parser);
+  const parser: Parser = parsers[wanted] || wanted;
+  const talk = faces(primus, emit, {
+    _options: options,
+    _parser: parser,
+    _passes: (type, packet) => transformers[type].every((transformer) => transformer.call(primus, packet) !== false),
+    _send(frame, gate, how) {
+      const open = primus.readyState == OPEN;
+      box._put(frame, !how || (open && !gate._held) ? Infinity : options.queueSize, how?.conflate, gate);
+      if (open) carrier?._flush();
+    },
+    _drop: (what) => box._drop(what),
+    _waiting: () => primus.buffer,
+    _ended: () => ended,
+    _busy: busy,
+    _changed() {
+      hold();
+      if (primus.readyState == OPEN) carrier?._flush();
+    },
+  });
+  [config, options].map(({ plugins }) => plugins?.map((one) => primus.plugin(...([one].flat() as [Plugin]))));
   if (!options.manual) timer = setTimeout(primus.open);
   return primus;
 };

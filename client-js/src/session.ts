@@ -1,6 +1,12 @@
 import { byteLength, type Payload } from './frames';
 import type { AttachReply } from './transport';
 
+/** Whose frame it is, if not the client's own: it waits while its channel is not open, and is void once that is over. */
+export interface Gate {
+  _held?: boolean;
+  _over?: boolean;
+}
+
 /**
  * What both directions of a session have counted, and what of ours may still have to be repeated. It knows no time and no network:
  * carriers come and go, and each takes from here what it sends.
@@ -14,11 +20,13 @@ import type { AttachReply } from './transport';
 export interface Session {
   /** What was never written to a carrier. */
   _waiting(): Payload[];
-  /** Adds a message to that; one of the same key goes. Throws if there is no room for so many bytes. */
-  _put(payload: Payload, room?: number, key?: unknown): void;
+  /** Adds a frame to that; one of the same gate and key goes. Throws if there is no room for so many bytes. */
+  _put(frame: Payload, room?: number, key?: unknown, gate?: Gate): void;
+  /** Takes back what waits: this frame, or all frames of this gate. */
+  _drop(what: Payload | Gate): void;
   /** What an attach frame says of it. */
   _place(): { recv: number; next: number; sent: number };
-  /** Message number `n`: one that is kept, or, as the next number, the first that waits. */
+  /** Message number `n`: one that is kept, or, as the next number, the first that waits and may go. */
   _peek(n: number): Payload | undefined;
   /** Message `n` is being written: it has that number from now on. */
   _take(n: number): void;
@@ -38,13 +46,20 @@ export interface Session {
   _poll(): number;
   /** While an attach is on its way beside a living carrier, nothing may overtake it: neither a new number nor an acknowledgement. */
   _still(on: boolean): void;
-  /** Begins a new session, and gives back what was sent and never acknowledged. What waits goes on to wait. */
+  /** Begins a new session, and gives back what was sent and never acknowledged, or is void. Whatever else waits goes on to wait. */
   _renew(): Payload[];
+}
+
+interface Waiting {
+  _payload: Payload;
+  _key: unknown;
+  _gate?: Gate;
+  _size: number;
 }
 
 /** A session that has just begun. */
 export const session = (): Session => {
-  let waiting: { _payload: Payload; _key: unknown; _size: number }[] = [];
+  let waiting: Waiting[] = [];
   /** What they have together. */
   let bytes = 0;
   let kept: Payload[] = [];
@@ -70,25 +85,40 @@ export const session = (): Session => {
       acked = n;
     }
   };
+  /** The first that may go. */
+  const first = () => waiting.find((one) => !one._gate?._held);
+  /** Takes back what meets the condition. */
+  const take = (which: (one: Waiting) => unknown) => {
+    const taken: Payload[] = [];
+    waiting = waiting.filter((one) => {
+      if (!which(one)) return true;
+      bytes -= one._size;
+      taken.push(one._payload);
+    });
+    return taken;
+  };
   return {
     _waiting: () => waiting.map((one) => one._payload),
-    _put(_payload, room, _key) {
+    _put(_payload, room, _key, _gate) {
       const _size = byteLength(_payload);
-      const old = _key == null ? undefined : waiting.find((one) => one._key == _key);
-      const sum = bytes + _size - (old?._size ?? 0);
+      const old = _key == null ? undefined : waiting.find((one) => one._key == _key && one._gate == _gate);
       // There is always room for one message.
-      if (bytes && sum > room!) throw new Error('queue full');
-      bytes = sum;
-      if (old) waiting = waiting.filter((one) => one != old);
-      waiting.push({ _payload, _key, _size });
+      if (bytes && bytes + _size - (old?._size ?? 0) > room!) throw new Error('queue full');
+      if (old) take((one) => one == old);
+      bytes += _size;
+      waiting.push({ _payload, _key, _gate, _size });
+    },
+    _drop(what) {
+      take((one) => one._payload == what || one._gate == what);
     },
     _place: () => ({ recv, next: acked + 1, sent: sent() }),
-    _peek: (n) => (n <= sent() ? kept[n - acked - 1] : ALONE || limit == null ? waiting[0]?._payload : undefined),
+    _peek: (n) => (n <= sent() ? kept[n - acked - 1] : ALONE || limit == null ? first()?._payload : undefined),
     _take(n) {
       if (n > sent()) {
-        const { _payload, _size } = waiting.shift()!;
-        kept.push(_payload);
-        bytes -= _size;
+        const one = first()!;
+        waiting.splice(waiting.indexOf(one), 1);
+        kept.push(one._payload);
+        bytes -= one._size;
       }
     },
     _ack: ack,
@@ -105,7 +135,7 @@ export const session = (): Session => {
     _due: ([messages, bytes]) => recv - told >= messages || size >= bytes,
     _seen: seen,
     _renew() {
-      const lost = kept;
+      const lost = kept.concat(take((one) => one._gate?._over));
       kept = [];
       acked = recv = told = 0;
       return lost;

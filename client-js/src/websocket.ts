@@ -7,7 +7,7 @@ import { version } from './version';
 export type * from './index';
 
 /** A client. */
-export type Primus = Client;
+export type Primus<ServerEvents = any, ClientEvents = any> = Client<ServerEvents, ClientEvents>;
 
 /** The constructor, with WebSocket alone: the smallest client. */
 export const Primus: PrimusConstructor = assemble(alone(websocket), { version });

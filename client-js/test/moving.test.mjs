@@ -274,15 +274,15 @@ const checks = {
       const seen = [];
       const listener = function (...args) { seen.push(this, args); };
       assert.equal(primus.on('mine', listener), primus);
-      primus.emit('mine', 1, 2);
-      primus.emit('mine');
+      primus.emits('mine')(1, 2);
+      primus.emits('mine')();
       assert.deepEqual(seen, [primus, [1, 2], primus, []]);
     },
     async once(t) {
       const { primus } = await client(t);
       const seen = [];
       assert.equal(primus.once('mine', function (...args) { seen.push(this, args); }), primus);
-      assert.deepEqual([primus.emit('mine', 1), primus.emit('mine', 2)], [true, false]);
+      assert.deepEqual([primus.emits('mine')(1), primus.emits('mine')(2)], [true, false]);
       assert.deepEqual(seen, [primus, [1]]);
     },
     async off(t) {
@@ -347,8 +347,17 @@ const checks = {
         'timeout', 'destroy', 'online', 'error', 'close', 'open', 'data', 'end'])
         assert.equal(primus.reserved(name), true, name);
       for (const name of ['incoming::data', 'outgoing::url']) assert.equal(primus.reserved(name), true, name);
-      for (const name of ['resumed', 'lost', 'transport']) assert.equal(primus.reserved(name), true, name);
+      for (const name of ['resumed', 'lost', 'missed', 'transport', 'reconnects', 'primus.x']) assert.equal(primus.reserved(name), true, name);
       for (const name of ['message', 'opened', 'data2', '']) assert.equal(primus.reserved(name), false, name);
+    },
+    async emit(t) {
+      const { server, primus } = await connected(t);
+      const calls = [];
+      primus.on('mine', () => calls.push(1));
+      assert.equal(primus.emit('mine', { a: 1 }), true);
+      assert.equal(await server.last.frame(), 'primus::event:mine::{"a":1}');
+      assert.deepEqual(calls, []);
+      assert.throws(() => primus.emit('end'), /reserved/);
     },
     async transform(t) {
       const { server, primus, events } = await connected(t);

@@ -5,14 +5,15 @@ import { test } from 'node:test';
 import { delay } from '../build/backoff.mjs';
 import { closing, refusal } from '../build/close.mjs';
 import { heartbeat } from '../build/heartbeat.mjs';
-import { parse, payloadOf, toFrame, toLine } from '../build/frames.mjs';
+import { control, escape, parse, toFrame, toLine } from '../build/frames.mjs';
 import { BATCH, EVENT, lineReader } from '../build/transports/lines.mjs';
 
 const vectors = JSON.parse(readFileSync(new URL('../../docs/protocol-vectors.json', import.meta.url)));
 
 const bytes = (base64) => new Uint8Array(Buffer.from(base64, 'base64')).buffer;
 const payload = (message) => message.text ?? bytes(message.binary);
-const decode = (frame) => payloadOf(...parse(frame));
+/** The message in a frame. */
+const decode = (frame) => { const { _kind, _body } = parse(frame); assert.equal(_kind, 'data'); return _body; };
 
 /** All frames that a reader finds in these pieces. */
 const read = (begin, pieces) => {
@@ -24,14 +25,43 @@ const read = (begin, pieces) => {
 test('frames', () => {
   assert.equal(vectors.frames.length, 14);
   for (const { text, kind, fields, body } of vectors.frames) {
-    const [head, rest] = parse(text);
-    assert.deepEqual({ kind: head.split(':')[0], fields: head.split(':').slice(1), body: rest }, { kind, fields, body }, text);
+    const { _kind, _numbers, _body } = parse(text);
+    // What only wraps a message is taken off.
+    if (/^(binary|data)$/.test(kind)) assert.deepEqual([_kind, _numbers], ['data', []], text);
+    else assert.deepEqual({ kind: _kind, fields: _numbers, body: _body }, { kind, fields, body }, text);
   }
 });
 
 test('invalid frames', () => {
-  assert.equal(vectors.invalid_frames.length, 31);
-  for (const text of vectors.invalid_frames) assert.throws(() => decode(text), undefined, text);
+  assert.equal(vectors.invalid_frames.length, 56);
+  for (const text of vectors.invalid_frames) assert.throws(() => parse(text), undefined, text);
+});
+
+test('messages', () => {
+  assert.equal(vectors.messages.length, 18);
+  for (const message of vectors.messages) {
+    const { kind, id, name, channel, rooms, body } = message;
+    const frame = parse(payload(message));
+    assert.deepEqual(
+      { kind: frame._kind, id: frame._numbers[0] && +frame._numbers[0], name: frame._name, channel: frame._channel, body: frame._body },
+      { kind, id, name, channel, body: payload(body) },
+    );
+    assert.deepEqual(frame._rooms, rooms?.map(([room, offset]) => [room, offset ?? undefined]));
+  }
+});
+
+test('heads are made as they are read', () => {
+  const wrap = (name, frame) => control('channel:' + escape(name), frame);
+  for (const { text, binary, kind, id, name, channel, rooms, body } of vectors.messages) {
+    if (rooms || kind === 'refuse') continue;
+    const inner = kind === 'data' ? toFrame(payload(body)) : control([kind, id, name && escape(name)].filter((part) => part !== undefined).join(':'), payload(body));
+    assert.deepEqual(channel ? wrap(channel, inner) : inner, payload({ text, binary }));
+  }
+});
+
+test('names', () => {
+  for (const name of ['', 'a\nb', '\0', '\x7f', 'x'.repeat(257), '\u00fc'.repeat(129), '\ud800']) assert.throws(() => escape(name), Error, name);
+  for (const name of ['x'.repeat(256), '\u00fc'.repeat(128), '007', '%', 'a:b,c@d', '\u2028']) assert.equal(parse(control('event:' + escape(name)))._name, name);
 });
 
 test('messages as WebSocket frames, both ways', () => {
@@ -41,10 +71,15 @@ test('messages as WebSocket frames, both ways', () => {
   }
 });
 
-test('messages as lines, both ways', () => {
+test('messages and other frames as lines, both ways', () => {
   for (const { message, line } of vectors.line_data) {
-    assert.equal(toLine(payload(message)), line);
+    assert.equal(toLine(toFrame(payload(message))), line);
     assert.deepEqual(decode(line), payload(message));
+  }
+  assert.equal(vectors.message_lines.length, 3);
+  for (const { frame, line } of vectors.message_lines) {
+    assert.equal(toLine(payload(frame)), line);
+    assert.deepEqual(parse(line), parse(payload(frame)));
   }
 });
 

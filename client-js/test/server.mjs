@@ -3,7 +3,8 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { WebSocket, WebSocketServer } from 'ws';
 
-const isData = (frame) => typeof frame !== 'string' || !/^primus::(?!data|binary)/.test(frame);
+/** Whether a frame is a message, and has a number. */
+const isData = (frame) => typeof frame !== 'string' || !/^primus::(?!data|binary|event|request|reply|refuse:|room|channel)/.test(frame);
 
 /**
  * One session, whatever carries it. A carrier is `{ name, count, write(frame), push(), cut(), finish(end) }`: `count` is the number of the last

@@ -1,5 +1,5 @@
 import { closing } from '../close';
-import { control, toFrame, type Payload } from '../frames';
+import { control, type Payload } from '../frames';
 import type { Session } from '../session';
 import type { Transport } from '../transport';
 
@@ -20,10 +20,10 @@ export const websocket: Transport = {
     const send = (frame: any) => socket.readyState == 1 && socket.send(frame);
     /** Sends from number `next` on. A socket that is closing swallows what it is given: then it waits for the next carrier. */
     const write = (last = Infinity) => {
-      let payload: Payload | undefined;
-      while (next <= last && socket.readyState == 1 && (payload = session!._peek(next)) !== undefined) {
+      let frame: Payload | undefined;
+      while (next <= last && socket.readyState == 1 && (frame = session!._peek(next)) !== undefined) {
         session!._take(next++);
-        socket.send(toFrame(payload));
+        socket.send(frame);
       }
     };
     socket.binaryType = 'arraybuffer';
