@@ -54,18 +54,16 @@ interface ChannelFace extends Face {
   _channel: Channel;
   /** Asks for it in a new session; fulfilled when that has been answered. */
   _renew(): Promise<unknown>;
-  /** It is over. */
-  _end(reason: CloseReason): void;
+  /** It is over; its last event says why. */
+  _end(why: unknown, event?: string): void;
 }
 
 /** The root and the channels of a client. */
 export interface Faces {
   /** A message has come. Throws if the protocol does not allow it. */
   _receive(frame: Frame): void;
-  /** There is a new session. */
-  _renew(): void;
-  /** The client has ended. */
-  _finish(reason: CloseReason): void;
+  /** There is a new session, or the client has ended. */
+  _renew(ended?: CloseReason): void;
   /** Whether a request waits for its answer. */
   _asking(): boolean;
 }
@@ -105,7 +103,7 @@ export const faces = (
   emit: Emit,
   { _options, _parser, _passes, _send, _drop, _waiting, _changed, _ended, _busy }: Client,
 ): Faces => {
-  const requests = new Map<string, Request>();
+  const requests = new Map<number, Request>();
   const channels = new Map<string, ChannelFace>();
   /** Of frames that mean nothing in another session. */
   const passing: Gate = { _over: true };
@@ -118,13 +116,12 @@ export const faces = (
 
   /** Makes a request: `send` sends it, and returns its frame, or a boolean if it did not. `decode` is called as soon as the answer has come. */
   const ask = (_gate: Gate, send: (id: number) => Payload | boolean, decode: (body: any) => unknown, timeout?: any, signal?: AbortSignal) => {
-    // As it comes back.
-    const id = '' + ++ids;
+    const id = ++ids;
     let timer: ReturnType<typeof setTimeout>;
     let abort: () => void;
     return new Promise<any>((resolve, _reject) => {
       signal?.throwIfAborted();
-      const _frame = send(ids);
+      const _frame = send(id);
       if (typeof _frame == 'boolean') throw closed();
       requests.set(id, { _frame, _gate, _reject, _resolve: (body) => resolve(new Promise((done) => done(decode(body)))) });
       _changed();
@@ -323,28 +320,22 @@ export const faces = (
     const goodbye = () => _send(wrap(control('event:primus.end', '{}')), passing);
     /** Its name is free. While the answer is missing, the next channel has to wait for that. */
     const free = () => channels.get(name) == mine && channels.delete(name);
-    const leave = () => {
+    mine._end = (why, event = 'end') => {
+      if (mine._over) return;
       mine._over = true;
       mine._rooms.clear();
       giveUp((one) => one._gate == mine);
       if (mine._held) _drop(mine);
       else free();
-    };
-    mine._end = (reason) => {
-      leave();
-      emit('end', reason);
+      emit(event, why);
     };
     mine._receive = (frame) => {
-      if (frame._kind != 'event' || frame._name != 'primus.end') return _receive(frame);
-      const reason = JSON.parse(frame._body);
-      _drop(mine);
-      mine._end({ ...closing(4000, 'ended'), ...reason });
+      if (frame._name == 'primus.end') mine._end({ ...closing(4000, 'ended'), ...JSON.parse(frame._body) });
+      else _receive(frame);
     };
     channel.end = () => {
-      if (!mine._over) {
-        if (!mine._held) goodbye();
-        mine._end(closing(1000, 'normal'));
-      }
+      if (!mine._over && !mine._held) goodbye();
+      mine._end(closing(1000, 'normal'));
       return channel;
     };
     channels.set(name, mine);
@@ -367,10 +358,7 @@ export const faces = (
       () => !mine._over && !_ended(),
       (error) => {
         free();
-        if (!mine._over) {
-          leave();
-          emit('error', error);
-        }
+        mine._end(error, 'error');
       },
     );
     return channel;
@@ -379,7 +367,7 @@ export const faces = (
   return {
     _receive(frame) {
       const { _kind, _numbers, _body, _channel } = frame;
-      const request = requests.get(_numbers[0]);
+      const request = requests.get(+_numbers[0]);
       const one = _channel ? channels.get(_channel) : root;
       if (_kind == 'reply') request?._resolve(_body);
       else if (_kind == 'refuse') {
@@ -389,21 +377,18 @@ export const faces = (
       // What is on its way while we leave, or before we are let in, is for nobody.
       else if (one && !one._held && !one._over) one._receive(frame);
     },
-    _renew() {
+    _renew(ended) {
       const waiting = new Set(_waiting());
+      const all = [...channels.values()];
       sessions++;
       giveUp((one) => !waiting.has(one._frame));
-      channels.forEach((one) => {
+      if (ended) root._rooms.clear();
+      all.map((one) => {
+        if (ended) return one._end(ended);
         one._held = true;
         one._renew();
       });
-      [root, ...channels.values()].map((one) => one._rooms.forEach((room) => room._renew()));
-    },
-    _finish(reason) {
-      root._rooms.clear();
-      sessions++;
-      giveUp(() => true);
-      channels.forEach((one) => one._over || one._end(reason));
+      [root, ...all].map((one) => one._rooms.forEach((room) => room._renew()));
     },
     _asking: () => requests.size > 0,
   };

@@ -12,7 +12,7 @@ export interface Frame {
   /** The channel that it is in, if not the root. */
   _channel?: string;
   /** The rooms that it was sent to, each with its offset there, if that has one. */
-  _rooms?: [room: string, offset?: number][];
+  _rooms?: [room: string, offset?: any][];
   _body: any;
 }
 
@@ -53,7 +53,11 @@ export const byteLength = (payload: Payload): number =>
 /** A frame with this head. */
 export const control = <T extends Payload = string>(head: string, body: T = '' as T): T => {
   const start = PREFIX + head + '::';
-  return (typeof body == 'string' ? start + body : new Uint8Array([...toUtf8(start), ...new Uint8Array(body)]).buffer) as T;
+  if (typeof body == 'string') return (start + body) as T;
+  const bytes = new Uint8Array(start.length + body.byteLength);
+  bytes.set(toUtf8(start));
+  bytes.set(new Uint8Array(body), start.length);
+  return bytes.buffer as T;
 };
 
 /** A message of the application as a frame. */
@@ -102,7 +106,7 @@ export const parse = (frame: Payload, first = typeof frame == 'string' ? 0 : 6):
       ...parse(_body, 2),
       _rooms: field.split(',').map((one) => {
         const [, room, offset] = /^([^@]+)(?:@(\d+))?$/.exec(one)!;
-        return [unescape(room), offset ? +exact(offset) : undefined];
+        return [unescape(room), offset && +exact(offset)];
       }),
     };
   if (!ALONE) {

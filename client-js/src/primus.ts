@@ -421,7 +421,7 @@ export const create = (
     missed = [];
     box = session();
     if (!known) become(CLOSED);
-    talk._finish(reason);
+    talk._renew(reason);
     if (!known) emit('close', reason);
     handOver(rest);
     emit('end', reason);

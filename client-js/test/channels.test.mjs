@@ -397,3 +397,42 @@ test('a channel before there is a connection, and one that was made by a client 
   (await command(server.last, 'primus.open')).reply({ id: 'x' });
   assert.equal(await server.last.frame(), 'primus::channel:c::1');
 });
+
+test('a channel of a client that has ended, and one that is made as it ends', async (t) => {
+  const { server, primus, session } = await connected(t);
+  const channel = primus.channel('c');
+  (await command(session, 'primus.open')).reply({ id: 'x' });
+  await next(channel, 'open');
+  let other;
+  channel.on('end', () => { other = primus.open().channel('c'); });
+  primus.end();
+  await next(primus, 'open');
+  (await command(server.last, 'primus.open')).reply({ id: 'y' });
+  await next(other, 'open');
+  primus.end();
+  const [error] = await next(primus.channel('d'), 'error');
+  assert.equal(error.name, 'ClosedError');
+});
+
+test('the end of a session in the middle of a batch of writes', async (t) => {
+  const { server, primus, session } = await connected(t);
+  const channel = primus.channel('c');
+  (await command(session, 'primus.open')).reply({ id: 'x' });
+  await next(channel, 'open');
+  session.end({ code: 4001, reason: 'reconnect' });
+  await next(primus, 'close');
+  // There is no session now: what is for the channel waits until the next one has let it in.
+  channel.write('one');
+  const request = channel.request('two');
+  const subscription = channel.subscribe('room', () => {});
+  primus.write('beside');
+  await next(primus, 'open');
+  assert.equal(await server.last.frame(), '"beside"');
+  (await command(server.last, 'primus.open')).reply({ id: 'y' });
+  assert.equal(await server.last.frame(), 'primus::channel:c::"one"');
+  const frame = await server.last.frame();
+  server.last.send(`primus::reply:${/request:(\d+):two/.exec(frame)[1]}::2`);
+  assert.equal(await request, 2);
+  (await command(server.last, 'primus.subscribe', 'c')).reply({});
+  assert.deepEqual(await subscription.ready, {});
+});

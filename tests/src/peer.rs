@@ -209,7 +209,7 @@ impl Peer {
     /// # Panics
     /// If it is not accepted.
     pub async fn send(&mut self, frame: &str) {
-        let data = !frame.starts_with("primus::") || frame.starts_with("primus::data");
+        let data = ws::is_message(frame);
         self.memory.sent += u64::from(data);
         if let Wire::WebSocket(client) = &mut self.wire {
             return client.send(frame).await;
@@ -246,9 +246,7 @@ impl Peer {
                     }
                 },
             };
-            if !frame.starts_with("primus::") || frame.starts_with("primus::data") {
-                self.memory.recv += 1;
-            }
+            self.memory.recv += u64::from(ws::is_message(&frame));
             if !frame.starts_with("primus::ping:") && !frame.starts_with("primus::ack:") {
                 return Some(frame);
             }
@@ -263,6 +261,18 @@ impl Peer {
         let frame = self.frame().await.expect("a message, and not the end");
         assert!(!frame.starts_with("primus::end::"), "a message was expected, but: {frame}");
         frame
+    }
+
+    /// Sends a request to the server, and gives its answer: the frame without its head.
+    ///
+    /// # Panics
+    /// If something else comes first.
+    pub async fn ask(&mut self, id: u64, request: &str) -> String {
+        self.send(request).await;
+        let frame = self.text().await;
+        let answer = frame.strip_prefix(&format!("primus::reply:{id}::")).map(str::to_owned);
+        let refusal = || frame.strip_prefix(&format!("primus::refuse:{id}::")).map(str::to_owned);
+        answer.or_else(refusal).unwrap_or_else(|| panic!("an answer was expected, but: {frame}"))
     }
 
     /// Reads until the end: the messages before it, and what `primus::end` says. Over a WebSocket it

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use bytes::{Buf as _, BytesMut};
 use futures_util::{SinkExt as _, StreamExt as _};
 use http::{HeaderName, StatusCode, Uri};
+use primus::core::native;
 use serde_json::Value;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -31,6 +32,11 @@ pub struct Client {
     attach: Value,
     /// How many messages it has received, if it acknowledges them.
     acknowledges: Option<u64>,
+}
+
+/// Whether a frame is a message, which is counted.
+pub fn is_message(frame: &str) -> bool {
+    matches!(native::parse(frame.into()), Ok(native::Frame::Message(_)))
 }
 
 /// How a connection ended.
@@ -191,8 +197,7 @@ impl Client {
             self.send(pong).await;
             return true;
         }
-        let data = !text.starts_with("primus::") || text.starts_with("primus::data:");
-        *recv += u64::from(data);
+        *recv += u64::from(is_message(text));
         false
     }
 

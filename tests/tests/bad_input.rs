@@ -411,6 +411,46 @@ async fn a_classic_client_is_never_sent_what_it_would_take_for_control() {
     client.echoes("1").await;
 }
 
+#[tokio::test]
+async fn control_of_a_classic_client_is_in_the_form_of_the_parser() {
+    let builder = Primus::builder().transformer("websocket").parser("msgpack");
+    let server = Server::echo(builder.ping_interval(Duration::from_millis(50))).await;
+    let mut client = Client::classic(server.address()).await;
+    let text = |text: &str| {
+        let length = u8::try_from(text.len()).unwrap();
+        assert!(length >= 32, "one byte for the kind, and one for the length");
+        WsMessage::binary([&[0xd9, length], text.as_bytes()].concat())
+    };
+    let WsMessage::Binary(ping) = client.data().await else { panic!("msgpack is binary") };
+    assert_eq!(&ping[..15], b"\xbbprimus::ping::");
+    client.send_message(WsMessage::binary(&b"\xaeprimus::pong::"[..])).await;
+    client.send_message(WsMessage::binary(&b"\xacprimus::id::"[..])).await;
+    server.write("primus::server::close").unwrap();
+    let other = "primus is not what this begins with, but it is in it: primus::";
+    server.write(other).unwrap();
+    let mut said = Vec::new();
+    while said.len() < 2 {
+        match client.data().await {
+            WsMessage::Binary(bytes) if bytes.starts_with(b"\xbbprimus::ping::") => {}
+            message => said.push(message),
+        }
+    }
+    let id = text(&format!("primus::id::{}", server_id(&server)));
+    said.sort_by_key(|message| *message != id);
+    assert_eq!(said, [id, text(other)], "and neither the pong came back nor the close went out");
+    // To a raw parser bytes are bytes, whatever they say.
+    let server = Server::echo(Primus::builder().transformer("websocket").parser("raw")).await;
+    let mut client = Client::classic(server.address()).await;
+    let bytes = WsMessage::binary(&b"primus::id::"[..]);
+    client.send_message(bytes.clone()).await;
+    assert_eq!(client.data().await, bytes);
+}
+
+/// The id of the one spark that there is.
+fn server_id(server: &Server) -> primus::SparkId {
+    server.for_each(|spark| std::ops::ControlFlow::Break(spark.id())).expect("a spark")
+}
+
 // ---- random input ----
 
 /// SplitMix64: the same numbers for the same seed, everywhere.

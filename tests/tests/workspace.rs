@@ -250,8 +250,12 @@ fn file(path: &str) -> String {
 
 #[test]
 fn each_example_has_150_lines_at_most_and_the_echo_handler_20() {
-    for name in ["chat", "echo", "axum", "hyper", "ticker"] {
+    for name in ["chat", "echo", "axum", "hyper", "ticker", "plugins"] {
         let lines = file(&format!("examples/{name}/main.rs")).lines().count();
+        assert!(lines <= 150, "{name} has {lines}");
+    }
+    for name in ["latency.rs", "redact.rs", "page.html"] {
+        let lines = file(&format!("examples/plugins/{name}")).lines().count();
         assert!(lines <= 150, "{name} has {lines}");
     }
     let echo = file("examples/echo/main.rs");

@@ -217,7 +217,7 @@ impl Spark {
             return Err(WriteError::Ended(Some(envelope.body())));
         }
         let transforms = &self.mount().shared.transforms;
-        if !transforms.outgoing.is_empty() {
+        if !transforms.lets_out() {
             let compress = envelope.is_compressible();
             let parser = Arc::clone(&self.mount().settings().parser);
             let mut message = Message::open(&envelope, parser);

@@ -9,6 +9,7 @@ use crate::{
     authorize::{AuthorizeRequest, Authorizer, Rejection, User},
     close::CloseReason,
     handle::Spark,
+    plugins::Installed,
     request::{BoxError, BoxFuture},
 };
 
@@ -35,6 +36,7 @@ pub(crate) struct Hooks {
     resume: RwLock<Option<OnResume>>,
     reauthorize: RwLock<Option<Reauthorize>>,
     expiry: RwLock<Option<Expiry>>,
+    plugins: Arc<Installed>,
 }
 
 fn get<T: Clone>(slot: &RwLock<Option<T>>) -> Option<T> {
@@ -46,6 +48,10 @@ fn set<T>(slot: &RwLock<Option<T>>, value: Option<T>) {
 }
 
 impl Hooks {
+    pub(crate) fn new(plugins: Arc<Installed>) -> Self {
+        Self { plugins, ..Self::default() }
+    }
+
     pub(crate) fn authorizer(&self) -> Option<Arc<dyn Authorizer>> {
         get(&self.authorizer)
     }
@@ -98,6 +104,7 @@ impl Hooks {
 
     /// The handler's future for a new spark. Without a handler, messages are read and dropped.
     pub(crate) fn connect(&self, mut spark: Spark) -> BoxFuture<'static, HandlerResult> {
+        self.plugins.on_connection(&spark);
         match get(&self.connection) {
             Some(connection) => connection(spark),
             None => Box::pin(async move {
@@ -120,6 +127,7 @@ impl Hooks {
     }
 
     pub(crate) async fn disconnect(&self, spark: Spark, reason: CloseReason) {
+        self.plugins.on_disconnection(&spark, &reason);
         if let Some(disconnection) = get(&self.disconnection) {
             disconnection(spark, reason).await;
         }

@@ -31,6 +31,7 @@ pub mod native;
 mod packet;
 pub mod parser;
 mod plugin;
+mod plugins;
 mod primus;
 mod registry;
 pub mod request;
@@ -65,6 +66,7 @@ pub use self::{
     packet::{Delivery, FrameCounters, Outgoing, Packet, WireForm},
     parser::{DecodeError, EncodeError, Parser},
     plugin::Plugin,
+    plugins::{ClientScript, PluginError, Plugins},
     primus::{ListenerGuard, Primus},
     request::{Body, BoxError, BoxFuture, Head, Io, Query, Request, Response, Upgrade, Upgraded},
     rooms::{JoinError, Keep, Member, NotAvailable, Page, Position, PresenceChange},

@@ -196,7 +196,7 @@ impl Message {
     /// # Errors
     /// When the payload is not JSON, or not a `T`.
     pub fn json<'de, T: Deserialize<'de>>(&'de self) -> Result<T, DecodeError> {
-        serde_json::from_slice(self.payload.as_bytes()).map_err(DecodeError::new)
+        crate::parser::decode_json(self.payload.as_bytes())
     }
 
     /// Puts another value in this message's place, encoded by the same parser. For transforms.

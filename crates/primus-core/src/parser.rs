@@ -1,32 +1,93 @@
-//! Value ⇄ payload: the [`Parser`] trait, and the two that are built in, `json` and `raw`.
+//! Value ⇄ payload: the [`Parser`] trait, and those that are built in: `json`, `msgpack`, `raw`.
 
-use std::sync::{Arc, LazyLock};
+use std::{
+    borrow::Cow,
+    fmt,
+    sync::{Arc, LazyLock},
+};
 
 use serde::{Deserialize, Serialize};
 
 use crate::message::Payload;
 
+mod json;
+#[cfg(feature = "msgpack")]
+mod msgpack;
+mod raw;
+mod top;
+
+pub(crate) use self::json::decode as decode_json;
+#[cfg(feature = "msgpack")]
+pub use self::msgpack::Msgpack;
+pub use self::{json::Json, raw::Raw};
+
+/// Any error, as sources have it.
+type Source = Box<dyn std::error::Error + Send + Sync>;
+
 /// A value could not be encoded.
 #[derive(Debug, thiserror::Error)]
 #[error("the value cannot be encoded: {0}")]
-pub struct EncodeError(#[source] Box<dyn std::error::Error + Send + Sync>);
+pub struct EncodeError(#[source] Source);
 
 impl EncodeError {
     /// Wraps what the parser said.
-    pub fn new(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+    pub fn new(source: impl Into<Source>) -> Self {
         Self(source.into())
     }
 }
 
 /// A message could not be decoded.
-#[derive(Debug, thiserror::Error)]
-#[error("the message cannot be decoded: {0}")]
-pub struct DecodeError(#[source] Box<dyn std::error::Error + Send + Sync>);
+///
+/// ```
+/// use primus_core::Message;
+/// #[derive(Debug, serde::Deserialize)]
+/// struct User { name: String, age: u8 }
+///
+/// let error = Message::text(r#"[{"name":"Ada","age":"x"}]"#).decode::<Vec<User>>().unwrap_err();
+/// assert_eq!(error.path(), Some("[0].age"));
+/// assert_eq!(
+///     error.to_string(),
+///     "the message cannot be decoded: [0].age: invalid type: string \"x\", expected u8 \
+///      at line 1 column 24",
+/// );
+/// ```
+#[derive(Debug)]
+pub struct DecodeError {
+    path: Option<String>,
+    source: Source,
+}
 
 impl DecodeError {
     /// Wraps what the parser said.
-    pub fn new(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        Self(source.into())
+    pub fn new(source: impl Into<Source>) -> Self {
+        Self { path: None, source: source.into() }
+    }
+
+    /// Where in the value the part is that does not fit, such as `user.age` or `items[3]`. `None`
+    /// if it is the whole, or if that is not known.
+    pub fn path(&self) -> Option<&str> {
+        self.path.as_deref()
+    }
+
+    fn at(mut self, path: &serde_path_to_error::Path) -> Self {
+        self.path = path.iter().next().map(|_| path.to_string());
+        self
+    }
+}
+
+impl fmt::Display for DecodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the message cannot be decoded: ")?;
+        if let Some(path) = &self.path {
+            write!(f, "{path}: ")?;
+        }
+        self.source.fmt(f)
+    }
+}
+
+impl std::error::Error for DecodeError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&*self.source)
     }
 }
 
@@ -36,8 +97,9 @@ pub type Visit<'v, 'de> =
 
 /// Turns values into payloads and back. One parser serves a whole mount.
 ///
-/// Implement it to bring a format of your own; the client needs the same one
-/// (its option `parser`).
+/// Implement it to bring a format of your own. The client needs the same one:
+/// [`client_script`](Self::client_script) puts it into `primus.js`, other clients have an option
+/// `parser`.
 pub trait Parser: Send + Sync + 'static {
     /// The name used in configuration and by the client, such as `json`.
     fn name(&self) -> &'static str;
@@ -48,21 +110,22 @@ pub trait Parser: Send + Sync + 'static {
     /// When the format has no form for the value.
     fn encode(&self, value: &dyn erased_serde::Serialize) -> Result<Payload, EncodeError>;
 
-    /// Encodes one value behind what is in `buffer`, which is ASCII.
+    /// Encodes one value behind what `buffer` has already. The result is text if the value's form
+    /// is text, and binary if that is binary.
     ///
     /// # Errors
-    /// As [`encode`](Self::encode).
+    /// As [`encode`](Self::encode), and when the whole is to be text and `buffer` is not UTF-8.
     fn encode_into(
         &self,
         value: &dyn erased_serde::Serialize,
         mut buffer: Vec<u8>,
     ) -> Result<Payload, EncodeError> {
         let payload = self.encode(value)?;
+        if buffer.is_empty() {
+            return Ok(payload);
+        }
         buffer.extend_from_slice(payload.as_bytes());
-        Ok(match payload {
-            Payload::Text(_) => crate::native::text(buffer),
-            Payload::Binary(_) => Payload::Binary(buffer.into()),
-        })
+        if payload.is_binary() { Ok(buffer.into()) } else { text(buffer) }
     }
 
     /// Gives `visit` a deserializer over the payload, once, and checks that nothing is left over.
@@ -70,6 +133,22 @@ pub trait Parser: Send + Sync + 'static {
     /// # Errors
     /// When the payload is not of this format, or `visit` refused it.
     fn decode<'de>(&self, payload: &'de Payload, visit: Visit<'_, 'de>) -> Result<(), DecodeError>;
+
+    /// The same format for the client: a JavaScript expression for an object
+    /// `{ encoder(value), decoder(payload) }`. `encoder` returns a string or bytes (`ArrayBuffer`
+    /// or a view of one); `decoder` gets a string or an `ArrayBuffer`.
+    ///
+    /// `None` for the parsers that are built in, which the client knows by their names. With a
+    /// parser of your own and without this, pages must load the parser themselves, and give it to
+    /// `new Primus(url, { parser })`.
+    fn client_script(&self) -> Option<Cow<'static, str>> {
+        None
+    }
+}
+
+/// Bytes that are to be text.
+fn text(bytes: Vec<u8>) -> Result<Payload, EncodeError> {
+    String::from_utf8(bytes).map(Payload::from).map_err(EncodeError::new)
 }
 
 /// Encodes a typed value by any parser.
@@ -83,7 +162,28 @@ pub fn encode<T: Serialize + ?Sized>(
     parser.encode(&value)
 }
 
+/// Encodes a typed value by any parser behind what is in `buffer`.
+///
+/// ```
+/// use primus_core::{Payload, parser};
+/// let payload = parser::encode_into(&parser::Json, &[1, 2], b"head:".to_vec())?;
+/// assert_eq!(payload, Payload::from("head:[1,2]"));
+/// # Ok::<(), primus_core::EncodeError>(())
+/// ```
+///
+/// # Errors
+/// As [`Parser::encode_into`].
+pub fn encode_into<T: Serialize + ?Sized>(
+    parser: &dyn Parser,
+    value: &T,
+    buffer: Vec<u8>,
+) -> Result<Payload, EncodeError> {
+    parser.encode_into(&value, buffer)
+}
+
 /// Decodes a typed value by any parser.
+///
+/// What does not fit is decoded once more, to find out where; what fits costs nothing extra.
 ///
 /// # Errors
 /// As [`Parser::decode`].
@@ -92,78 +192,32 @@ pub fn decode<'de, T: Deserialize<'de>>(
     payload: &'de Payload,
 ) -> Result<T, DecodeError> {
     let mut value = None;
-    parser.decode(payload, &mut |deserializer| {
+    let decoded = parser.decode(payload, &mut |deserializer| {
         value = Some(erased_serde::deserialize(deserializer)?);
         Ok(())
-    })?;
-    value.ok_or_else(|| DecodeError::new("the parser gave no value"))
-}
-
-/// The parser that a mount uses unless told otherwise: one JSON text a message (RFC 8259).
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Json;
-
-impl Parser for Json {
-    fn name(&self) -> &'static str {
-        "json"
-    }
-
-    fn encode(&self, value: &dyn erased_serde::Serialize) -> Result<Payload, EncodeError> {
-        serde_json::to_string(value).map(Payload::from).map_err(EncodeError::new)
-    }
-
-    fn encode_into(
-        &self,
-        value: &dyn erased_serde::Serialize,
-        mut buffer: Vec<u8>,
-    ) -> Result<Payload, EncodeError> {
-        serde_json::to_writer(&mut buffer, value).map_err(EncodeError::new)?;
-        Ok(crate::native::text(buffer))
-    }
-
-    fn decode<'de>(&self, payload: &'de Payload, visit: Visit<'_, 'de>) -> Result<(), DecodeError> {
-        let mut json = serde_json::Deserializer::from_slice(payload.as_bytes());
-        visit(&mut <dyn erased_serde::Deserializer<'_>>::erase(&mut json))
-            .map_err(DecodeError::new)?;
-        json.end().map_err(DecodeError::new)
+    });
+    match decoded {
+        Ok(()) => value.ok_or_else(|| DecodeError::new("the parser gave no value")),
+        Err(error) => Err(locate::<T>(parser, payload, error)),
     }
 }
 
-/// Text is text and bytes are bytes: no format at all.
-///
-/// It encodes strings (as text) and byte strings such as `serde_bytes` (as binary), and decodes
-/// text as a string and binary as bytes.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Raw;
-
-impl Parser for Raw {
-    fn name(&self) -> &'static str {
-        "raw"
-    }
-
-    fn encode(&self, value: &dyn erased_serde::Serialize) -> Result<Payload, EncodeError> {
-        match serde_json::to_value(value).map_err(EncodeError::new)? {
-            serde_json::Value::String(text) => Ok(text.into()),
-            _ => Err(EncodeError::new(
-                "the raw parser encodes strings only; give bytes to write_message",
-            )),
-        }
-    }
-
-    fn decode<'de>(&self, payload: &'de Payload, visit: Visit<'_, 'de>) -> Result<(), DecodeError> {
-        use serde::de::value::{BorrowedBytesDeserializer, BorrowedStrDeserializer, Error};
-        match payload {
-            Payload::Text(text) => {
-                let text = BorrowedStrDeserializer::<Error>::new(text);
-                visit(&mut <dyn erased_serde::Deserializer<'_>>::erase(text))
-            }
-            Payload::Binary(bytes) => {
-                let bytes = BorrowedBytesDeserializer::<Error>::new(bytes);
-                visit(&mut <dyn erased_serde::Deserializer<'_>>::erase(bytes))
-            }
-        }
-        .map_err(DecodeError::new)
-    }
+/// Adds the place where a `T` cannot be had.
+#[cold]
+fn locate<'de, T: Deserialize<'de>>(
+    parser: &dyn Parser,
+    payload: &'de Payload,
+    error: DecodeError,
+) -> DecodeError {
+    let mut track = serde_path_to_error::Track::new();
+    let mut failed = false;
+    let _ = parser.decode(payload, &mut |deserializer| {
+        let tracked = serde_path_to_error::Deserializer::new(deserializer, &mut track);
+        let decoded = T::deserialize(tracked).map(drop);
+        failed = decoded.is_err();
+        decoded
+    });
+    if failed { error.at(&track.path()) } else { error }
 }
 
 /// The shared [`Json`] parser.
@@ -178,30 +232,97 @@ pub fn raw() -> Arc<dyn Parser> {
     Arc::clone(&RAW)
 }
 
+/// The shared [`Msgpack`] parser.
+#[cfg(feature = "msgpack")]
+pub fn msgpack() -> Arc<dyn Parser> {
+    static MSGPACK: LazyLock<Arc<dyn Parser>> = LazyLock::new(|| Arc::new(Msgpack));
+    Arc::clone(&MSGPACK)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn json_round_trip_and_leftovers() {
-        let payload = encode(&Json, &vec![1, 2]).unwrap();
-        assert_eq!(payload, Payload::from("[1,2]"));
-        assert_eq!(decode::<Vec<u8>>(&Json, &payload).unwrap(), [1, 2]);
-        assert!(decode::<Vec<u8>>(&Json, &"[1] x".into()).is_err());
-        assert!(decode::<u8>(&Json, &"".into()).is_err());
+    /// A parser that implements no more than it must.
+    struct Shout;
+
+    impl Parser for Shout {
+        fn name(&self) -> &'static str {
+            "shout"
+        }
+
+        fn encode(&self, value: &dyn erased_serde::Serialize) -> Result<Payload, EncodeError> {
+            let payload = Json.encode(value)?;
+            let text = payload.as_text().map(|text| text.to_uppercase().into());
+            Ok(text.unwrap_or(payload))
+        }
+
+        fn decode<'de>(
+            &self,
+            payload: &'de Payload,
+            visit: Visit<'_, 'de>,
+        ) -> Result<(), DecodeError> {
+            Json.decode(payload, visit)
+        }
     }
 
     #[test]
-    fn json_depth_is_bounded() {
-        let deep = "[".repeat(100_000);
-        assert!(decode::<serde_json::Value>(&Json, &deep.into()).is_err());
+    fn a_value_is_encoded_behind_what_is_there() {
+        let bytes = serde_bytes::Bytes::new(&[0xff, 1]);
+        for parser in [&Json as &dyn Parser, &Raw, &Shout] {
+            let name = parser.name();
+            let alone = encode(parser, "a").unwrap();
+            let into = |head: &[u8]| encode_into(parser, "a", head.to_vec());
+            assert_eq!(into(b"").unwrap(), alone, "{name}");
+            let both = format!("ü:{}", alone.as_text().unwrap());
+            assert_eq!(into("ü:".as_bytes()).unwrap(), both.into(), "{name}");
+            assert!(into(&[0xff]).is_err(), "{name}: text that is none");
+
+            let into = |head: &[u8]| encode_into(parser, bytes, head.to_vec()).unwrap();
+            assert_eq!(into(b""), vec![0xff, 1].into(), "{name}");
+            assert_eq!(into(b"x"), vec![b'x', 0xff, 1].into(), "{name}");
+        }
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[allow(dead_code, reason = "only whether they can be had matters")]
+    struct Order {
+        user: User,
+        items: Vec<u8>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[allow(dead_code, reason = "only whether they can be had matters")]
+    struct User {
+        age: u8,
     }
 
     #[test]
-    fn raw_takes_strings_as_they_are() {
-        assert_eq!(encode(&Raw, "a\"b").unwrap(), Payload::from("a\"b"));
-        assert!(encode(&Raw, &1).is_err());
-        assert_eq!(decode::<String>(&Raw, &"a\"b".into()).unwrap(), "a\"b");
-        assert!(decode::<String>(&Raw, &Payload::from(vec![0xff])).is_err());
+    fn an_error_says_where_the_value_does_not_fit() {
+        let cases = [
+            (
+                r#"{"user":{"age":"x"}}"#,
+                Some("user.age"),
+                "user.age: invalid type: string \"x\", expected u8 at line 1 column 18",
+            ),
+            (
+                r#"{"user":{"age":1},"items":[1,2,256]}"#,
+                Some("items[2]"),
+                "items[2]: invalid value: integer `256`, expected u8 at line 1 column 34",
+            ),
+            (r#"{"user":{}}"#, Some("user"), "user: missing field `age` at line 1 column 10"),
+            ("1", None, "invalid type: integer `1`, expected struct Order at line 1 column 1"),
+            ("", None, "EOF while parsing a value at line 1 column 0"),
+            (r#"{"user":{"age":1},"items":[]} 1"#, None, "trailing characters at line 1 column 31"),
+        ];
+        for (message, path, said) in cases {
+            let message = crate::Message::text(message);
+            for error in
+                [message.decode::<Order>().unwrap_err(), message.json::<Order>().unwrap_err()]
+            {
+                assert_eq!(error.path(), path, "{error}");
+                assert_eq!(error.to_string(), format!("the message cannot be decoded: {said}"));
+            }
+        }
     }
 }

@@ -27,6 +27,7 @@ use crate::{
     names::NameError,
     packet::FrameCounters,
     parser::EncodeError,
+    plugins::Plugins,
     settings::{MountSettings, Settings},
     shared::{Phase, Shared},
     transform::Transforms,
@@ -294,6 +295,11 @@ impl Primus {
     /// The HTTP middleware, which can be changed at any time.
     pub fn middleware(&self) -> &Middlewares {
         &self.shared.middlewares
+    }
+
+    /// The plugins, which can be changed at any time.
+    pub fn plugins(&self) -> Plugins<'_> {
+        Plugins::of(self)
     }
 
     // ---- sparks ----

@@ -53,8 +53,7 @@ pub struct Limits {
     /// Bytes in an inbox, 64 more for each message, up to which the carrier reads on while the spark waits for an answer of its client, or
     /// for `ready`. Then those fail. Default 1 MiB.
     pub max_inbox: usize,
-    /// Requests of the server that may wait for the answer of one client, and requests of a client that are decided at the same
-    /// time. Default 256.
+    /// Requests of the server that may wait for the answer of one client. Default 256.
     pub max_requests: usize,
     /// Rooms that one client may join by itself. Default 256.
     pub max_subscriptions: usize,

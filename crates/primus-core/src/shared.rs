@@ -84,6 +84,7 @@ impl Tally {
 
 impl Shared {
     pub(crate) fn new(settings: Settings, transforms: Transforms) -> Arc<Self> {
+        let rules = Arc::new(Rules::of_root(Arc::clone(&transforms.plugins)));
         Arc::new_cyclic(|me| Self {
             settings,
             transforms,
@@ -98,7 +99,7 @@ impl Shared {
             connected: AtomicIsize::new(0),
             runtime: OnceLock::new(),
             mounts: OnceLock::new(),
-            root: Channel::new("", false, Arc::default(), Weak::clone(me)),
+            root: Channel::new("", false, rules, Weak::clone(me)),
             channels: RwLock::default(),
             patterns: RwLock::default(),
             departures: Departures::default(),

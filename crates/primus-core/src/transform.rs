@@ -3,7 +3,9 @@
 //! They run in the order in which they were added, on every path: a redacting transform cannot be
 //! bypassed by a broadcast. Control messages are not messages and do not pass through here.
 
-use crate::{handle::Spark, message::Message, request::BoxFuture};
+use std::sync::Arc;
+
+use crate::{handle::Spark, message::Message, plugins::Installed, request::BoxFuture};
 
 /// What becomes of a message after a transform has seen (and perhaps changed) it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +42,8 @@ pub enum Outgoing {
 pub struct Transforms {
     pub(crate) incoming: Vec<Incoming>,
     pub(crate) outgoing: Vec<Outgoing>,
+    /// Plugins stand around the transforms: the first on the way in, the last on the way out.
+    pub(crate) plugins: Arc<Installed>,
 }
 
 impl Transforms {
@@ -62,15 +66,21 @@ impl Transforms {
             .unwrap_or(self.outgoing.len())
     }
 
+    /// Whether nothing looks at what goes out.
+    pub(crate) fn lets_out(&self) -> bool {
+        self.outgoing.is_empty() && self.plugins.is_empty()
+    }
+
     pub(crate) fn run_shared(&self, message: &mut Message) -> Flow {
-        for transform in &self.outgoing[..self.shared_prefix()] {
+        let shared = self.shared_prefix();
+        for transform in &self.outgoing[..shared] {
             if let Outgoing::Shared(transform) = transform
                 && transform(message) == Flow::Drop
             {
                 return Flow::Drop;
             }
         }
-        Flow::Pass
+        if shared == self.outgoing.len() { self.plugins.outgoing(message) } else { Flow::Pass }
     }
 
     pub(crate) fn run_for(&self, from: usize, spark: &Spark, message: &mut Message) -> Flow {
@@ -83,6 +93,6 @@ impl Transforms {
                 return Flow::Drop;
             }
         }
-        Flow::Pass
+        self.plugins.outgoing(message)
     }
 }

@@ -7,11 +7,11 @@ use primus_core::{
     Head, Mount, Primus, Request, Response, Transformer,
     request::{full, json, text},
 };
-use primus_library::Library;
+use primus_library::{Library, LibraryConfig};
 use serde::Serialize;
 use tracing::Instrument as _;
 
-use crate::{cors, forwarded, options::Options};
+use crate::{cors, forwarded, options::Options, scripts::Scripts};
 
 /// One Primus with its HTTP options. A cheap clone.
 #[derive(Clone)]
@@ -28,13 +28,13 @@ struct Inner {
 /// A mount and the client library for it.
 struct Mounted {
     mount: Arc<Mount>,
-    library: Option<Library>,
+    library: Option<Scripts>,
 }
 
 /// What a request of ours is for.
 pub(crate) enum Route {
     Library {
-        mount: usize,
+        library: Library,
         immutable: bool,
     },
     /// The immutable URL of a client library that this server does not have.
@@ -50,11 +50,12 @@ pub(crate) enum Route {
 }
 
 impl App {
-    /// `libraries` has one for each mount, in order; none for a mount whose transformers have no
-    /// client of ours.
+    /// `libraries` has what the client library of each mount is made from, in order; none for a
+    /// mount whose transformers have no client of ours. The scripts of the server's plugins are
+    /// added to it, as they are when the library is asked for.
     pub fn new(
         primus: Primus,
-        libraries: impl IntoIterator<Item = Option<Library>>,
+        libraries: impl IntoIterator<Item = Option<LibraryConfig>>,
         options: Options,
     ) -> Self {
         let libraries = libraries.into_iter().chain(std::iter::repeat_with(|| None));
@@ -63,7 +64,7 @@ impl App {
             .iter()
             .cloned()
             .zip(libraries)
-            .map(|(mount, library)| Mounted { mount, library })
+            .map(|(mount, library)| Mounted { mount, library: library.map(Scripts::new) })
             .collect();
         // The longest path is asked first, so that `/` does not hide the others.
         mounts.sort_by_key(|mounted| std::cmp::Reverse(mounted.mount.settings().path.len()));
@@ -80,17 +81,17 @@ impl App {
         &self.inner.options
     }
 
-    /// The client library of the mount at `path`.
-    pub fn library(&self, path: &str) -> Option<&Library> {
+    /// The client library of the mount at `path`, with the plugins of this moment.
+    pub fn library(&self, path: &str) -> Option<Library> {
         let mounted = self.inner.mounts.iter().find(|m| &*m.mount.settings().path == path)?;
-        mounted.library.as_ref()
+        Some(mounted.library.as_ref()?.current(&self.inner.primus))
     }
 
     /// What a request is for; `None` if it is not ours.
     pub(crate) fn route(&self, head: &Head) -> Option<Route> {
         self.inner.mounts.iter().enumerate().find_map(|(index, mounted)| {
             let tail = tail(head.uri.path(), &mounted.mount.settings().path)?;
-            mounted.route(index, head, tail)
+            mounted.route(&self.inner.primus, index, head, tail)
         })
     }
 
@@ -105,7 +106,9 @@ impl App {
         }
         let origin = head.headers.get(header::ORIGIN).cloned();
         let mut response = match route {
-            Route::Library { mount, immutable } => return mounts[mount].library(head, immutable),
+            Route::Library { library, immutable } => {
+                return library.respond(&head.method, &head.headers, immutable).map(full);
+            }
             Route::OtherLibrary => {
                 let error = "this is the URL of another client library; load primus.js";
                 return refuse(StatusCode::NOT_FOUND, error);
@@ -174,7 +177,7 @@ impl App {
 }
 
 impl Mounted {
-    fn route(&self, mount: usize, head: &Head, tail: &str) -> Option<Route> {
+    fn route(&self, primus: &Primus, mount: usize, head: &Head, tail: &str) -> Option<Route> {
         let readable = matches!(head.method, Method::GET | Method::HEAD);
         if tail == "/spec" && readable {
             return Some(Route::Spec { mount });
@@ -183,11 +186,13 @@ impl Mounted {
             && let Some(name) = tail.strip_prefix("/primus.")
         {
             if name == "js" {
-                return Some(Route::Library { mount, immutable: false });
+                let library = library.current(primus);
+                return Some(Route::Library { library, immutable: false });
             }
             if let Some(hash) = name.strip_suffix(".js").filter(|hash| is_hash(hash)) {
+                let library = library.current(primus);
                 let known = hash == library.hash();
-                let library = Route::Library { mount, immutable: true };
+                let library = Route::Library { library, immutable: true };
                 return Some(if known { library } else { Route::OtherLibrary });
             }
         }
@@ -201,13 +206,6 @@ impl Mounted {
         }
         let transformer = Arc::clone(claims(head)?);
         Some(Route::Transform { mount, transformer })
-    }
-
-    fn library(&self, head: &Head, immutable: bool) -> Response {
-        match &self.library {
-            Some(library) => library.respond(&head.method, &head.headers, immutable).map(full),
-            None => refuse(StatusCode::NOT_FOUND, "this mount has no client library"),
-        }
     }
 
     fn spec(&self, primus: &Primus) -> Response {

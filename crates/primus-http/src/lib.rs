@@ -18,6 +18,7 @@ mod options;
 mod origin;
 mod page;
 pub mod post;
+mod scripts;
 mod serve;
 mod service;
 #[cfg(feature = "tls")]

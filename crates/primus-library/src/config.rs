@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
+/// The parser `msgpack`. The other built-in ones are so small that every client has them.
+const MSGPACK: &str = include_str!("../client/msgpack.js");
+
 /// What a [`Library`](crate::Library) is made from.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -17,6 +20,9 @@ pub struct LibraryConfig {
     pub global: String,
     /// The name of the mount's parser. Default `json`.
     pub parser: String,
+    /// The parser as a JavaScript expression, for one that the client does not know by its name.
+    /// It knows `json`, `msgpack` and `raw`. Default: none.
+    pub parser_script: Option<String>,
     /// How often the server asks silent clients for a sign of life. Zero: never. Default 30 s.
     pub ping_interval: Duration,
     /// How long after that it gives them up. Default 10 s.
@@ -25,8 +31,37 @@ pub struct LibraryConfig {
     pub version: String,
     /// Default options of every client of this script, under the names that the client knows.
     pub options: Map<String, Value>,
-    /// Function expressions that are called for every client, in this order.
-    pub plugins: Vec<String>,
+    /// What is called for every client, in this order.
+    pub plugins: Vec<PluginScript>,
+}
+
+/// The client's half of a plugin.
+///
+/// ```
+/// use primus_library::{Library, LibraryConfig, PluginScript};
+/// use serde_json::json;
+///
+/// let mut config = LibraryConfig::new("/primus", ["websocket"]);
+/// config.plugins = vec![
+///     PluginScript::from("(primus) => …"),
+///     PluginScript { script: "(primus, options, mine) => …".into(), options: Some(json!({ "a": 1 })) },
+/// ];
+/// let script = Library::new(config)?;
+/// assert!(script.script().contains("[((primus) => …\n),[((primus, options, mine) => …\n),{\"a\":1}]]"));
+/// # Ok::<(), primus_library::LibraryError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct PluginScript {
+    /// A function expression.
+    pub script: String,
+    /// What it is given as its third argument.
+    pub options: Option<Value>,
+}
+
+impl From<&str> for PluginScript {
+    fn from(script: &str) -> Self {
+        Self { script: script.to_owned(), options: None }
+    }
 }
 
 impl LibraryConfig {
@@ -40,6 +75,7 @@ impl LibraryConfig {
             transports: transports.into_iter().map(Into::into).collect(),
             global: "Primus".to_owned(),
             parser: "json".to_owned(),
+            parser_script: None,
             ping_interval: Duration::from_secs(30),
             ping_timeout: Duration::from_secs(10),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -50,23 +86,34 @@ impl LibraryConfig {
 
     /// The configuration as one JavaScript expression.
     pub(crate) fn literal(&self) -> Result<String, LibraryError> {
+        let data = |value: Value| embeddable(&value.to_string());
         let mut fields = [
-            ("path", json!(self.path)),
-            ("transports", json!(self.transports)),
-            ("global", json!(self.global)),
-            ("parser", json!(self.parser)),
-            ("ping", json!(milliseconds(self.ping_interval))),
-            ("timeout", json!(milliseconds(self.ping_timeout))),
-            ("version", json!(self.version)),
-            ("options", Value::Object(self.options.clone())),
+            ("path", data(json!(self.path))),
+            ("transports", data(json!(self.transports))),
+            ("global", data(json!(self.global))),
+            ("parser", self.parser()?),
+            ("ping", data(json!(milliseconds(self.ping_interval)))),
+            ("timeout", data(json!(milliseconds(self.ping_timeout)))),
+            ("version", data(json!(self.version))),
+            ("options", data(Value::Object(self.options.clone()))),
         ]
-        .map(|(name, value)| format!("\"{name}\":{}", embeddable(&value.to_string())))
+        .map(|(name, value)| format!("\"{name}\":{value}"))
         .join(",");
-        let plugins = self.plugins.iter().enumerate().map(|(index, script)| plugin(index, script));
+        let plugins = self.plugins.iter().enumerate().map(|(index, one)| plugin(index, one));
         fields.push_str(",\"plugins\":[");
         fields.push_str(&plugins.collect::<Result<Vec<_>, _>>()?.join(","));
         fields.push(']');
         Ok(format!("{{{fields}}}"))
+    }
+
+    /// The name of a parser that is in every client, or the parser itself.
+    fn parser(&self) -> Result<String, LibraryError> {
+        let script = match &self.parser_script {
+            Some(script) => script,
+            None if self.parser == "msgpack" => MSGPACK,
+            None => return Ok(embeddable(&json!(self.parser).to_string())),
+        };
+        expression(script).ok_or_else(|| LibraryError::EmptyParser(self.parser.clone()))
     }
 }
 
@@ -87,6 +134,9 @@ pub enum LibraryError {
     /// A plugin's script has no expression in it.
     #[error("the client script of plugin number {0} is empty; return None from `client_script`")]
     EmptyPlugin(usize),
+    /// A parser's script has no expression in it.
+    #[error("the client script of the parser `{0}` is empty; return None from `client_script`")]
+    EmptyParser(String),
 }
 
 fn milliseconds(duration: Duration) -> u64 {
@@ -100,12 +150,17 @@ fn embeddable(json: &str) -> String {
 }
 
 /// A script in parentheses; the new line ends a comment that may stand last in it.
-fn plugin(index: usize, script: &str) -> Result<String, LibraryError> {
+fn expression(script: &str) -> Option<String> {
     let script = script.trim().trim_end_matches(';').trim_end();
-    if script.is_empty() {
-        return Err(LibraryError::EmptyPlugin(index + 1));
-    }
-    Ok(format!("({script}\n)"))
+    (!script.is_empty()).then(|| format!("({script}\n)"))
+}
+
+fn plugin(index: usize, plugin: &PluginScript) -> Result<String, LibraryError> {
+    let script = expression(&plugin.script).ok_or(LibraryError::EmptyPlugin(index + 1))?;
+    Ok(match &plugin.options {
+        Some(options) => format!("[{script},{}]", embeddable(&options.to_string())),
+        None => script,
+    })
 }
 
 #[cfg(test)]
@@ -117,7 +172,7 @@ mod tests {
         let mut config = LibraryConfig::new("/primus", ["sse", "websocket"]);
         config.version = "1.2.3".to_owned();
         config.options.insert("timeout".to_owned(), json!(false));
-        config.plugins = vec!["function (primus) {};\n".to_owned(), "(p) => p // why".to_owned()];
+        config.plugins = ["function (primus) {};\n", "(p) => p // why"].map(Into::into).to_vec();
         assert_eq!(
             config.literal().unwrap(),
             concat!(
@@ -144,7 +199,37 @@ mod tests {
     #[test]
     fn an_empty_plugin_is_named_by_its_number() {
         let mut config = LibraryConfig::new("/primus", ["sse"]);
-        config.plugins = vec!["() => {}".to_owned(), " ;\n".to_owned()];
+        config.plugins = ["() => {}", " ;\n"].map(Into::into).to_vec();
         assert_eq!(config.literal(), Err(LibraryError::EmptyPlugin(2)));
+    }
+
+    #[test]
+    fn a_plugin_with_options_is_a_pair() {
+        let mut config = LibraryConfig::new("/primus", ["sse"]);
+        let options = Some(json!({ "</script>": ["\u{2028}"] }));
+        config.plugins = vec![PluginScript { script: "f;".to_owned(), options }, "g".into()];
+        let literal = config.literal().unwrap();
+        let plugins = literal.split_once(r#","plugins":"#).unwrap().1;
+        assert_eq!(plugins, "[[(f\n),{\"\\u003c/script>\":[\"\\u2028\"]}],(g\n)]}");
+    }
+
+    #[test]
+    fn a_parser_is_its_name_or_an_expression() {
+        let literal = |name: &str, script: Option<&str>| {
+            let mut config = LibraryConfig::new("/primus", ["sse"]);
+            config.parser = name.to_owned();
+            config.parser_script = script.map(str::to_owned);
+            let literal = config.literal()?;
+            let (_, parser) = literal.split_once(r#","parser":"#).unwrap();
+            Ok(parser.split_once(r#","ping":"#).unwrap().0.to_owned())
+        };
+        assert_eq!(literal("raw", None).unwrap(), r#""raw""#);
+        assert_eq!(literal("<ini>", None).unwrap(), r#""\u003cini>""#);
+        assert_eq!(literal("ini", Some("{ a: 1 }; // x\n")).unwrap(), "({ a: 1 }; // x\n)");
+        let msgpack = literal("msgpack", None).unwrap();
+        assert_eq!(msgpack, format!("({}\n)", MSGPACK.trim().trim_end_matches(';')));
+        assert_eq!(literal("msgpack", Some("mine;")).unwrap(), "(mine\n)");
+        let empty = literal("ini", Some(";"));
+        assert_eq!(empty, Err(LibraryError::EmptyParser("ini".to_owned())));
     }
 }

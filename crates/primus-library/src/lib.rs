@@ -25,6 +25,6 @@ mod respond;
 
 pub use self::{
     clients::MODULES,
-    config::{LibraryConfig, LibraryError},
+    config::{LibraryConfig, LibraryError, PluginScript},
     library::Library,
 };

@@ -29,8 +29,8 @@ impl Library {
     /// Assembles the script.
     ///
     /// # Errors
-    /// When no transport has a client, a transport's client is not one of ours, or a plugin's
-    /// script is empty.
+    /// When no transport has a client, a transport's client is not one of ours, or the script of a
+    /// plugin or of the parser is empty.
     pub fn new(config: LibraryConfig) -> Result<Self, LibraryError> {
         if config.transports.is_empty() {
             return Err(LibraryError::NoTransport);
@@ -100,6 +100,13 @@ impl Library {
             Encoding::Gzip => self.gzip(),
             Encoding::Brotli => self.brotli(),
         }
+    }
+}
+
+/// The script.
+impl std::fmt::Display for Library {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.script())
     }
 }
 

@@ -1,10 +1,10 @@
 //! From options to a server: checks everything, then puts the parts together.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{borrow::Cow, collections::HashSet, sync::Arc};
 
 use primus_core::{Limits, MountSettings, Plugin, Settings, Transformer};
 use primus_http::App;
-use primus_library::{Library, LibraryConfig, LibraryError};
+use primus_library::{Library, LibraryConfig};
 
 use crate::{
     builder::Builder,
@@ -18,19 +18,20 @@ use crate::{
 struct Ready {
     settings: MountSettings,
     transformers: Vec<Arc<dyn Transformer>>,
-    library: Option<Library>,
+    library: Option<LibraryConfig>,
 }
 
 pub(crate) fn build(builder: Builder) -> Result<Primus, BuildError> {
     let Builder { config, known, transforms, plugins, middlewares } = builder;
     config.check()?;
+    let plugins = [named_plugins(&config, &known)?, plugins].concat();
     distinct("plugins", plugins.iter().map(|plugin| plugin.name()))?;
     distinct("middleware layers", middlewares.iter().map(|(name, _)| &**name))?;
 
-    let mut mounts = vec![ready(&config, &known, &plugins, "", &config.path, &Mount::new())?];
+    let mut mounts = vec![ready(&config, &known, "", &config.path, &Mount::new())?];
     for (path, mount) in &config.mounts {
         let prefix = join("mounts", path);
-        let next = ready(&config, &known, &plugins, &prefix, path, mount)?;
+        let next = ready(&config, &known, &prefix, path, mount)?;
         if mounts.iter().any(|other| other.settings.path == next.settings.path) {
             let path = next.settings.path.to_string();
             return Err(BuildError::SamePath { at: config.at(&prefix), path });
@@ -46,12 +47,10 @@ pub(crate) fn build(builder: Builder) -> Result<Primus, BuildError> {
     for (_, add) in middlewares {
         add(&core);
     }
-    for plugin in &plugins {
-        plugin.install(&core);
+    for plugin in plugins {
+        core.plugins().add_shared(plugin)?;
     }
-    let main = libraries.first().cloned().flatten();
-    let main = main.unwrap_or_else(|| Library::unavailable(&LibraryError::NoTransport));
-    Ok(Primus::assemble(App::new(core, libraries, options), main, config))
+    Ok(Primus::assemble(App::new(core, libraries, options), config))
 }
 
 fn settings(config: &Config) -> Result<Settings, BuildError> {
@@ -73,7 +72,6 @@ fn settings(config: &Config) -> Result<Settings, BuildError> {
 fn ready(
     config: &Config,
     known: &Known,
-    plugins: &[Box<dyn Plugin>],
     prefix: &str,
     path: &str,
     mount: &Mount,
@@ -106,13 +104,14 @@ fn ready(
         let mut script = LibraryConfig::new(&*settings.path, modules);
         script.global.clone_from(&config.global);
         script.parser = settings.parser.name().to_owned();
+        script.parser_script = settings.parser.client_script().map(Cow::into_owned);
         script.ping_interval = config.ping_interval;
         script.ping_timeout = config.ping_timeout;
         script.options = config.client.to_json();
-        script.plugins =
-            plugins.iter().filter_map(|plugin| plugin.client_script()).map(str::to_owned).collect();
+        // To see whether it can be made: it is made when it is asked for.
         let failed = |source| BuildError::Library { path: settings.path.to_string(), source };
-        Some(Library::new(script).map_err(failed)?)
+        Library::new(script.clone()).map_err(failed)?;
+        Some(script)
     };
     Ok(Ready { settings, transformers, library })
 }
@@ -161,6 +160,19 @@ fn transformers(
     Ok(found)
 }
 
+/// The plugins that the options name.
+fn named_plugins(config: &Config, known: &Known) -> Result<Vec<Arc<dyn Plugin>>, BuildError> {
+    let find = |name: &String| {
+        known.plugin(name).map_err(|nearest| BuildError::UnknownName {
+            at: config.at("plugins"),
+            kind: "plugin",
+            name: name.clone(),
+            nearest,
+        })
+    };
+    config.plugins.iter().map(find).collect()
+}
+
 /// Subprotocols are tokens (RFC 9110 §5.6.2), and one is our own client's.
 fn check_subprotocols(config: &Config, key: &str, names: &[String]) -> Result<(), BuildError> {
     let token = |name: &str| {
@@ -207,6 +219,10 @@ fn limits(config: &Config, prefix: &str, mount: &Mount) -> Result<Limits, BuildE
         at_least(pressure, 0);
         at_least(inbox_messages, 1);
         at_least(inbox_bytes, 1);
+        at_least(max_inbox, 1);
+        at_least(max_requests, 1);
+        at_least(max_subscriptions, 0);
+        at_least(max_channels, 0);
         keeps(resume_messages);
         keeps(resume_bytes);
     };

@@ -39,7 +39,7 @@ pub struct Builder {
     pub(crate) config: Config,
     pub(crate) known: Known,
     pub(crate) transforms: Transforms,
-    pub(crate) plugins: Vec<Box<dyn Plugin>>,
+    pub(crate) plugins: Vec<Arc<dyn Plugin>>,
     pub(crate) middlewares: Vec<(String, AddMiddleware)>,
 }
 
@@ -140,9 +140,19 @@ impl Builder {
         self
     }
 
-    /// Adds a plugin: its hooks to the server, its script to the client.
+    /// Makes a plugin of your own known by its name; name it in [`plugins`](Self::plugins) to
+    /// install it. One of the same name is replaced.
+    pub fn add_plugin(mut self, plugin: impl Plugin) -> Self {
+        self.known.add_plugin(Arc::new(plugin));
+        self
+    }
+
+    /// Installs a plugin, behind those that are named in [`plugins`](Self::plugins): its hooks in
+    /// the server, its script in the client.
+    ///
+    /// Plugins can be changed later: [`Primus::plugins`](primus_core::Primus::plugins).
     pub fn plugin(mut self, plugin: impl Plugin) -> Self {
-        self.plugins.push(Box::new(plugin));
+        self.plugins.push(Arc::new(plugin));
         self
     }
 

@@ -2,6 +2,7 @@
 
 use std::{fmt, io};
 
+use primus_core::PluginError;
 use primus_library::LibraryError;
 
 use crate::config::{ConfigError, Origin, names::suggest};
@@ -24,12 +25,12 @@ pub enum BuildError {
     /// The file or the environment could not be read.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// Nobody knows this transformer or parser.
+    /// Nobody knows this transformer, parser or plugin.
     #[error("{at}there is no {kind} `{name}`{}", suggest(nearest))]
     UnknownName {
         /// Where it was named.
         at: At,
-        /// `transformer` or `parser`.
+        /// `transformer`, `parser` or `plugin`.
         kind: &'static str,
         /// The name.
         name: String,
@@ -62,6 +63,9 @@ pub enum BuildError {
         /// The name.
         name: String,
     },
+    /// A plugin cannot be installed.
+    #[error(transparent)]
+    Plugin(#[from] PluginError),
     /// The client library of a mount cannot be made.
     #[error("the client library of `{path}`: {source}")]
     Library {

@@ -1,15 +1,16 @@
-//! The transformers and parsers that can be named. To add a transformer to this repository is to
+//! The transformers, parsers and plugins that can be named. To add a transformer to this repository is to
 //! write its crate and one line here.
 
 use std::sync::Arc;
 
-use primus_core::{Parser, Transformer, parser};
+use primus_core::{Parser, Plugin, Transformer, parser};
 
 use crate::config::names::nearest;
 
 pub(crate) struct Known {
     transformers: Vec<Arc<dyn Transformer>>,
     parsers: Vec<Arc<dyn Parser>>,
+    plugins: Vec<Arc<dyn Plugin>>,
 }
 
 impl Default for Known {
@@ -20,7 +21,13 @@ impl Default for Known {
                 Arc::new(primus_sse::Sse::new()),
                 Arc::new(primus_polling::Polling::new()),
             ],
-            parsers: vec![parser::json(), parser::raw()],
+            parsers: vec![
+                parser::json(),
+                #[cfg(feature = "msgpack")]
+                parser::msgpack(),
+                parser::raw(),
+            ],
+            plugins: Vec::new(),
         }
     }
 }
@@ -36,6 +43,11 @@ impl Known {
         self.parsers.push(parser);
     }
 
+    pub(crate) fn add_plugin(&mut self, plugin: Arc<dyn Plugin>) {
+        self.plugins.retain(|other| other.name() != plugin.name());
+        self.plugins.push(plugin);
+    }
+
     /// The transformer of this name, or the nearest name.
     pub(crate) fn transformer(&self, name: &str) -> Result<Arc<dyn Transformer>, Option<String>> {
         let found = self.transformers.iter().find(|transformer| transformer.name() == name);
@@ -47,6 +59,13 @@ impl Known {
     pub(crate) fn parser(&self, name: &str) -> Result<Arc<dyn Parser>, Option<String>> {
         let found = self.parsers.iter().find(|parser| parser.name() == name);
         let names = self.parsers.iter().map(|parser| parser.name());
+        found.map(Arc::clone).ok_or_else(|| nearest(name, names).map(str::to_owned))
+    }
+
+    /// The plugin of this name, or the nearest name.
+    pub(crate) fn plugin(&self, name: &str) -> Result<Arc<dyn Plugin>, Option<String>> {
+        let found = self.plugins.iter().find(|plugin| plugin.name() == name);
+        let names = self.plugins.iter().map(|plugin| plugin.name());
         found.map(Arc::clone).ok_or_else(|| nearest(name, names).map(str::to_owned))
     }
 }

@@ -42,8 +42,8 @@ pub use primus_core::{
     Answer, Answers, Audience, AuthorizeRequest, Authorizer, Channel, CloseReason, DecodeError,
     EmitError, EncodeError, End, EndReport, Flow, FromFn, Head, JoinError, Keep, Kind, Member,
     Message, Middleware, NameError, NotAvailable, Overflow, Page, Parser, Payload, Place, Plugin,
-    Position, PresenceChange, Query, Rejection, RequestError, Requesting, Response, Sending,
-    SparkId, State, Transformer, WriteError, Written, handle::Spark,
+    PluginError, Plugins, Position, PresenceChange, Query, Rejection, RequestError, Requesting,
+    Response, Sending, SparkId, State, Transformer, WriteError, Written, handle::Spark,
 };
 
 pub use self::{
@@ -60,3 +60,13 @@ pub type Result<T = (), E = Box<dyn std::error::Error + Send + Sync>> = std::res
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/guarantees.md")]
 mod guarantees {}
+
+/// Compiles the examples of the page.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/parsers.md")]
+mod parsers {}
+
+/// Compiles the examples of the page.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/plugins.md")]
+mod plugins {}

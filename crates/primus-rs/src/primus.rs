@@ -4,7 +4,7 @@ use std::{io, net::SocketAddr, ops::Deref, path::Path, sync::Arc};
 
 use primus_core::{BoxError, EndReport};
 use primus_http::{App, Inner, Listener, NotFound, PrimusLayer, PrimusService};
-use primus_library::Library;
+use primus_library::{Library, LibraryError};
 use tokio::net::TcpStream;
 
 use crate::{
@@ -25,13 +25,12 @@ use crate::{
 #[derive(Clone)]
 pub struct Primus {
     app: App,
-    library: Library,
     config: Arc<Config>,
 }
 
 impl Primus {
-    pub(crate) fn assemble(app: App, library: Library, config: Config) -> Self {
-        Self { app, library, config: Arc::new(config) }
+    pub(crate) fn assemble(app: App, config: Config) -> Self {
+        Self { app, config: Arc::new(config) }
     }
 
     /// A builder with the defaults of every option.
@@ -56,25 +55,38 @@ impl Primus {
 
     // ---- the client library ----
 
-    /// The script that is served as `primus.js` of the main mount.
+    /// What is served as `primus.js` of the main mount at this moment: it changes with the
+    /// [plugins](primus_core::Primus::plugins).
     ///
     /// If none of its transformers has a client for browsers, nothing is served, and this is a
     /// script that throws an error which says so.
-    pub fn library(&self) -> &str {
-        self.library.script()
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let primus = primus::Primus::builder().build()?;
+    /// let library = primus.library();
+    /// assert!(library.script().contains("\"path\":\"/primus\""));
+    /// // A browser may keep this for ever, because another script has another name.
+    /// let tag = format!("<script src=\"/primus/primus.{}.js\"></script>", library.hash());
+    /// # Ok(()) }
+    /// ```
+    pub fn library(&self) -> Library {
+        let path = self.mounts().first().map(|mount| &*mount.settings().path);
+        path.and_then(|path| self.library_of(path))
+            .unwrap_or_else(|| Library::unavailable(&LibraryError::NoTransport))
     }
 
-    /// The script of the mount at `path`, if there is one.
-    pub fn library_of(&self, path: &str) -> Option<&str> {
-        self.app.library(path).map(Library::script)
+    /// What is served as `primus.js` of the mount at `path` at this moment, if there is one.
+    pub fn library_of(&self, path: &str) -> Option<Library> {
+        self.app.library(path)
     }
 
-    /// Writes [`library`](Self::library) to a file, for those who bundle it.
+    /// Writes the script of [`library`](Self::library) to a file, for those who bundle it.
     ///
     /// # Errors
     /// When the file cannot be written.
     pub fn save(&self, path: impl AsRef<Path>) -> io::Result<()> {
-        std::fs::write(path, self.library())
+        std::fs::write(path, self.library().script())
     }
 
     // ---- listening ----

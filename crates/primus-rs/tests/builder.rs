@@ -117,6 +117,10 @@ async fn every_option_arrives() {
         .overflow(Overflow::DropNewest)
         .inbox_messages(21)
         .inbox_bytes(22)
+        .max_inbox(26)
+        .max_requests(27)
+        .max_subscriptions(28)
+        .max_channels(29)
         .resume_window(10 * SECOND)
         .resume_messages(23)
         .resume_bytes(24)
@@ -124,6 +128,8 @@ async fn every_option_arrives() {
         .detach_grace(11 * SECOND)
         .http2(false)
         .global("Live")
+        .plugins(["greeter"])
+        .add_plugin(Greeter)
         .client(ClientOptions::new().timeout(SECOND).reconnect(ReconnectOptions::new().retries(3)))
         .end(End { reconnect: true, ..End::default() })
         .build()
@@ -151,8 +157,12 @@ async fn every_option_arrives() {
             limits.inbox_bytes,
             limits.resume_messages,
             limits.resume_bytes,
+            limits.max_inbox,
+            limits.max_requests,
+            limits.max_subscriptions,
+            limits.max_channels,
         ],
-        [11, 12, 13, 114, 19, 20, 21, 22, 23, 24]
+        [11, 12, 13, 114, 19, 20, 21, 22, 23, 24, 26, 27, 28, 29]
     );
     assert_eq!(
         [
@@ -193,11 +203,15 @@ async fn every_option_arrives() {
     assert_eq!(options.handshake_timeout, 4 * SECOND);
     assert!(!options.http2);
 
+    let names = primus.plugins().names();
+    assert_eq!(names.iter().map(|name| &**name).collect::<Vec<_>>(), ["greeter"]);
+
     let version = env!("CARGO_PKG_VERSION");
+    let greeter = "(function (primus) { primus.greeted = true; }\n)";
     let literal = format!(
-        r#"{{"path":"/live","transports":["polling","websocket"],"global":"Live","parser":"raw","ping":2000,"timeout":3000,"version":"{version}","options":{{"reconnect":{{"retries":3}},"timeout":1000}},"plugins":[]}}"#
+        r#"{{"path":"/live","transports":["polling","websocket"],"global":"Live","parser":"raw","ping":2000,"timeout":3000,"version":"{version}","options":{{"reconnect":{{"retries":3}},"timeout":1000}},"plugins":[{greeter}]}}"#
     );
-    assert!(primus.library().contains(&literal), "{}", primus.library());
+    assert!(primus.library().script().contains(&literal), "{}", primus.library());
 }
 
 #[tokio::test]
@@ -229,10 +243,11 @@ async fn mounts_have_from_the_server_what_they_leave_out() {
     assert_eq!((kept(main), kept(ws)), ((256, 8), (9, 8)));
     assert_eq!((main.settings().parser.name(), ws.settings().parser.name()), ("json", "raw"));
     assert_eq!((main.transformers().len(), ws.transformers().len()), (3, 1));
-    let script = primus.library_of("/ws").unwrap();
+    let library = primus.library_of("/ws").unwrap();
+    let script = library.script();
     assert!(script.contains(r#"{"path":"/ws","transports":["websocket"],"#));
-    assert!(script.len() < primus.library().len());
-    assert_eq!(primus.library_of("/other"), None);
+    assert!(script.len() < primus.library().script().len());
+    assert!(primus.library_of("/other").is_none());
 }
 
 #[tokio::test]
@@ -274,8 +289,8 @@ async fn parts_of_ones_own() {
     let names = primus.middleware().names();
     assert_eq!(names.iter().map(|name| &**name).collect::<Vec<_>>(), ["first", "second"]);
     // No browser speaks pigeon: nothing is served, and who asks learns why.
-    assert_eq!(primus.library_of("/primus"), None);
-    assert!(primus.library().starts_with("throw new Error(\"primus.js: no transformer"));
+    assert!(primus.library_of("/primus").is_none());
+    assert!(primus.library().script().starts_with("throw new Error(\"primus.js: no transformer"));
 }
 
 #[tokio::test]
@@ -284,11 +299,62 @@ async fn a_plugin_is_installed_and_its_script_served() {
     assert!(
         primus
             .library()
+            .script()
             .contains("\"plugins\":[(function (primus) { primus.greeted = true; }\n)]}")
     );
     refused(
         Primus::builder().plugin(Greeter).plugin(Greeter),
         "there are two plugins named `greeter`; give each a name of its own",
+    );
+}
+
+/// A plugin whose script has nothing in it.
+struct Empty;
+
+impl Plugin for Empty {
+    fn name(&self) -> &str {
+        "empty"
+    }
+
+    fn client_script(&self) -> Option<&str> {
+        Some(";")
+    }
+}
+
+#[tokio::test]
+async fn plugins_are_installed_by_name() {
+    let names = |builder: Builder| {
+        let primus = builder.build().unwrap();
+        primus.plugins().names().iter().map(|name| name.to_string()).collect::<Vec<_>>()
+    };
+    struct Named(&'static str);
+    impl Plugin for Named {
+        fn name(&self) -> &str {
+            self.0
+        }
+    }
+    let known = |builder: Builder| builder.add_plugin(Named("a")).add_plugin(Named("b"));
+    assert_eq!(names(known(Primus::builder())), [""; 0]);
+    assert_eq!(names(known(from_toml("plugins = \"b\""))), ["b"]);
+    let both = known(from_toml("plugins = [\"b\", \"a\"]")).plugin(Named("c"));
+    assert_eq!(names(both), ["b", "a", "c"]);
+    assert_eq!(names(known(from_toml("plugins = \"b\"")).plugins(["a"])), ["a"]);
+
+    refused(
+        known(from_toml("\nplugins = [\"a\", \"c\"]")),
+        "primus.toml:2: there is no plugin `c`, did you mean `a`?",
+    );
+    refused(from_toml("plugins = \"greeter\""), "primus.toml:1: there is no plugin `greeter`");
+    refused(
+        Primus::builder().add_plugin(Greeter).plugins(["greter"]),
+        "there is no plugin `greter`, did you mean `greeter`?",
+    );
+    let twice = "there are two plugins named `a`; give each a name of its own";
+    refused(known(from_toml("plugins = [\"a\", \"a\"]")), twice);
+    refused(known(from_toml("plugins = \"a\"")).plugin(Named("a")), twice);
+    refused(
+        Primus::builder().plugin(Empty),
+        "the client script of the plugin `empty` is empty; return None from `client_script`",
     );
 }
 
@@ -300,7 +366,7 @@ async fn the_library_can_be_saved() {
     primus.save(&path).unwrap();
     let saved = std::fs::read_to_string(&path).unwrap();
     std::fs::remove_file(&path).unwrap();
-    assert_eq!(saved, primus.library());
+    assert_eq!(saved, primus.library().script());
 }
 
 #[test]
@@ -317,7 +383,7 @@ fn names_that_nobody_knows() {
         from_toml("[mounts.\"/ws\"]\nparser = \"jsn\""),
         "primus.toml:2: there is no parser `jsn`, did you mean `json`?",
     );
-    refused(Primus::builder().parser("msgpack"), "there is no parser `msgpack`");
+    refused(Primus::builder().parser("cbor"), "there is no parser `cbor`");
     let mut config = Config::default();
     config.apply_env([("PRIMUS_TRANSFORMER", "ssee")]).unwrap();
     refused(

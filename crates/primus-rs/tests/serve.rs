@@ -28,7 +28,7 @@ async fn it_serves_the_library_of_each_mount_and_ends() {
     let (head, body) = get(address, "/primus/primus.js", "").await;
     assert!(head.starts_with("http/1.1 200 ok"), "{head}");
     assert!(head.contains("\r\ncache-control: no-cache"), "{head}");
-    assert_eq!(body, primus.library());
+    assert_eq!(body, primus.library().script());
 
     let etag = head.lines().find_map(|line| line.strip_prefix("etag: ")).unwrap();
     let known = format!("if-none-match: {etag}\r\n");
@@ -39,12 +39,12 @@ async fn it_serves_the_library_of_each_mount_and_ends() {
     let hashed = format!("/primus/primus.{}.js", etag.trim_matches('"'));
     let (head, body) = get(address, &hashed, "").await;
     assert!(head.contains("\r\ncache-control: public, max-age=31536000, immutable"), "{head}");
-    assert_eq!(body, primus.library());
+    assert_eq!(body, primus.library().script());
     let (head, _) = get(address, "/primus/primus.0.js", "").await;
     assert!(head.starts_with("http/1.1 404"), "{head}");
 
     let (_, body) = get(address, "/ws/primus.js", "").await;
-    assert_eq!(Some(&*body), primus.library_of("/ws"));
+    assert_eq!(body, primus.library_of("/ws").unwrap().script());
 
     let report = primus.shutdown().await;
     assert_eq!((report.ended, report.cut, report.left), (0, 0, 0));

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use http::{HeaderValue, Method, header};
 use http_body_util::BodyExt as _;
 use primus_core::{
-    Attached, BoxFuture, Carriage, Head, Mount, Opening, Rejection, Request, Response, Resume,
-    Secret, Transformer,
+    Attached, BoxFuture, Carriage, CloseReason, Head, Mount, Opening, Rejection, Request, Response,
+    Resume, Secret, Transformer,
 };
 use primus_http::post::{self, Requests, is_resumable};
 
@@ -99,8 +99,8 @@ async fn attach(request: Request, mount: &Arc<Mount>) -> Result<Events, Rejectio
     Ok(Events::new(carrier, Dialect::Resumable, event::line(&answer.to_frame())))
 }
 
-/// Opens a session for a reader that cannot answer, or goes on with the one that it had. A comment
-/// makes the headers leave at once.
+/// Opens a session for a reader that cannot answer, or goes on with the one that it had. It is in the
+/// rooms that `subscribe` in its query names. A comment makes the headers leave at once.
 async fn open_plain(head: &Head, mount: &Arc<Mount>) -> Result<Events, Rejection> {
     let mut lost = None;
     if let Some((token, recv)) = last_event(head) {
@@ -115,6 +115,13 @@ async fn open_plain(head: &Head, mount: &Arc<Mount>) -> Result<Events, Rejection
     }
     let opening = Opening { resume: Resume::Feed, ..Opening::default() };
     let session = mount.open(NAME, head, opening).await?;
+    for (_, room) in head.query().iter().filter(|(name, _)| *name == "subscribe") {
+        // Before anything is carried, so that a refusal is a status.
+        if let Err(rejection) = session.subscribe(room).await {
+            session.end(CloseReason::NORMAL);
+            return Err(rejection);
+        }
+    }
     let carrier = session.attach(Carriage::FEED);
     Requests::keep(&session);
     let token = mount.issue_token(&session).reveal();

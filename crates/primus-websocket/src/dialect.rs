@@ -71,28 +71,21 @@ impl Dialect {
                     native::parse("primus::".into()).map(|_| Incoming::Nothing)
                 }
             },
-            Self::Classic => {
-                let parser = &*session.mount().settings().parser;
-                let Some(control) = classic_control(parser, &text) else {
-                    return Ok(Incoming::Message(text.into()));
-                };
-                Ok(match control.split("::").next() {
-                    Some("pong") => Incoming::Pong { recv: None },
-                    Some("id") => {
-                        let answer = format!("primus::id::{}", session.id());
-                        classic(parser, &answer).map_or(Incoming::Nothing, Incoming::Answer)
-                    }
-                    _ => Incoming::Nothing,
-                })
-            }
+            Self::Classic => Ok(read_classic(text.into(), session)),
         }
     }
 
-    /// What the bytes of a binary frame are.
-    pub(crate) fn read_binary(self, bytes: Bytes) -> Result<Incoming, FrameError> {
+    /// What the bytes of a binary frame are. Where the parser makes binary messages, control of the
+    /// classic dialect is binary, too.
+    pub(crate) fn read_binary(
+        self,
+        bytes: Bytes,
+        session: &Session,
+    ) -> Result<Incoming, FrameError> {
         match self {
             Self::Resumable => native::read_message(bytes.into()).map(Incoming::Message),
-            Self::Classic | Self::Plain => Ok(Incoming::Message(bytes.into())),
+            Self::Classic => Ok(read_classic(bytes.into(), session)),
+            Self::Plain => Ok(Incoming::Message(bytes.into())),
         }
     }
 
@@ -109,15 +102,13 @@ impl Dialect {
                 (TAKEN_APART, Some(plain))
             }
             Self::Plain => (AS_IT_IS, None),
-            Self::Classic => match envelope.frame() {
-                Payload::Text(text) if is_classic_control(text) => {
-                    tracing::warn!(
-                        "a message that a classic client would take for control was not sent to it"
-                    );
-                    return;
-                }
-                _ => (AS_IT_IS, None),
-            },
+            Self::Classic if is_classic_control(parser, envelope.frame()) => {
+                tracing::warn!(
+                    "a message that a classic client would take for control was not sent to it"
+                );
+                return;
+            }
+            Self::Classic => (AS_IT_IS, None),
         };
         match outgoing {
             Outgoing::Own(envelope) => {
@@ -181,15 +172,41 @@ fn classic(parser: &dyn Parser, control: &str) -> Option<Payload> {
     parser::encode(parser, control).ok()
 }
 
-fn is_classic_control(text: &str) -> bool {
-    text.strip_prefix('"').unwrap_or(text).starts_with(CONTROL)
+/// What a classic client says.
+fn read_classic(payload: Payload, session: &Session) -> Incoming {
+    let parser = &*session.mount().settings().parser;
+    let Some(control) = classic_control(parser, &payload) else {
+        return Incoming::Message(payload.into());
+    };
+    match control.split("::").next() {
+        Some("pong") => Incoming::Pong { recv: None },
+        Some("id") => {
+            let answer = format!("primus::id::{}", session.id());
+            classic(parser, &answer).map_or(Incoming::Nothing, Incoming::Answer)
+        }
+        _ => Incoming::Nothing,
+    }
+}
+
+fn is_classic_control(parser: &dyn Parser, payload: &Payload) -> bool {
+    match payload {
+        Payload::Text(text) => text.strip_prefix('"').unwrap_or(text).starts_with(CONTROL),
+        Payload::Binary(_) => classic_control(parser, payload).is_some(),
+    }
 }
 
 /// What follows `primus::` if this value is a control string.
-fn classic_control(parser: &dyn Parser, text: &ByteString) -> Option<String> {
-    if !is_classic_control(text) {
+fn classic_control(parser: &dyn Parser, payload: &Payload) -> Option<String> {
+    let bytes = payload.as_bytes();
+    // Room for what a parser may put before a string.
+    let head = &bytes[..bytes.len().min(CONTROL.len() + 8)];
+    if !head.windows(CONTROL.len()).any(|window| window == CONTROL.as_bytes()) {
         return None;
     }
-    let value: String = parser::decode(parser, &text.clone().into()).ok()?;
+    let value: String = parser::decode(parser, payload).ok()?;
+    // Bytes that could be read as a string are not what the parser makes of one.
+    if payload.is_binary() && !parser::encode(parser, &value).ok()?.is_binary() {
+        return None;
+    }
     value.strip_prefix(CONTROL).map(str::to_owned)
 }

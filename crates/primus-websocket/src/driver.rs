@@ -302,7 +302,7 @@ impl Driver {
                         let Ok(text) = ByteString::try_from(Bytes::from(text)) else { return true };
                         self.dialect.read_text(text, carrier.session())
                     }
-                    other => self.dialect.read_binary(other.into_data()),
+                    other => self.dialect.read_binary(other.into_data(), carrier.session()),
                 };
                 match read {
                     Ok(Incoming::Message(message)) => return self.deliver(message, carrier, cx),

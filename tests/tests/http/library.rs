@@ -20,7 +20,7 @@ async fn what_is_served_is_what_library_and_save_give() {
     let answer = library(&server).await;
     assert_eq!(answer.status, 200);
     assert_eq!(answer.header("content-type"), "text/javascript; charset=utf-8");
-    assert_eq!(answer.text(), server.primus().library());
+    assert_eq!(answer.text(), server.primus().library().script());
     let path = std::env::temp_dir().join(format!("primus-served-{}.js", std::process::id()));
     server.primus().save(&path).unwrap();
     let saved = std::fs::read_to_string(&path).unwrap();
@@ -93,7 +93,7 @@ async fn under_its_hash_it_may_be_kept_for_ever() {
     let answer = get(&format!("/primus/primus.{hash}.js")).send(server.address()).await;
     assert_eq!(answer.status, 200);
     assert_eq!(answer.header("cache-control"), "public, max-age=31536000, immutable");
-    assert_eq!(answer.text(), server.primus().library());
+    assert_eq!(answer.text(), server.primus().library().script());
     for other in ["0", &hash[1..], "", &"0".repeat(32)] {
         let answer = get(&format!("/primus/primus.{other}.js")).send(server.address()).await;
         assert_eq!(answer.status, 404, "{other}");

@@ -61,7 +61,7 @@ impl<B: Body> Press<'_, B> {
     /// Runs the shared transforms; nothing is left if one of them drops the message.
     fn transformed(&self, envelope: Envelope, parser: &Arc<dyn Parser>) -> Option<Envelope> {
         let transforms = &self.shared.transforms;
-        if transforms.shared_prefix() == 0 {
+        if transforms.lets_out() {
             return Some(envelope);
         }
         let mut message = Message::open(&envelope, Arc::clone(parser));

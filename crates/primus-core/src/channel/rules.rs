@@ -9,6 +9,7 @@ use crate::{
     events::Listeners,
     handle::Spark,
     hooks::Hooks,
+    plugins::Installed,
     request::BoxFuture,
     rooms::PresenceChange,
 };
@@ -44,6 +45,11 @@ macro_rules! slots {
 }
 
 impl Rules {
+    /// Of the root, whose sparks plugins see.
+    pub(crate) fn of_root(plugins: Arc<Installed>) -> Self {
+        Self { hooks: Hooks::new(plugins), ..Self::default() }
+    }
+
     pub(crate) fn listeners(&self) -> RwLockReadGuard<'_, Listeners> {
         self.listeners.read().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,6 +1,9 @@
 //! Requests of a client to the protocol itself: rooms and channels (docs/protocol.md §3).
 
-use std::sync::Arc;
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+};
 
 use http::StatusCode;
 use serde::{Deserialize, de::DeserializeOwned};
@@ -22,6 +25,9 @@ use crate::{
 /// What begins the names of requests and events that are the protocol's own.
 pub(super) const OWN: &str = "primus.";
 
+/// Bytes of the arguments of such a request.
+const LONGEST: usize = 16 << 10;
+
 #[derive(Deserialize)]
 struct Subscribe {
     room: String,
@@ -39,6 +45,28 @@ struct Open {
     channel: String,
     #[serde(default)]
     auth: Value,
+}
+
+enum Command {
+    Subscribe(Subscribe),
+    Unsubscribe(Unsubscribe),
+    Open(Open),
+}
+
+/// A request that is to be decided.
+struct Asked {
+    spark: Spark,
+    id: u64,
+    command: Command,
+}
+
+/// Requests that are being decided. What is about the same room or channel is decided one after the
+/// other, in the order in which it was asked.
+#[derive(Default)]
+pub(super) struct Decisions {
+    /// By what it is about; behind the one that is under way, those that wait for it.
+    about: HashMap<String, VecDeque<Asked>>,
+    count: usize,
 }
 
 /// What was decided: the answer, and who may begin once it has been sent.
@@ -60,6 +88,9 @@ fn bad(error: impl Into<String>) -> Rejection {
 /// Arguments, which are JSON whatever the parser.
 fn read<T: DeserializeOwned>(envelope: &Envelope) -> Result<T, Rejection> {
     let args = envelope.body_bytes();
+    if args.len() > LONGEST {
+        return Err(bad(format!("the arguments are over {LONGEST} bytes")));
+    }
     // serde would read an array as the members in their order.
     if args.first() != Some(&b'{') {
         return Err(bad("the arguments are a JSON object"));
@@ -67,62 +98,98 @@ fn read<T: DeserializeOwned>(envelope: &Envelope) -> Result<T, Rejection> {
     serde_json::from_slice(args).map_err(|error| bad(error.to_string()))
 }
 
+impl Command {
+    fn read(spark: &Spark, name: &str, args: &Envelope) -> Result<Self, Rejection> {
+        match name {
+            "primus.subscribe" => read(args).map(Self::Subscribe),
+            "primus.unsubscribe" => read(args).map(Self::Unsubscribe),
+            "primus.open" if spark.channel().is_root() => read(args).map(Self::Open),
+            _ => {
+                let error = format!("there is no request {name}");
+                Err(Rejection::new(StatusCode::NOT_FOUND, error))
+            }
+        }
+    }
+
+    /// What has to be decided in order.
+    fn about(&self, spark: &Spark) -> String {
+        match self {
+            Self::Subscribe(Subscribe { room, .. }) | Self::Unsubscribe(Unsubscribe { room }) => {
+                format!("{}\n{room}", spark.channel().name())
+            }
+            Self::Open(Open { channel, .. }) => channel.clone(),
+        }
+    }
+}
+
 impl Session {
     /// Answers a request to the protocol, in its own time.
-    pub(super) fn control(
-        self: &Arc<Self>,
-        spark: Spark,
-        id: u64,
-        name: String,
-        envelope: Envelope,
-    ) {
-        if !self.begin_decision() {
-            let error = "too many requests of this client are being decided (max_requests)";
-            reply(&spark, id, Err(Rejection::new(StatusCode::TOO_MANY_REQUESTS, error)));
-            return;
-        }
+    pub(super) fn control(self: &Arc<Self>, spark: Spark, id: u64, name: &str, args: &Envelope) {
+        let command = match Command::read(&spark, name, args) {
+            Ok(command) => command,
+            Err(rejection) => return reply(&spark, id, Err(rejection)),
+        };
+        let about = command.about(&spark);
+        let asked = Asked { spark, id, command };
+        let first = {
+            let mut decisions = self.decisions();
+            if decisions.count >= self.limits().most_decisions() {
+                drop(decisions);
+                let error = "too many requests of this client are being decided (max_requests)";
+                let rejection = Rejection::new(StatusCode::TOO_MANY_REQUESTS, error);
+                return reply(&asked.spark, id, Err(rejection));
+            }
+            decisions.count += 1;
+            match decisions.about.get_mut(&about) {
+                Some(waiting) => return waiting.push_back(asked),
+                None => decisions.about.insert(about.clone(), VecDeque::new()),
+            };
+            asked
+        };
         let session = Arc::clone(self);
         self.mount.shared.runtime().spawn(async move {
-            let decided = session.decide(&spark, &name, &envelope).await;
-            session.end_decision();
-            match decided {
-                Err(rejection) => reply(&spark, id, Err(rejection)),
-                Ok(Decided { answer, seat }) => {
-                    // The answer first: what a handler writes comes behind it.
-                    reply(&spark, id, Ok(answer.to_string().into()));
-                    if let Some(seat) = seat {
-                        seat.sit();
-                    }
-                }
+            let mut next = Some(first);
+            while let Some(asked) = next {
+                session.decide(asked).await;
+                next = session.next_decision(&about);
             }
         });
     }
 
-    async fn decide(
-        self: &Arc<Self>,
-        spark: &Spark,
-        name: &str,
-        envelope: &Envelope,
-    ) -> Result<Decided, Rejection> {
-        match name {
-            "primus.subscribe" => {
-                let Subscribe { room, since, last } = read(envelope)?;
+    fn next_decision(&self, about: &str) -> Option<Asked> {
+        let mut decisions = self.decisions();
+        decisions.count -= 1;
+        let next = decisions.about.get_mut(about).and_then(VecDeque::pop_front);
+        if next.is_none() {
+            decisions.about.remove(about);
+        }
+        next
+    }
+
+    async fn decide(self: &Arc<Self>, Asked { spark, id, command }: Asked) {
+        let decided = match command {
+            Command::Subscribe(Subscribe { room, since, last }) => {
                 let since = match (since, last) {
                     (Some(position), _) => Since::Position(position),
                     (None, Some(count)) => Since::Last(count),
                     (None, None) => Since::Now,
                 };
-                subscribe(spark, &room, &since).await.map(Decided::from)
+                subscribe(&spark, &room, &since).await.map(Decided::from)
             }
-            "primus.unsubscribe" => {
-                let Unsubscribe { room } = read(envelope)?;
+            Command::Unsubscribe(Unsubscribe { room }) => {
                 spark.leave_as(&room, Some(How::Subscribed));
                 Ok(json!({}).into())
             }
-            "primus.open" if spark.channel().is_root() => self.open(spark, read(envelope)?).await,
-            _ => {
-                let error = format!("there is no request {name}");
-                Err(Rejection::new(StatusCode::NOT_FOUND, error))
+            Command::Open(open) => self.open(&spark, open).await,
+        };
+        match decided {
+            Err(rejection) => reply(&spark, id, Err(rejection)),
+            Ok(Decided { answer, seat }) => {
+                // The answer first: what a handler writes comes behind it.
+                reply(&spark, id, Ok(answer.to_string().into()));
+                if let Some(seat) = seat {
+                    seat.sit();
+                }
             }
         }
     }

@@ -2,13 +2,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering},
 };
 
-use super::Session;
+use super::{Session, control::Decisions};
 use crate::{
     channel::Seat,
     events::{Belongings, Collector, Pending, RequestError},
@@ -20,8 +17,7 @@ pub(crate) struct Extras {
     belongings: Belongings,
     pending: Pending,
     seats: Mutex<HashMap<Box<str>, Arc<Seat>>>,
-    /// Requests to the protocol itself that are being decided.
-    deciding: AtomicUsize,
+    decisions: Mutex<Decisions>,
 }
 
 impl Extras {
@@ -115,16 +111,8 @@ impl Session {
         seats.into_iter().flat_map(HashMap::into_values).collect()
     }
 
-    /// One more request to the protocol is being decided; false if there are too many.
-    pub(super) fn begin_decision(&self) -> bool {
-        let most = self.limits().max_requests;
-        self.extras().deciding.fetch_add(1, Ordering::Relaxed) < most || {
-            self.end_decision();
-            false
-        }
-    }
-
-    pub(super) fn end_decision(&self) {
-        self.extras().deciding.fetch_sub(1, Ordering::Relaxed);
+    /// Requests to the protocol itself that are being decided.
+    pub(super) fn decisions(&self) -> MutexGuard<'_, Decisions> {
+        self.extras().decisions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -136,7 +136,11 @@ type Passing = Result<Option<Message>, BoxFuture<'static, Option<Message>>>;
 
 /// Runs the incoming transforms: at once as long as they are synchronous, else as a future.
 fn pass(mount: &Arc<Mount>, spark: &Spark, mut message: Message) -> Passing {
-    for (index, transform) in mount.shared.transforms.incoming.iter().enumerate() {
+    let transforms = &mount.shared.transforms;
+    if transforms.plugins.incoming(spark, &mut message) == Flow::Drop {
+        return Ok(None);
+    }
+    for (index, transform) in transforms.incoming.iter().enumerate() {
         match transform {
             Incoming::Sync(transform) => {
                 if transform(spark, &mut message) == Flow::Drop {

@@ -225,6 +225,12 @@ impl Outbox {
 }
 
 impl Limits {
+    /// Requests of a client to the protocol that are decided at the same time: all that it asks for
+    /// again in a new session, and some more.
+    pub(crate) fn most_decisions(&self) -> usize {
+        self.max_subscriptions + self.max_channels + self.max_requests
+    }
+
     pub(crate) fn caps(&self) -> Caps {
         Caps { messages: self.resume_messages, bytes: self.resume_bytes }
     }

@@ -149,9 +149,8 @@ impl Session {
             Subject::Request(id, name) if name.starts_with(OWN) => {
                 inbox.intake.took(number);
                 drop(inbox);
-                let name = name.to_string();
                 match self.spark_in(heading.channel.as_deref()) {
-                    Some(spark) => self.control(spark, *id, name, message.clone()),
+                    Some(spark) => self.control(spark, *id, name, &message),
                     None => self.refuse_outside(*id),
                 }
                 return Ok(());

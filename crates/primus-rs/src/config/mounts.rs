@@ -56,6 +56,15 @@ optional! {
         inbox_messages: Count,
         /// Bytes waiting for a handler from which nothing more is read.
         inbox_bytes: Bytes,
+        /// Bytes in an inbox, 64 more for each message, up to which more is read while an answer of
+        /// the client, or `ready`, is awaited; then that fails.
+        max_inbox: Bytes,
+        /// Requests of the server that may wait for the answer of one client.
+        max_requests: Count,
+        /// Rooms that one client may join by itself.
+        max_subscriptions: Count,
+        /// Channels that one session may be in, beside the root.
+        max_channels: Count,
         /// How long a session waits for a client that is away. Zero: not at all.
         resume_window: Time,
         /// Messages that are kept for a client until it acknowledges them.

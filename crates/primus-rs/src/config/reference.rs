@@ -81,6 +81,7 @@ fn the_defaults_are_those_of_the_parts() {
     }
     same!(limits: max_message max_fragments max_post_items max_attach attach_timeout body_timeout
         poll_timeout close_timeout pressure max_queued overflow inbox_messages inbox_bytes
+        max_inbox max_requests max_subscriptions max_channels
         resume_window resume_messages resume_bytes);
     let settings = primus_core::Settings::default();
     same!(settings: ping_interval ping_timeout max_connections max_connections_per_address

@@ -35,9 +35,12 @@ options! {
         /// `sse`, `polling`, and those given to
         /// [`add_transformer`](crate::Builder::add_transformer). Default: these three.
         transformers: List = ["websocket", "sse", "polling"].map(str::to_owned).to_vec(),
-        /// How values travel: `json`, `raw`, or one given to
+        /// How values travel: `json`, `msgpack`, `raw`, or one given to
         /// [`add_parser`](crate::Builder::add_parser). Default `json`.
         parser: Text = "json".to_owned(),
+        /// Plugins to install, in this order, of those given to
+        /// [`add_plugin`](crate::Builder::add_plugin). Default: none.
+        plugins: List = Vec::new(),
         /// WebSocket subprotocols that plain clients may choose from. Default: none, and the
         /// client's first is taken.
         subprotocols: List = Vec::new(),
@@ -105,6 +108,15 @@ options! {
         inbox_messages: Count = 64,
         /// Bytes waiting for a handler from which nothing more is read. Default 256 KiB.
         inbox_bytes: Bytes = 256 << 10,
+        /// Bytes in an inbox, 64 more for each message, up to which more is read while an answer of
+        /// the client, or `ready`, is awaited; then that fails. Default 1 MiB.
+        max_inbox: Bytes = 1 << 20,
+        /// Requests of the server that may wait for the answer of one client. Default 256.
+        max_requests: Count = 256,
+        /// Rooms that one client may join by itself. Default 256.
+        max_subscriptions: Count = 256,
+        /// Channels that one session may be in, beside the root. Default 64.
+        max_channels: Count = 64,
 
         /// How long a session waits for a client that is away. Zero: not at all, it ends with its
         /// connection. Default 2 min.

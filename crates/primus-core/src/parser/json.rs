@@ -1,0 +1,271 @@
+//! The parser `json`.
+
+use std::cell::Cell;
+
+use serde::{
+    Deserialize, Deserializer, de,
+    de::{Visitor, value::Error},
+    forward_to_deserialize_any,
+};
+
+use super::{DecodeError, EncodeError, Parser, Visit, text, top::Top};
+use crate::message::Payload;
+
+/// The parser that a mount uses unless told otherwise: one JSON text a message (RFC 8259).
+///
+/// A value that is bytes as a whole (`bytes::Bytes`, `serde_bytes`) is a binary message with just
+/// these bytes, and a binary message is read as such a value. Bytes inside of a value are arrays
+/// of numbers, and so is a `Vec<u8>`, which serde does not take for bytes.
+///
+/// ```
+/// use bytes::Bytes;
+/// use primus_core::{Payload, parser::{self, Json}};
+/// let payload = parser::encode(&Json, &Bytes::from_static(&[1, 2]))?;
+/// assert_eq!(payload, Payload::from(vec![1, 2]));
+/// assert_eq!(parser::decode::<Bytes>(&Json, &payload)?, [1, 2][..]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Json;
+
+impl Parser for Json {
+    fn name(&self) -> &'static str {
+        "json"
+    }
+
+    fn encode(&self, value: &dyn erased_serde::Serialize) -> Result<Payload, EncodeError> {
+        let bytes = Cell::new(None);
+        let text = serde_json::to_string(&Top::new(value, &bytes)).map_err(EncodeError::new)?;
+        Ok(bytes.take().map_or_else(|| text.into(), Payload::from))
+    }
+
+    fn encode_into(
+        &self,
+        value: &dyn erased_serde::Serialize,
+        mut buffer: Vec<u8>,
+    ) -> Result<Payload, EncodeError> {
+        if buffer.is_empty() {
+            return self.encode(value); // which need not prove that it is UTF-8
+        }
+        let head = buffer.len();
+        let bytes = Cell::new(None);
+        serde_json::to_writer(&mut buffer, &Top::new(value, &bytes)).map_err(EncodeError::new)?;
+        match bytes.take() {
+            Some(bytes) => {
+                buffer.truncate(head);
+                buffer.extend_from_slice(&bytes);
+                Ok(buffer.into())
+            }
+            None => text(buffer),
+        }
+    }
+
+    fn decode<'de>(&self, payload: &'de Payload, visit: Visit<'_, 'de>) -> Result<(), DecodeError> {
+        match payload {
+            Payload::Text(text) => {
+                let mut json = serde_json::Deserializer::from_str(text);
+                visit(&mut <dyn erased_serde::Deserializer<'_>>::erase(&mut json))
+                    .map_err(DecodeError::new)?;
+                json.end().map_err(DecodeError::new)
+            }
+            Payload::Binary(bytes) => {
+                visit(&mut <dyn erased_serde::Deserializer<'_>>::erase(Whole(bytes)))
+                    .map_err(DecodeError::new)
+            }
+        }
+    }
+}
+
+/// Decodes JSON, whatever it came in.
+pub(crate) fn decode<'de, T: Deserialize<'de>>(json: &'de [u8]) -> Result<T, DecodeError> {
+    serde_json::from_slice(json).map_err(|error| {
+        let error = DecodeError::new(error);
+        let mut track = serde_path_to_error::Track::new();
+        let mut json = serde_json::Deserializer::from_slice(json);
+        let again = T::deserialize(serde_path_to_error::Deserializer::new(&mut json, &mut track));
+        if again.is_err() { error.at(&track.path()) } else { error }
+    })
+}
+
+/// A binary message: bytes, and nothing else.
+struct Whole<'de>(&'de [u8]);
+
+fn binary() -> Error {
+    de::Error::custom(
+        "it is binary, not JSON: ask for bytes (`bytes::Bytes`, `serde_bytes::ByteBuf`), or call `json()` if there is JSON in it",
+    )
+}
+
+impl<'de> Deserializer<'de> for Whole<'de> {
+    type Error = Error;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        visitor.visit_borrowed_bytes(self.0).map_err(|_: Error| binary())
+    }
+
+    fn deserialize_bytes<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        visitor.visit_borrowed_bytes(self.0)
+    }
+
+    fn deserialize_byte_buf<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        visitor.visit_borrowed_bytes(self.0)
+    }
+
+    // A string would take bytes for its own.
+
+    fn deserialize_str<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Error> {
+        Err(binary())
+    }
+
+    fn deserialize_string<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Error> {
+        Err(binary())
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        visitor.visit_some(self)
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        visitor.visit_unit()
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char unit unit_struct seq tuple
+        tuple_struct map struct enum identifier
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use bytes::Bytes;
+    use serde::Serialize;
+    use serde_bytes::ByteBuf;
+
+    use super::*;
+    use crate::{
+        Message,
+        parser::{decode, encode, json},
+    };
+
+    #[test]
+    fn json_round_trip_and_leftovers() {
+        let payload = encode(&Json, &vec![1, 2]).unwrap();
+        assert_eq!(payload, Payload::from("[1,2]"));
+        assert_eq!(decode::<Vec<u8>>(&Json, &payload).unwrap(), [1, 2]);
+        assert!(decode::<Vec<u8>>(&Json, &"[1] x".into()).is_err());
+        assert!(decode::<u8>(&Json, &"".into()).is_err());
+    }
+
+    #[test]
+    fn json_depth_is_bounded() {
+        let deep = "[".repeat(100_000);
+        assert!(decode::<serde_json::Value>(&Json, &deep.into()).is_err());
+    }
+
+    #[derive(Serialize, Deserialize, PartialEq, Debug)]
+    struct Blob(#[serde(with = "serde_bytes")] Vec<u8>);
+
+    #[derive(Serialize)]
+    enum Kinds {
+        Unit,
+        Newtype(u8),
+        Tuple(u8, u8),
+        Struct { a: u8 },
+    }
+
+    #[test]
+    fn whatever_is_not_bytes_is_as_serde_json_makes_it() {
+        #[derive(Serialize)]
+        struct Unit;
+        #[derive(Serialize)]
+        struct Pair(u8, char);
+        #[derive(Serialize)]
+        struct Named<'a> {
+            blob: Bytes,
+            map: BTreeMap<u8, &'a str>,
+            none: Option<()>,
+        }
+        let named =
+            Named { blob: Bytes::from_static(b"\x01"), map: [(1, "\n")].into(), none: None };
+        let values: [&dyn erased_serde::Serialize; 18] = [
+            &true,
+            &-1_i8,
+            &u64::MAX,
+            &i128::MIN,
+            &1.5_f32,
+            &f64::NAN,
+            &'ü',
+            &"\"",
+            &(),
+            &Unit,
+            &Some("x"),
+            &None::<u8>,
+            &Pair(1, 'x'),
+            &named,
+            &Kinds::Unit,
+            &Kinds::Newtype(1),
+            &Kinds::Tuple(1, 2),
+            &Kinds::Struct { a: 1 },
+        ];
+        for value in values {
+            let expected = serde_json::to_string(value).unwrap();
+            assert_eq!(encode(&Json, value).unwrap(), Payload::from(&*expected));
+        }
+        let lists = [encode(&Json, &[vec![1_u8]]), encode(&Json, &[Bytes::from_static(&[1])])];
+        assert_eq!(lists.map(Result::unwrap), ["[[1]]", "[[1]]"].map(Payload::from));
+        assert!(encode(&Json, &BTreeMap::from([((1, 1), 1)])).is_err(), "it is no key");
+    }
+
+    #[test]
+    fn bytes_at_the_top_are_a_binary_message_both_ways() {
+        let expected = Payload::from(vec![0xff, 0]);
+        for encoded in [
+            encode(&Json, &Bytes::from_static(&[0xff, 0])),
+            encode(&Json, serde_bytes::Bytes::new(&[0xff, 0])),
+            encode(&Json, &Some(ByteBuf::from([0xff, 0]))),
+            encode(&Json, &Blob(vec![0xff, 0])),
+        ] {
+            assert_eq!(encoded.unwrap(), expected);
+        }
+        assert_eq!(decode::<Bytes>(&Json, &expected).unwrap(), [0xff, 0][..]);
+        assert_eq!(decode::<&serde_bytes::Bytes>(&Json, &expected).unwrap()[..], [0xff, 0]);
+        assert_eq!(decode::<Option<ByteBuf>>(&Json, &expected).unwrap().unwrap()[..], [0xff, 0]);
+        assert_eq!(decode::<Blob>(&Json, &expected).unwrap(), Blob(vec![0xff, 0]));
+        decode::<de::IgnoredAny>(&Json, &expected).unwrap();
+        // Text that says the same is the same to who asks for bytes.
+        assert_eq!(decode::<Bytes>(&Json, &"[255,0]".into()).unwrap(), [0xff, 0][..]);
+    }
+
+    #[test]
+    fn who_asks_a_binary_message_for_anything_else_is_told_so() {
+        let payload = Payload::from(b"\"text\"".to_vec());
+        let errors = [
+            decode::<serde_json::Value>(&Json, &payload).unwrap_err(),
+            decode::<String>(&Json, &payload).unwrap_err(),
+            decode::<&str>(&Json, &payload).unwrap_err(),
+            decode::<Vec<u8>>(&Json, &payload).unwrap_err(),
+            decode::<BTreeMap<String, u8>>(&Json, &payload).unwrap_err(),
+            decode::<Option<bool>>(&Json, &payload).unwrap_err(),
+            decode::<()>(&Json, &payload).unwrap_err(),
+        ];
+        for error in errors {
+            assert_eq!(
+                error.to_string(),
+                "the message cannot be decoded: it is binary, not JSON: ask for bytes \
+                 (`bytes::Bytes`, `serde_bytes::ByteBuf`), or call `json()` if there is JSON in it"
+            );
+            assert_eq!(error.path(), None);
+        }
+        assert_eq!(Message::new(payload, json()).json::<String>().unwrap(), "text");
+    }
+}
