@@ -27,7 +27,8 @@ function connect() {
   primus.on('error', (error) => console.warn(error.message));
   // A session has begun. One that is resumed goes on where it was, and there is nothing to do.
   primus.on('open', () => me.nick && enter());
-  primus.on('end', ({ reason }) => goOut(reason));
+  // 1000: the page goes.
+  primus.on('end', ({ code, reason }) => code !== 1000 && goOut(reason));
 
   primus.on('room', ({ name, people }) => {
     rooms.set(name, people);
@@ -93,6 +94,7 @@ function hello(nick) {
 }
 
 $('nick').value = localStorage.nick ?? '';
+$('transport').value = sessionStorage.transport ?? 'auto';
 $('enter').addEventListener('submit', (event) => {
   event.preventDefault();
   hello($('nick').value);

@@ -78,10 +78,12 @@ $('switch').addEventListener('click', () => {
   $('transport').value = all[(at + 1) % all.length].value;
   turn();
 });
-$('transport').addEventListener('change', () => primus && primus.state !== 'closed' && turn());
+$('transport').addEventListener('change', turn);
 
 /** The session moves to the chosen transport: the client uses what its options say when it comes back. */
 function turn() {
+  sessionStorage.transport = $('transport').value;
+  if (!primus || primus.state === 'closed') return;
   primus.options.transports = transports();
   injure(cut, 'Changing the transport.');
 }
