@@ -6,6 +6,7 @@
 mod cargo_output;
 mod child;
 mod features;
+mod instructions;
 mod node_output;
 mod npm;
 mod outcome;

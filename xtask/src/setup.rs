@@ -1,4 +1,4 @@
-//! What a fresh Debian with git, a C compiler and rustup's cargo lacks: Node and npm, Chromium, curl.
+//! What a fresh Debian with git, a C compiler and rustup's cargo lacks: Node and npm, Chromium, curl, valgrind.
 //!
 //! Every step is printed before it is done. Without the rights for it, the exact line to run is printed
 //! instead and the run ends.
@@ -47,7 +47,7 @@ pub(crate) fn step(what: &str) {
 /// Everything that `test` needs.
 pub(crate) fn tools(root: &Path) -> Result<Tools, String> {
     rust_components()?;
-    let mut wanted = Wanted { chromium: true, curl: true }.missing_packages(root);
+    let mut wanted = Wanted { chromium: true, curl: true, valgrind: true }.missing_packages(root);
     wanted.sort_unstable();
     apt_install(&wanted)?;
     let path = path_with_node(root)?;
@@ -57,7 +57,7 @@ pub(crate) fn tools(root: &Path) -> Result<Tools, String> {
 
 /// Only what building the client needs.
 pub(crate) fn node(root: &Path) -> Result<Tools, String> {
-    apt_install(&Wanted { chromium: false, curl: false }.missing_packages(root))?;
+    apt_install(&Wanted { chromium: false, curl: false, valgrind: false }.missing_packages(root))?;
     Ok(Tools { path: path_with_node(root)?, chromium: None })
 }
 
@@ -79,6 +79,7 @@ fn rust_components() -> Result<(), String> {
 struct Wanted {
     chromium: bool,
     curl: bool,
+    valgrind: bool,
 }
 
 impl Wanted {
@@ -93,6 +94,9 @@ impl Wanted {
         }
         if self.chromium && chromium().is_none() {
             missing.push("chromium");
+        }
+        if self.valgrind && !has(&search, "valgrind") {
+            missing.push("valgrind");
         }
         if self.curl && !has(&search, "curl") {
             missing.push("curl");

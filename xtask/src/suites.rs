@@ -10,7 +10,7 @@ use crate::outcome::{Outcome, Row, report, sum};
 use crate::processes::Processes;
 use crate::setup::{self, Tools, step};
 use crate::tree::Tree;
-use crate::{cargo_output, features, node_output, npm};
+use crate::{cargo_output, features, instructions, node_output, npm};
 
 pub(crate) struct Suite {
     pub(crate) name: &'static str,
@@ -26,6 +26,11 @@ pub(crate) const SUITES: &[Suite] = &[
         name: "simulation",
         what: "10,000 seeds of a hostile network in virtual time",
         run: simulation,
+    },
+    Suite {
+        name: "instructions",
+        what: "what an event costs more than a message, counted by callgrind",
+        run: instructions,
     },
     Suite {
         name: "client-check",
@@ -207,6 +212,17 @@ fn simulation(run: &Run<'_>) -> Outcome {
     // The others are not left out: they have run with the rest of the workspace.
     outcome.counts.skipped = 0;
     outcome.close(finished.problem)
+}
+
+/// Optimized, as what it counts is when it is used.
+fn instructions(run: &Run<'_>) -> Outcome {
+    let build = ["build", "--release", "--package", "primus-benches", "--bin", "instructions"];
+    if let Some(problem) = child::run(&run.processes, run.cargo(&build), BUILD).problem {
+        return Outcome::default().close(Some(problem));
+    }
+    let valgrind = || run.tools.command("valgrind", run.root);
+    let program = run.target.join("release/instructions");
+    instructions::compare(&run.processes, valgrind, &program)
 }
 
 fn client_script(run: &Run<'_>, script: &str) -> Command {

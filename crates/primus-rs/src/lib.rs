@@ -70,3 +70,18 @@ mod parsers {}
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/plugins.md")]
 mod plugins {}
+
+/// Compiles the examples of the page.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/events.md")]
+mod events {}
+
+/// Compiles the examples of the page.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/rooms.md")]
+mod rooms {}
+
+/// Compiles the examples of the page.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/channels.md")]
+mod channels {}

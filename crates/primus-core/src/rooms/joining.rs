@@ -89,13 +89,17 @@ impl Spark {
 
     /// Joins at the wish of the client, and sends it what it missed.
     pub(crate) fn subscribe(&self, room: &str, since: &Since) -> Result<Option<Caught>, Rejection> {
-        if self.belongings().rooms().subscriptions() >= self.session().limits().max_subscriptions {
+        let full = {
+            let (rooms, most) =
+                (self.belongings().rooms(), self.session().limits().max_subscriptions);
+            rooms.subscriptions() >= most && !rooms.is_subscribed(room)
+        };
+        if full {
             let error = "this client subscribed to too many rooms (max_subscriptions)";
             return Err(Rejection::new(StatusCode::TOO_MANY_REQUESTS, error));
         }
         let gone = || Rejection::new(StatusCode::GONE, "the session has ended");
-        // Enters first, so that the room is there; what is said until it has caught up is behind
-        // the lock that both take.
+        // What is said until it has caught up waits for the lock that both take.
         let there = self.channel().rooms().get(room).filter(|there| there.keeps_history());
         let (entered, caught) = match there {
             None => (self.enter(room, How::Subscribed), None),
@@ -114,9 +118,7 @@ impl Spark {
         let channel = self.channel();
         let (left, change) = {
             let mut rooms = belongings.rooms();
-            if how == Some(How::Subscribed) {
-                rooms.unsubscribed();
-            }
+            rooms.unsubscribe(room);
             let Some(there) = channel.rooms().leave(room, self.id(), how) else { return false };
             let member = rooms.remove(room);
             (true, member.and_then(|member| there.disappear(&member.id)))

@@ -4,12 +4,18 @@ use std::{collections::HashMap, sync::Arc};
 
 use super::{How, Member};
 
+#[derive(Default)]
+struct Membership {
+    subscribed: bool,
+    /// As whom the spark is present there.
+    member: Option<Member>,
+}
+
 /// By name. A spark that is over is in none; the names of those that it was in stay until nobody asks
 /// any more.
 #[derive(Default)]
 pub(crate) struct Memberships {
-    /// And as which member it is present there.
-    rooms: HashMap<Arc<str>, Option<Member>>,
+    rooms: HashMap<Arc<str>, Membership>,
     subscriptions: usize,
     /// Its connection is away, so that it is present nowhere.
     absent: bool,
@@ -27,22 +33,36 @@ impl Memberships {
     }
 
     pub(crate) fn insert(&mut self, room: &Arc<str>, how: How) {
-        self.subscriptions += usize::from(how == How::Subscribed);
-        self.rooms.entry(Arc::clone(room)).or_default();
+        let membership = self.rooms.entry(Arc::clone(room)).or_default();
+        if how == How::Subscribed && !std::mem::replace(&mut membership.subscribed, true) {
+            self.subscriptions += 1;
+        }
     }
 
-    /// As which member the spark is in the room from now on; the one before comes back.
-    pub(crate) fn set_member(&mut self, room: &str, member: Option<Member>) -> Option<Member> {
-        self.rooms.get_mut(room).and_then(|slot| std::mem::replace(slot, member))
+    /// Its client does not want the room any more; the application may have put it there, too.
+    pub(crate) fn unsubscribe(&mut self, room: &str) {
+        if let Some(membership) = self.rooms.get_mut(room)
+            && std::mem::take(&mut membership.subscribed)
+        {
+            self.subscriptions -= 1;
+        }
     }
 
-    /// The member as which it was there.
+    /// The member as whom it was there.
     pub(crate) fn remove(&mut self, room: &str) -> Option<Member> {
-        self.rooms.remove(room).flatten()
+        self.unsubscribe(room);
+        self.rooms.remove(room)?.member
     }
 
-    pub(crate) fn unsubscribed(&mut self) {
-        self.subscriptions = self.subscriptions.saturating_sub(1);
+    /// As whom the spark is in the room from now on; who it was before comes back.
+    pub(crate) fn set_member(&mut self, room: &str, member: Option<Member>) -> Option<Member> {
+        let membership = self.rooms.get_mut(room)?;
+        std::mem::replace(&mut membership.member, member)
+    }
+
+    /// Whether its client asked for the room.
+    pub(crate) fn is_subscribed(&self, room: &str) -> bool {
+        self.rooms.get(room).is_some_and(|membership| membership.subscribed)
     }
 
     /// How many rooms its client asked for.
@@ -64,8 +84,8 @@ impl Memberships {
 
     /// The rooms in which it is somebody.
     pub(crate) fn present(&self) -> Vec<(Arc<str>, Member)> {
-        let present = self.rooms.iter();
-        present.filter_map(|(room, member)| Some((Arc::clone(room), member.clone()?))).collect()
+        let rooms = self.rooms.iter();
+        rooms.filter_map(|(room, it)| Some((Arc::clone(room), it.member.clone()?))).collect()
     }
 
     /// The rooms in which it is present at the moment; from now on in none.
