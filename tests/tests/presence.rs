@@ -135,3 +135,47 @@ async fn who_stays_away_for_longer_has_left_and_may_come_again() {
     until("told", || log.lock().unwrap().len() == 4).await;
     assert_eq!(*log.lock().unwrap(), told);
 }
+
+#[tokio::test]
+async fn who_leaves_in_the_hook_of_its_own_end_is_counted_once() {
+    let (server, log) = server(Duration::from_secs(60)).await;
+    server.root().on_leave(|spark, room| {
+        if !room.starts_with("beside ") {
+            spark.leave(&format!("beside {room}"));
+        }
+    });
+    let (mut client, spark) = connect(&server).await;
+    let rooms: Vec<String> = (0..10).map(|n| format!("r{n}")).collect();
+    for room in &rooms {
+        spark.join(room).unwrap();
+        spark.join_as(&format!("beside {room}"), ada()).unwrap();
+    }
+    client.send("primus::end::").await;
+    until("over", || spark.state() == State::Closed && server.room("r0").is_empty()).await;
+    for room in &rooms {
+        assert_eq!(server.room(&format!("beside {room}")).count_members(), 1, "for the grace");
+    }
+    assert!(log.lock().unwrap().iter().all(|told| told.contains(" +")), "{log:?}");
+}
+
+#[tokio::test]
+async fn what_an_absent_spark_joins_and_leaves_changes_nothing_for_the_others() {
+    let (server, _) = server(Duration::from_millis(100)).await;
+    let (client, absent) = connect(&server).await;
+    let (_other, present) = connect(&server).await;
+    for spark in [&absent, &present] {
+        spark.join_as("r", ada()).unwrap();
+        spark.join_as("r", ada()).unwrap();
+    }
+    absent.join_as("s", Member::new("eve")).unwrap();
+    let mut memory = client.cut();
+    until("absent", || server.room("s").count_members() == 0).await;
+    assert!(absent.leave("r"));
+    assert_eq!(server.room("r").count_members(), 1, "by her other spark");
+    absent.join_as("t", ada()).unwrap();
+    assert_eq!(server.room("t").count_members(), 0);
+    let _client = Peer::come_back(server.address(), "websocket", &mut memory).await.unwrap();
+    until("present", || server.room("t").count_members() == 1).await;
+    assert!(absent.leave("t") && present.leave("r"));
+    assert_eq!((server.room("t").count_members(), server.room("r").count_members()), (0, 0));
+}

@@ -59,10 +59,14 @@ impl Spark {
                 return Err(JoinError::Ended);
             }
             let Some(there) = channel.rooms().get(room) else { return Err(JoinError::Ended) };
-            let appeared = there.appear(&member);
-            let before = rooms.set_member(room, Some(member));
-            let gone = before.and_then(|before| there.disappear(&before.id));
-            [gone, appeared]
+            let before = rooms.set_member(room, Some(member.clone()));
+            if rooms.is_absent() {
+                [None, None] // it appears when its connection is back
+            } else {
+                let appeared = there.appear(&member);
+                let gone = before.and_then(|before| there.disappear(&before.id));
+                [gone, appeared]
+            }
         };
         for change in changes.into_iter().flatten() {
             channel.tell_presence(room, &change);

@@ -48,10 +48,10 @@ impl Memberships {
         }
     }
 
-    /// The member as whom it was there.
+    /// The member as whom it was present there; `None` also while it is absent.
     pub(crate) fn remove(&mut self, room: &str) -> Option<Member> {
         self.unsubscribe(room);
-        self.rooms.remove(room)?.member
+        self.rooms.remove(room)?.member.filter(|_| !self.absent)
     }
 
     /// As whom the spark is in the room from now on; who it was before comes back.
@@ -90,6 +90,8 @@ impl Memberships {
 
     /// The rooms in which it is present at the moment; from now on in none.
     pub(crate) fn take_present(&mut self) -> Vec<(Arc<str>, Member)> {
-        if self.absent { Vec::new() } else { self.present() }
+        let present = if self.absent { Vec::new() } else { self.present() };
+        self.rooms.values_mut().for_each(|membership| membership.member = None);
+        present
     }
 }
