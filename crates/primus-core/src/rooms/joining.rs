@@ -74,21 +74,24 @@ impl Spark {
         Ok(())
     }
 
+    /// False: it has ended.
     fn enter(&self, room: &str, how: How) -> bool {
-        let channel = self.channel();
-        let new = {
-            let mut rooms = self.belongings().rooms();
-            if rooms.is_over() {
-                return false;
-            }
-            let (there, new) = channel.rooms().enter(room, self, how);
-            rooms.insert(there.name(), how);
-            new
-        };
-        if new {
-            channel.tell_joined(self, room);
+        let entered = self.sit_down(room, how);
+        if entered == Some(true) {
+            self.channel().tell_joined(self, room);
         }
-        true
+        entered.is_some()
+    }
+
+    /// Enters without a word. `None`: it has ended; `Some(true)`: it was not there before.
+    fn sit_down(&self, room: &str, how: How) -> Option<bool> {
+        let mut rooms = self.belongings().rooms();
+        if rooms.is_over() {
+            return None;
+        }
+        let (there, new) = self.channel().rooms().enter(room, self, how);
+        rooms.insert(there.name(), how);
+        Some(new)
     }
 
     /// Joins at the wish of the client, and sends it what it missed.
@@ -106,10 +109,14 @@ impl Spark {
         // What is said until it has caught up waits for the lock that both take.
         let there = self.channel().rooms().get(room).filter(|there| there.keeps_history());
         let (entered, caught) = match there {
-            None => (self.enter(room, How::Subscribed), None),
-            Some(there) => there.catch_up(self, since, || self.enter(room, How::Subscribed)),
+            None => (self.sit_down(room, How::Subscribed), None),
+            Some(there) => there.catch_up(self, since, || self.sit_down(room, How::Subscribed)),
         };
-        if entered { Ok(caught) } else { Err(gone()) }
+        // Told without that lock: who hears it may write to the room.
+        if entered == Some(true) {
+            self.channel().tell_joined(self, room);
+        }
+        entered.map(|_| caught).ok_or_else(gone)
     }
 
     /// Takes the spark out of a room; false if it was not there.
