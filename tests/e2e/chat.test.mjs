@@ -564,6 +564,17 @@ test('who is here is shown a page at a time', async (t) => {
   await ada.shows('#here', '47');
 });
 
+test('a room that cannot be is refused, and the page says so', async (t) => {
+  const server = await serve(t, 'chat');
+  const ada = await Person.join(t, server.url, 'Ada');
+  const before = await ada.page.locator('#rooms .where').allTextContents();
+  await ada.page.fill('#name', 'tea/time');
+  await ada.page.press('#name', 'Enter');
+  await ada.notices('the name of a room has 1 to 24 characters');
+  await ada.shows('#place', '# lobby');
+  assert.deepEqual(await ada.page.locator('#rooms .where').allTextContents(), before);
+});
+
 test('curl and a bare EventSource are in the room', async (t) => {
   const server = await serve(t, 'chat');
   const ada = await Person.join(t, server.url, 'Ada');

@@ -176,6 +176,7 @@ class Room extends Place {
       () => this.ask(),
       (error) => {
         if (error.name !== 'RefusedError') return;
+        if (!rooms.get(this.name)) rooms.delete(this.name);
         this.close();
         complain(error.data);
       },
