@@ -3,15 +3,22 @@ import { createRequire } from 'node:module';
 import { defer } from './scope.mjs';
 import { once } from './within.mjs';
 
-const Primus = createRequire(import.meta.url)('primus');
-const Socket = Primus.createSocket({ transformer: 'websockets', parser: 'JSON' });
+const require = createRequire(import.meta.url);
+const Primus = require('primus');
+const Socket = kind();
+
+/** The constructor of clients with these plugins from npm. */
+export function kind(...plugins) {
+  const plugin = Object.fromEntries(plugins.map((name) => [name, require(name)]));
+  return Primus.createSocket({ transformer: 'websockets', parser: 'JSON', plugin });
+}
 
 /** Public events of the client in the order in which they came, as `[name, first argument]`. */
 const EVENTS = ['open', 'data', 'close', 'end', 'error', 'readyStateChange', 'reconnect scheduled', 'reconnect', 'reconnected'];
 
 /** A client that is not connected yet, for the length of a test. Its `events` has what it emitted. */
-export function client(t, url, options = {}) {
-  const socket = new Socket(url, { reconnect: { min: 50 }, ...options });
+export function client(t, url, options = {}, Kind = Socket) {
+  const socket = new Kind(url, { reconnect: { min: 50 }, ...options });
   socket.events = [];
   for (const name of EVENTS) socket.on(name, (argument) => socket.events.push([name, argument]));
   defer(t, () => socket.destroy());
@@ -19,8 +26,8 @@ export function client(t, url, options = {}) {
 }
 
 /** The same, connected. */
-export async function connected(t, url, options) {
-  const socket = client(t, url, options);
+export async function connected(t, url, options, Kind) {
+  const socket = client(t, url, options, Kind);
   await once(socket, 'open');
   return socket;
 }

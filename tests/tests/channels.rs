@@ -82,13 +82,13 @@ async fn the_server_asks_within_a_channel() {
     let mut client = Peer::connect(server.address(), "websocket").await;
     let id = enter(&mut client, "c", Value::Null).await.unwrap();
     let spark = channel.spark(id.parse().unwrap()).unwrap();
-    let asking = tokio::spawn(spark.request::<u32, _>("age", &()).into_future());
+    let asking = tokio::spawn(spark.request::<u32>("age", &()).into_future());
     let frame = client.text().await;
     let id = frame.strip_prefix("primus::channel:c::primus::request:").unwrap();
     let id = id.strip_suffix(":age::null").unwrap();
     client.send(&format!("primus::reply:{id}::5")).await;
     assert_eq!(asking.await.unwrap().unwrap(), 5);
-    let asking = tokio::spawn(spark.request::<u32, _>("age", &()).into_future());
+    let asking = tokio::spawn(spark.request::<u32>("age", &()).into_future());
     client.text().await;
     client.send("primus::channel:c::primus::event:primus.end::{}").await;
     assert!(matches!(asking.await.unwrap(), Err(RequestError::Closed)), "it has left");

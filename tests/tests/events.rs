@@ -194,7 +194,7 @@ async fn reserved_and_malformed_names_are_refused_on_both_sides() {
         let emitted = spark.emit(name, &()).unwrap_err();
         assert!(matches!(emitted, WriteError::Name(name) if name == reserved));
         assert!(server.emit(name, &()).is_err());
-        let error = spark.request::<(), _>(name, &()).await.unwrap_err();
+        let error = spark.request::<()>(name, &()).await.unwrap_err();
         assert_eq!(
             error.to_string(),
             format!("the event name {name:?} is reserved; choose another one")

@@ -79,9 +79,7 @@ async fn the_server_asks_and_each_way_not_to_answer_is_an_error_of_its_own() {
         let spark = spark_of(&server, &client);
         let asked = |spark: &Spark| {
             let spark = spark.clone();
-            tokio::spawn(
-                async move { spark.request::<u32, _>("age", &json!({ "of": "Ada" })).await },
-            )
+            tokio::spawn(async move { spark.request::<u32>("age", &json!({ "of": "Ada" })).await })
         };
 
         let answer = asked(&spark);
@@ -107,13 +105,13 @@ async fn the_server_asks_and_each_way_not_to_answer_is_an_error_of_its_own() {
         let error = answer.await.unwrap().unwrap_err();
         assert!(matches!(error, RequestError::Answer(_)), "{error}");
 
-        let late = spark.request::<u32, _>("age", &()).timeout(Duration::from_millis(20));
+        let late = spark.request::<u32>("age", &()).timeout(Duration::from_millis(20));
         assert!(matches!(late.await, Err(RequestError::Timeout)));
         let (id, _) = request(&client.text().await);
         client.send(&format!("primus::reply:{id}::1")).await; // too late, and harmless
 
         let (cancel, canceled) = oneshot::channel::<()>();
-        let waiting = spark.request::<u32, _>("age", &()).until(async move {
+        let waiting = spark.request::<u32>("age", &()).until(async move {
             let _ = canceled.await;
         });
         let waiting = tokio::spawn(waiting.into_future());
@@ -126,7 +124,7 @@ async fn the_server_asks_and_each_way_not_to_answer_is_an_error_of_its_own() {
         spark.end(CloseReason::ENDED);
         client.rest().await;
         assert!(matches!(answer.await.unwrap(), Err(RequestError::Closed)), "{transport}");
-        let answer = spark.request::<u32, _>("age", &()).await;
+        let answer = spark.request::<u32>("age", &()).await;
         assert!(matches!(answer, Err(RequestError::Closed)));
     }
 }
@@ -137,7 +135,7 @@ async fn a_client_that_cannot_answer_is_not_waited_for() {
     let mut client = ws::Client::plain(server.address()).await;
     until("a spark", || server.sessions() == 1).await;
     let spark = server.everyone().sparks().remove(0);
-    let answer = spark.request::<u32, _>("age", &()).await;
+    let answer = spark.request::<u32>("age", &()).await;
     assert!(matches!(answer, Err(RequestError::Unanswerable)));
     spark.write(&1).unwrap();
     assert_eq!(client.text().await, "1");
@@ -148,14 +146,14 @@ async fn requests_are_bounded_and_what_is_dropped_makes_room() {
     let server = Server::start(Primus::builder().max_requests(2)).await;
     let client = Peer::connect(server.address(), "websocket").await;
     let spark = spark_of(&server, &client);
-    let one = spark.request::<u32, _>("a", &());
-    let two = spark.request::<u32, _>("b", &());
-    let three = spark.request::<u32, _>("c", &());
+    let one = spark.request::<u32>("a", &());
+    let two = spark.request::<u32>("b", &());
+    let three = spark.request::<u32>("c", &());
     assert!(matches!(three.await, Err(RequestError::TooMany)));
     drop(one);
-    let four = spark.request::<u32, _>("d", &()).timeout(Duration::from_millis(5));
+    let four = spark.request::<u32>("d", &()).timeout(Duration::from_millis(5));
     assert!(matches!(four.await, Err(RequestError::Timeout)));
-    let five = spark.request::<u32, _>("e", &()).timeout(Duration::from_millis(5));
+    let five = spark.request::<u32>("e", &()).timeout(Duration::from_millis(5));
     assert!(matches!(five.await, Err(RequestError::Timeout)), "a timeout makes room, too");
     drop(two);
 }
@@ -201,7 +199,7 @@ async fn beyond_the_hard_mark_what_is_awaited_fails_as_backlogged() {
         let tell = tell.clone();
         async move {
             spark.next().await;
-            let answer = spark.request::<u32, _>("age", &()).await;
+            let answer = spark.request::<u32>("age", &()).await;
             tell.send(answer.unwrap_err().to_string()).await?;
             while spark.next().await.is_some() {}
             Ok(())
@@ -228,7 +226,7 @@ async fn a_request_survives_the_loss_of_the_connection_on_every_transport() {
             until("detached", || spark.state() == State::Detached).await;
         }
         let waiting = spark.clone();
-        let answer = tokio::spawn(async move { waiting.request::<u32, _>("age", &()).await });
+        let answer = tokio::spawn(async move { waiting.request::<u32>("age", &()).await });
         let mut client = Peer::come_back(server.address(), after, &mut memory).await.unwrap();
         let (id, _) = request(&client.text().await);
         client.send(&format!("primus::reply:{id}::5")).await;
@@ -247,8 +245,7 @@ async fn a_request_to_many_is_encoded_once_and_says_who_did_not_answer() {
     }
     let _outside = Peer::connect(server.address(), "websocket").await;
     let encoded = server.frame_counters().encoded();
-    let mut votes =
-        server.room("jury").request::<bool, _>("guilty?", &json!({ "case": 7 })).unwrap();
+    let mut votes = server.room("jury").request::<bool>("guilty?", &json!({ "case": 7 })).unwrap();
     votes = votes.timeout(Duration::from_millis(300));
     assert_eq!((votes.waiting(), server.frame_counters().encoded()), (4, encoded + 1));
     let mut ids = Vec::new();

@@ -8,7 +8,7 @@ use std::{collections::HashSet, convert::Infallible, sync::Arc};
 use serde::Serialize;
 
 use self::draft::{Draft, What};
-pub(crate) use self::publish::show_outgoing;
+pub(crate) use self::publish::{send_shared, show_outgoing};
 use crate::{
     channel::Channel,
     close::CloseReason,
@@ -20,7 +20,7 @@ use crate::{
     names::{self, NameError},
     packet::Delivery,
     parser::EncodeError,
-    rooms::Page,
+    rooms::{Page, Room},
 };
 
 /// An event could not be emitted to many.
@@ -104,9 +104,9 @@ impl Audience {
         self
     }
 
-    /// Leaves a spark out.
+    /// Leaves a spark out; of one in a channel also the spark that its session has in the root.
     pub fn except(mut self, spark: &Spark) -> Self {
-        self.except.insert(spark.id());
+        self.except.extend([spark.id(), spark.root().id()]);
         self
     }
 
@@ -176,10 +176,10 @@ impl Audience {
     ///
     /// # Errors
     /// As [`emit`](Self::emit).
-    pub fn request<T, A: Serialize + ?Sized>(
+    pub fn request<T>(
         &self,
         name: &str,
-        args: &A,
+        args: &(impl Serialize + ?Sized),
     ) -> Result<Answers<T>, EmitError> {
         names::check_event(name)?;
         let answers = Answers::new(self.sparks(), |id, asked| {
@@ -200,6 +200,14 @@ impl Audience {
                 sparks.push(spark);
             }
         });
+        sparks
+    }
+
+    /// Those that are selected of these rooms.
+    fn sparks_in(&self, rooms: &[Arc<Room>]) -> Vec<Spark> {
+        let mut seen = HashSet::new();
+        let mut sparks: Vec<_> = rooms.iter().flat_map(|room| room.sparks()).collect();
+        sparks.retain(|spark| (rooms.len() < 2 || seen.insert(spark.id())) && self.selects(spark));
         sparks
     }
 

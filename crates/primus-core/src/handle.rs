@@ -234,14 +234,24 @@ impl Spark {
         self.root().send(envelope, Delivery::Reliable)
     }
 
+    /// Sends something of the protocol's own, which no transform sees.
+    pub(crate) fn push_own(&self, envelope: Envelope) -> Result<Written, WriteError> {
+        self.session.push(Outgoing::Own(envelope), Delivery::Reliable)
+    }
+
+    /// Whether it is over.
+    pub(crate) fn is_over(&self) -> bool {
+        let left = self.seat.as_ref().is_some_and(|seat| seat.close_reason().is_some());
+        left || self.session.is_ended()
+    }
+
     /// Tells the client something of the protocol's own: JSON, whatever the parser.
     pub(crate) fn tell(&self, name: &str, args: &serde_json::Value) {
         if !self.session.hears_us() {
             return; // it speaks another dialect
         }
         let head = Head { channel: self.channel_name(), rooms: &[] }.event(name);
-        let envelope = Envelope::join(&head, &args.to_string().into());
-        let _ = self.session.push(Outgoing::Own(envelope), Delivery::Reliable);
+        let _ = self.push_own(Envelope::join(&head, &args.to_string().into()));
     }
 
     /// What is written by this is dropped when it would have to wait: because the client is away,

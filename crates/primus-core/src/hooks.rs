@@ -84,6 +84,14 @@ impl Hooks {
         set(&self.expiry, Some(f));
     }
 
+    pub(crate) fn has_connection(&self) -> bool {
+        self.connection.read().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    pub(crate) fn has_disconnection(&self) -> bool {
+        self.disconnection.read().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
     pub(crate) fn hears_detach(&self) -> bool {
         self.detach.read().unwrap_or_else(PoisonError::into_inner).is_some()
     }

@@ -124,6 +124,12 @@ impl Mount {
         *self.shared.phase.borrow()
     }
 
+    /// Whether a client may ask for the channel of this name: the application has made it, or a
+    /// pattern that it fits. For transformers whose clients tell channels from data by their names.
+    pub fn has_channel(&self, name: &str) -> bool {
+        self.shared.has_channel(name)
+    }
+
     pub(crate) fn meters(&self, transport: &'static str) -> Arc<Meters> {
         let find = |meters: &[Arc<Meters>]| {
             meters.iter().find(|meters| meters.transport() == transport).cloned()

@@ -37,6 +37,17 @@ pub(crate) fn check(name: &str) -> Result<(), NameError> {
     if is_name(name) { Ok(()) } else { Err(NameError::Malformed(name.chars().take(64).collect())) }
 }
 
+/// Whether an application's event may have this name: it is a name, and not reserved.
+///
+/// ```
+/// use primus_core::is_event_name;
+/// assert!(is_event_name("tick"));
+/// assert!(!is_event_name("primus.end") && !is_event_name("error") && !is_event_name(""));
+/// ```
+pub fn is_event_name(name: &str) -> bool {
+    is_name(name) && !is_reserved(name)
+}
+
 /// Whether this may be the name of an event of an application.
 pub(crate) fn check_event(name: &str) -> Result<(), NameError> {
     check(name)?;

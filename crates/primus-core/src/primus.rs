@@ -15,7 +15,7 @@ use tokio::sync::{Mutex, watch};
 use crate::{
     authorize::{AuthorizeRequest, Authorizer, Rejection, User},
     broadcast::{Audience, EmitError},
-    channel::Channel,
+    channel::{Channel, ChannelRules},
     close::CloseReason,
     events::Listener,
     handle::Spark,
@@ -271,8 +271,9 @@ impl Primus {
     }
 
     /// What all channels have in common whose names fit a pattern, in which each `*` stands for one
-    /// character or more: set its hooks and listeners. Such a channel is there as soon as a client
-    /// asks for it, and goes with its last spark.
+    /// character or more: its hooks and listeners. Such a channel is there as soon as a client asks
+    /// for it, and goes with its last spark; what [`channel`](Self::channel) sets for one of them goes
+    /// before what the pattern has.
     ///
     /// ```
     /// # fn f(primus: &primus_core::Primus) -> Result<(), primus_core::NameError> {
@@ -286,7 +287,7 @@ impl Primus {
     ///
     /// # Errors
     /// When the pattern could not stand for a name.
-    pub fn channels(&self, pattern: &str) -> Result<Channel, NameError> {
+    pub fn channels(&self, pattern: &str) -> Result<ChannelRules, NameError> {
         self.shared.make_pattern(pattern)
     }
 

@@ -84,12 +84,12 @@ impl<'a> Sending<'a> {
     }
 
     /// Asks the client, as [`Spark::request`] does it.
-    pub fn request<T, A: Serialize + ?Sized>(self, name: &str, args: &A) -> Requesting<T> {
+    pub fn request<T>(self, name: &str, args: &(impl Serialize + ?Sized)) -> Requesting<T> {
         let spark = self.spark;
         Requesting::one(spark, |id| {
             names::check_event(name)?;
             let head = self.head(|head| head.request(id, name));
-            self.encode(head, args).map(drop)
+            self.encode(head, args)
         })
     }
 

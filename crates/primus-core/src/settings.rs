@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use http::HeaderName;
 
-use crate::parser::Parser;
+use crate::{parser::Parser, resume::Caps};
 
 /// What happens to a message for a spark whose outbox is at its hard mark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize, serde::Serialize)]
@@ -65,6 +65,18 @@ pub struct Limits {
     pub resume_messages: usize,
     /// Bytes of them; there is always room for one message of the maximum size. Default 64 KiB.
     pub resume_bytes: usize,
+}
+
+impl Limits {
+    /// Requests of a client to the protocol that are decided at the same time: all that it asks for
+    /// again in a new session, and some more.
+    pub(crate) fn most_decisions(&self) -> usize {
+        self.max_subscriptions + self.max_channels + self.max_requests
+    }
+
+    pub(crate) fn caps(&self) -> Caps {
+        Caps { messages: self.resume_messages, bytes: self.resume_bytes }
+    }
 }
 
 impl Default for Limits {

@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, OnceLock, PoisonError, RwLock, Weak,
+        Arc, OnceLock, PoisonError, RwLock, RwLockWriteGuard, Weak,
         atomic::{AtomicIsize, AtomicUsize, Ordering},
     },
     time::Duration,
@@ -14,7 +14,7 @@ use tokio::{runtime::Handle, sync::watch, time::Instant};
 use crate::{
     admission::Admission,
     authorize::Rejection,
-    channel::{Channel, Pattern, Rules},
+    channel::{Channel, ChannelRules, Pattern, Rules, Visit},
     close::CloseReason,
     hooks::Hooks,
     id::Secret,
@@ -60,7 +60,7 @@ pub(crate) struct Shared {
     root: Channel,
     /// All others, by their names; those of a pattern once somebody has asked for them.
     channels: RwLock<HashMap<Box<str>, Channel>>,
-    patterns: RwLock<Vec<(Pattern, Channel)>>,
+    patterns: RwLock<Vec<(Pattern, Arc<Rules>)>>,
     /// Members who may be back in a moment.
     pub(crate) departures: Departures,
     me: Weak<Self>,
@@ -124,49 +124,77 @@ impl Shared {
         self.mounts.get().into_iter().flatten().filter_map(Weak::upgrade).collect()
     }
 
-    /// The channel of this name, if there is one, or a pattern that it fits.
-    pub(crate) fn channel(&self, name: &str) -> Option<Channel> {
-        if let Some(channel) =
-            self.channels.read().unwrap_or_else(PoisonError::into_inner).get(name)
-        {
-            return Some(channel.clone());
-        }
-        names::check(name).ok()?;
-        let rules = {
-            let patterns = self.patterns.read().unwrap_or_else(PoisonError::into_inner);
-            let (_, channel) = patterns.iter().find(|(pattern, _)| pattern.matches(name))?;
-            Arc::clone(channel.rules())
+    /// The channel of this name for a session that may enter, if there is one, or a pattern that the
+    /// name fits.
+    pub(crate) fn visit(&self, name: &str) -> Option<Visit> {
+        let mut channels = self.channels_mut();
+        let channel = match channels.get(name) {
+            Some(channel) => channel.clone(),
+            None => self.add_dynamic(&mut channels, name)?,
         };
-        Some(self.add_channel(name, true, rules))
+        // Under the lock, so that it is not forgotten before.
+        Some(Visit::new(&channel))
+    }
+
+    /// Whether a client may ask for a channel of this name.
+    pub(crate) fn has_channel(&self, name: &str) -> bool {
+        self.channels_mut().contains_key(name) || self.pattern_of(name).is_some()
     }
 
     /// The channel of this name, which is made if there is none.
     pub(crate) fn make_channel(&self, name: &str) -> Result<Channel, NameError> {
         names::check(name)?;
-        Ok(self.channel(name).unwrap_or_else(|| self.add_channel(name, false, Arc::default())))
+        let mut channels = self.channels_mut();
+        if let Some(channel) = channels.get(name) {
+            return Ok(channel.clone());
+        }
+        if let Some(channel) = self.add_dynamic(&mut channels, name) {
+            return Ok(channel);
+        }
+        let channel = Channel::new(name, false, Arc::default(), Weak::clone(&self.me));
+        channels.insert(name.into(), channel.clone());
+        Ok(channel)
     }
 
-    fn add_channel(&self, name: &str, dynamic: bool, rules: Arc<Rules>) -> Channel {
-        let mut channels = self.channels.write().unwrap_or_else(PoisonError::into_inner);
-        let new = || Channel::new(name, dynamic, rules, Weak::clone(&self.me));
-        channels.entry(name.into()).or_insert_with(new).clone()
+    fn channels_mut(&self) -> RwLockWriteGuard<'_, HashMap<Box<str>, Channel>> {
+        self.channels.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn pattern_of(&self, name: &str) -> Option<Arc<Rules>> {
+        names::check(name).ok()?;
+        let patterns = self.patterns.read().unwrap_or_else(PoisonError::into_inner);
+        let found = patterns.iter().find(|(pattern, _)| pattern.matches(name));
+        found.map(|(_, rules)| Arc::clone(rules))
+    }
+
+    /// A channel with rules of its own over those of the pattern that its name fits.
+    fn add_dynamic(
+        &self,
+        channels: &mut HashMap<Box<str>, Channel>,
+        name: &str,
+    ) -> Option<Channel> {
+        let rules = Arc::new(Rules::of_pattern(self.pattern_of(name)?));
+        let channel = Channel::new(name, true, rules, Weak::clone(&self.me));
+        channels.insert(name.into(), channel.clone());
+        Some(channel)
     }
 
     /// What all channels have in common whose names fit the pattern.
-    pub(crate) fn make_pattern(&self, pattern: &str) -> Result<Channel, NameError> {
+    pub(crate) fn make_pattern(&self, pattern: &str) -> Result<ChannelRules, NameError> {
         names::check(pattern)?;
         let mut patterns = self.patterns.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, known)) = patterns.iter().find(|(known, _)| known.as_str() == pattern) {
-            return Ok(known.clone());
+        let known = patterns.iter().find(|(known, _)| known.as_str() == pattern);
+        if let Some((_, rules)) = known {
+            return Ok(ChannelRules::new(Arc::clone(rules)));
         }
-        let channel = Channel::new(pattern, false, Arc::default(), Weak::clone(&self.me));
-        patterns.push((Pattern::new(pattern), channel.clone()));
-        Ok(channel)
+        let rules = Arc::<Rules>::default();
+        patterns.push((Pattern::new(pattern), Arc::clone(&rules)));
+        Ok(ChannelRules::new(rules))
     }
 
     /// A channel of a pattern that nobody is in any more goes; it is made again when somebody asks.
     pub(crate) fn forget_channel(&self, channel: &Channel) {
-        let mut channels = self.channels.write().unwrap_or_else(PoisonError::into_inner);
+        let mut channels = self.channels_mut();
         if channels.get(channel.name()) == Some(channel) && channel.is_needless() {
             channels.remove(channel.name());
         }

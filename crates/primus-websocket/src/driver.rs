@@ -144,6 +144,7 @@ impl Driver {
                 // Now that what came before the fault has been answered.
                 carrier.end(reason);
             }
+            let waits = self.waits(carrier);
             let taken = self.take(cx, carrier);
             if taken == Taken::Gone {
                 return Poll::Ready(());
@@ -174,6 +175,7 @@ impl Driver {
             // Whatever stopped has left its waker with the socket or the session, except what
             // stopped because bytes were waiting for a socket that has taken them meanwhile.
             let again = read == Progress::More
+                || waits != self.waits(carrier)
                 || written && (read == Progress::Blocked || taken == Taken::Blocked);
             if !again {
                 return Poll::Pending;
@@ -181,6 +183,12 @@ impl Driver {
         }
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+
+    /// Whether reading is stopped, and whether something is ready, by decisions that come with what
+    /// is to be written.
+    fn waits(&self, carrier: &Carrier) -> (bool, bool) {
+        (self.dialect.is_full(carrier.session()), self.dialect.has_ready())
     }
 
     /// Takes what is to be written.
@@ -239,9 +247,14 @@ impl Driver {
                 Poll::Ready(_) => self.lost(),
             };
         }
-        if let Some(held) = self.held.take()
-            && !self.deliver(held, carrier, cx)
-        {
+        while let Some(held) = self.held.take().or_else(|| self.dialect.pop_ready()) {
+            if !self.deliver(held, carrier, cx) {
+                return Progress::Waiting;
+            }
+        }
+        if self.dialect.is_full(carrier.session()) {
+            // It is us who do not read.
+            carrier.session().seen();
             return Progress::Waiting;
         }
         let Connection { backlog, unparsed, excess, .. } = &self.connection;
@@ -271,6 +284,9 @@ impl Driver {
                     }
                     if self.connection.out.len() >= HIGH {
                         break Progress::Blocked;
+                    }
+                    if self.dialect.is_full(carrier.session()) {
+                        break Progress::Waiting;
                     }
                 }
             }

@@ -8,6 +8,7 @@
 #![deny(clippy::unwrap_used)]
 
 mod attach;
+mod classic;
 mod connection;
 mod dialect;
 mod driver;

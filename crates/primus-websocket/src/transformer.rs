@@ -11,6 +11,7 @@ use tracing::Instrument as _;
 
 use crate::{
     attach::attach,
+    classic::Classic,
     connection::Connection,
     dialect::Dialect,
     driver::drive,
@@ -73,10 +74,12 @@ async fn open(request: Request, mount: Arc<Mount>) -> Result<Response, Response>
         return Ok(response);
     }
     let classic = head.query().get("_primuscb").is_some();
-    let dialect = if classic { Dialect::Classic } else { Dialect::Plain };
+    let classic = classic.then(|| Classic::new(&*mount.settings().parser));
+    let answers = classic.as_ref().is_some_and(Classic::answers);
+    let dialect = classic.map_or(Dialect::Plain, Dialect::Classic);
     let protocol = handshake::choose(&head.headers, &mount.settings().subprotocols);
     let response = handshake::accept(&head, protocol).map_err(|no| *no)?;
-    let opening = Opening { protocol, ..Opening::default() };
+    let opening = Opening { protocol, answers, ..Opening::default() };
     let session = mount.open(NAME, &head, opening).await.map_err(|no| no.into_response())?;
     let span = tracing::debug_span!("websocket", address = ?head.address, spark = %session.id());
     tokio::spawn(start(session, upgrade, dialect).instrument(span));

@@ -12,10 +12,10 @@ use crate::{
     message::Message,
     metrics,
     mount::Mount,
-    packet::{Outgoing, Packet},
+    packet::{Delivery, Outgoing, Packet},
     parser::Parser,
     rooms::{Copies, History, Room},
-    session::Session,
+    session::{Offered, Session},
     shared::Shared,
     spark::Written,
     transform::Flow,
@@ -87,8 +87,10 @@ impl Audience {
         if rooms.iter().any(|room| room.keeps_history()) {
             return self.publish_and_keep(draft, &shared, &rooms);
         }
+        // First who gets it: who subscribes after that does not, and who did before is told of the room.
+        let sparks = self.sparks();
         let labels: Vec<_> = labelled(&rooms).map(|room| (&**room.name(), None)).collect();
-        self.send(draft, &shared, &labels, &self.sparks())
+        self.send(draft, &shared, &labels, &sparks)
     }
 
     /// Sends to these, and nobody else.
@@ -122,7 +124,7 @@ impl Audience {
         let mut reached = 0;
         for spark in sparks {
             if let Some(packet) = press.packet(&spark.mount().settings().parser)? {
-                reached += usize::from(self.push(shared, spark, &packet));
+                reached += usize::from(self.push(spark, &packet));
             }
         }
         self.count(shared, reached);
@@ -150,7 +152,7 @@ impl Audience {
                     self.push_shared(session, &packet)
                 } else {
                     let spark = Spark::from_session(session);
-                    self.selects(&spark) && self.push(shared, &spark, &packet)
+                    self.selects(&spark) && self.push(&spark, &packet)
                 };
                 reached += usize::from(queued);
                 true
@@ -174,11 +176,19 @@ impl Audience {
         let mut bodies = Vec::new();
         for mount in shared.mounts() {
             let parser = &mount.settings().parser;
-            if bodies.iter().all(|(other, _)| !Arc::ptr_eq(other, parser))
-                && let Some(packet) = press.packet(parser)?
-            {
-                bodies.push((Arc::clone(parser), packet));
+            if bodies.iter().any(|(other, _)| Arc::ptr_eq(other, parser)) {
+                continue;
             }
+            match press.packet(parser) {
+                Ok(Some(packet)) => bodies.push((Arc::clone(parser), packet)),
+                Ok(None) => {}
+                // What a parser has no form for is an error only where somebody would get it.
+                Err(error) if self.has_receivers_with(rooms, parser) => return Err(error),
+                Err(_) => {}
+            }
+        }
+        if bodies.is_empty() {
+            return Ok(0);
         }
         let mut histories: Vec<(&Room, MutexGuard<'_, Option<History>>)> =
             rooms.iter().map(|room| (&**room, room.history())).collect();
@@ -202,33 +212,42 @@ impl Audience {
             }
         }
         // Who comes after this finds it in the history.
-        let mut reached = 0;
-        for spark in self.sparks() {
+        let (mut reached, mut slow) = (0, Vec::new());
+        for spark in self.sparks_in(rooms) {
             let parser = &spark.mount().settings().parser;
             let copy = copies.iter().find(|(other, _)| Arc::ptr_eq(other, parser));
-            if let Some((_, packet)) = copy {
-                reached += usize::from(self.push(shared, &spark, packet));
+            let Some((_, packet)) = copy else { continue };
+            match send_shared(&spark, packet, &self.delivery) {
+                Offered::Queued | Offered::Pressured => reached += 1,
+                Offered::Overflowed(_) => slow.push(spark),
+                Offered::Dropped | Offered::Ended(_) => {}
             }
         }
         drop(histories);
+        // What ends now may have hooks that publish to these very rooms.
+        slow.iter().for_each(|spark| spark.session().overflowed());
+        shared.relieve();
         self.count(shared, reached);
         Ok(reached)
     }
 
     /// Gives a message to one receiver, in its own form where a transform looks at the spark.
-    fn push(&self, shared: &Shared, spark: &Spark, packet: &Arc<Packet>) -> bool {
-        show_outgoing(spark, packet.envelope());
-        if !per_spark(shared) {
-            return self.push_shared(spark.session(), packet);
+    fn push(&self, spark: &Spark, packet: &Arc<Packet>) -> bool {
+        let offered = send_shared(spark, packet, &self.delivery);
+        spark.session().settle();
+        match offered {
+            Offered::Queued | Offered::Pressured => true,
+            Offered::Overflowed(_) => {
+                spark.session().overflowed();
+                false
+            }
+            Offered::Dropped | Offered::Ended(_) => false,
         }
-        let parser = Arc::clone(&spark.mount().settings().parser);
-        let mut own = Message::open(packet.envelope(), parser);
-        let transforms = &shared.transforms;
-        if transforms.run_for(transforms.shared_prefix(), spark, &mut own) == Flow::Drop {
-            return false;
-        }
-        let outgoing = Outgoing::Own(own.close().compress(self.compress));
-        queued(spark.session().push(outgoing, self.delivery.clone()))
+    }
+
+    fn has_receivers_with(&self, rooms: &[Arc<Room>], parser: &Arc<dyn Parser>) -> bool {
+        let same = |spark: &Spark| Arc::ptr_eq(&spark.mount().settings().parser, parser);
+        self.sparks_in(rooms).iter().any(same)
     }
 
     fn push_shared(&self, session: &Arc<Session>, packet: &Arc<Packet>) -> bool {
@@ -241,6 +260,24 @@ impl Audience {
             metrics::per_spark(reached);
         }
     }
+}
+
+/// Offers a shared message to one receiver: behind the transforms that look at the spark, in its own
+/// form, else in the shared one. Overflows, and the budget of all, are left to the caller.
+pub(crate) fn send_shared(spark: &Spark, packet: &Arc<Packet>, delivery: &Delivery) -> Offered {
+    show_outgoing(spark, packet.envelope());
+    let session = spark.session();
+    let shared = &session.mount().shared;
+    if !per_spark(shared) {
+        return session.offer(Outgoing::Shared(Arc::clone(packet)), delivery.clone());
+    }
+    let mut own = Message::open(packet.envelope(), Arc::clone(&spark.mount().settings().parser));
+    let transforms = &shared.transforms;
+    if transforms.run_for(transforms.shared_prefix(), spark, &mut own) == Flow::Drop {
+        return Offered::Dropped;
+    }
+    let compress = packet.envelope().is_compressible();
+    session.offer(Outgoing::Own(own.close().compress(compress)), delivery.clone())
 }
 
 /// Shows an event to who listens to all that this spark is sent.

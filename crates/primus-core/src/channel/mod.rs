@@ -6,7 +6,13 @@ mod seat;
 
 use std::{
     collections::HashMap,
-    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak},
+    ops::Deref,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 use serde::Serialize;
@@ -17,7 +23,7 @@ use crate::{
     authorize::Rejection,
     broadcast::Audience,
     close::CloseReason,
-    events::{self, Listener, Listeners},
+    events::{self, Listener},
     handle::Spark,
     hooks::HandlerResult,
     id::SparkId,
@@ -54,11 +60,39 @@ struct Inner {
     name: Box<str>,
     /// Whether it is one of those that a pattern stands for.
     dynamic: bool,
-    rules: Arc<Rules>,
+    rules: ChannelRules,
     rooms: Rooms,
     /// Of every channel but the root, whose sparks the mounts know.
     sparks: RwLock<HashMap<SparkId, Spark>>,
+    /// Sessions that are in it, or about to enter.
+    visits: AtomicUsize,
     shared: Weak<Shared>,
+}
+
+/// Keeps a channel where it is, while a session is in it or about to enter.
+pub(crate) struct Visit {
+    channel: Channel,
+}
+
+impl Visit {
+    /// To be called where no channel can be forgotten meanwhile.
+    pub(crate) fn new(channel: &Channel) -> Self {
+        channel.inner.visits.fetch_add(1, Ordering::AcqRel);
+        Self { channel: channel.clone() }
+    }
+
+    pub(crate) fn channel(&self) -> &Channel {
+        &self.channel
+    }
+}
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        self.channel.inner.visits.fetch_sub(1, Ordering::AcqRel);
+        if let Some(shared) = self.channel.shared() {
+            shared.forget_channel(&self.channel);
+        }
+    }
 }
 
 impl Channel {
@@ -66,9 +100,10 @@ impl Channel {
         let inner = Inner {
             name: name.into(),
             dynamic,
-            rules,
+            rules: ChannelRules::new(rules),
             rooms: Rooms::new(),
             sparks: RwLock::default(),
+            visits: AtomicUsize::new(0),
             shared,
         };
         Self { inner: Arc::new(inner) }
@@ -88,8 +123,8 @@ impl Channel {
         self.inner.name.is_empty()
     }
 
-    pub(crate) fn rules(&self) -> &Arc<Rules> {
-        &self.inner.rules
+    pub(crate) fn rules(&self) -> &Rules {
+        &self.inner.rules.rules
     }
 
     pub(crate) fn rooms(&self) -> &Rooms {
@@ -98,112 +133,6 @@ impl Channel {
 
     pub(crate) fn shared(&self) -> Option<Arc<Shared>> {
         self.inner.shared.upgrade()
-    }
-
-    // ---- hooks ----
-
-    /// Sets the handler of new sparks of this channel, as
-    /// [`Primus::on_connection`](crate::Primus::on_connection) does it for the root.
-    pub fn on_connection<F, Fut>(&self, handler: F)
-    where
-        F: Fn(Spark) -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = HandlerResult> + Send + 'static,
-    {
-        self.rules().hooks.set_connection(Arc::new(move |spark| Box::pin(handler(spark))));
-    }
-
-    /// Sets what runs when a spark has left this channel, after its handler, with the reason.
-    pub fn on_disconnection<F, Fut>(&self, handler: F)
-    where
-        F: Fn(Spark, CloseReason) -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = ()> + Send + 'static,
-    {
-        self.rules()
-            .hooks
-            .set_disconnection(Arc::new(move |spark, reason| Box::pin(handler(spark, reason))));
-    }
-
-    /// Sets who may enter: given the spark of the root, and what the client gave as the channel's
-    /// `auth`. What it returns is `spark.user::<T>()` in the channel; without this it is that of the
-    /// root. Of the root itself [`Primus::authorize`](crate::Primus::authorize) decides.
-    pub fn authorize<F, Fut, U>(&self, f: F)
-    where
-        F: Fn(Spark, serde_json::Value) -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = Result<U, Rejection>> + Send + 'static,
-        U: Send + Sync + 'static,
-    {
-        self.rules().set_entry(Arc::new(move |spark, auth| {
-            let decision = f(spark, auth);
-            Box::pin(async move {
-                let user: crate::User = Arc::new(decision.await?);
-                Ok(user)
-            })
-        }));
-    }
-
-    /// Sets which rooms a client may join by itself (`primus.subscribe` of the client, `?subscribe=`
-    /// of an event stream). Without this none. `Spark::join` of the application is not asked about.
-    ///
-    /// ```
-    /// # fn f(primus: &primus_core::Primus) {
-    /// use primus_core::{Rejection, handle::Spark};
-    /// primus.root().authorize_join(async |_spark: Spark, room: String| {
-    ///     match room.starts_with("prices.") {
-    ///         true => Ok(()),
-    ///         false => Err(Rejection::forbidden("there are only prices here")),
-    ///     }
-    /// });
-    /// # }
-    /// ```
-    pub fn authorize_join<F, Fut>(&self, f: F)
-    where
-        F: Fn(Spark, String) -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = Result<(), Rejection>> + Send + 'static,
-    {
-        self.rules().set_join(Arc::new(move |spark, room| Box::pin(f(spark, room))));
-    }
-
-    /// Sets what is called when a spark has come into a room.
-    pub fn on_join(&self, f: impl Fn(&Spark, &str) + Send + Sync + 'static) {
-        self.rules().set_joined(Arc::new(f));
-    }
-
-    /// Sets what is called when a spark has left a room, or was in it when it ended.
-    pub fn on_leave(&self, f: impl Fn(&Spark, &str) + Send + Sync + 'static) {
-        self.rules().set_left(Arc::new(f));
-    }
-
-    /// Sets what is called when a member comes to a room or leaves it, given the room. Who is back
-    /// within the grace (`detach_grace`, 5 s) did neither. See [`Spark::join_as`].
-    pub fn on_presence(&self, f: impl Fn(&str, &PresenceChange) + Send + Sync + 'static) {
-        self.rules().set_presence(Arc::new(f));
-    }
-
-    // ---- events ----
-
-    /// Adds a listener of an event, for all sparks of this channel. A listener of the same event
-    /// that a spark has itself goes before. See [`Spark::on`].
-    ///
-    /// # Errors
-    /// When the name is none for an event, or reserved.
-    pub fn on<M>(&self, name: &str, listener: impl Listener<M>) -> Result<(), NameError> {
-        names::check_event(name)?;
-        self.rules().listeners_mut().add(name, events::erase(listener));
-        Ok(())
-    }
-
-    /// Takes the listeners of an event away; false if there were none.
-    pub fn off(&self, name: &str) -> bool {
-        self.rules().listeners_mut().remove(name)
-    }
-
-    /// Adds a listener of all events that come, before those of their names.
-    pub fn on_any(&self, f: impl Fn(&Spark, &str, &Message) + Send + Sync + 'static) {
-        self.rules().listeners_mut().add_any(Arc::new(f));
-    }
-
-    pub(crate) fn listeners(&self) -> RwLockReadGuard<'_, Listeners> {
-        self.inner.rules.listeners()
     }
 
     // ---- sparks ----
@@ -280,7 +209,10 @@ impl Channel {
 
     /// Nobody is in it, nothing is kept in it, and a pattern makes it again.
     pub(crate) fn is_needless(&self) -> bool {
-        self.inner.dynamic && self.sparks().is_empty() && self.inner.rooms.names().is_empty()
+        self.inner.dynamic
+            && self.inner.visits.load(Ordering::Acquire) == 0
+            && self.sparks().is_empty()
+            && self.inner.rooms.names().is_empty()
     }
 
     /// All sparks of a channel that is not the root.
@@ -324,39 +256,24 @@ impl Channel {
     pub fn since(&self, room: &str, position: &Position) -> Result<Vec<Message>, NotAvailable> {
         let room = self.inner.rooms.get(room).ok_or(NotAvailable)?;
         let mut history = room.history();
-        let history = history.as_mut().ok_or(NotAvailable)?;
-        let now = history.position();
-        let missed = now.offset.checked_sub(position.offset).ok_or(NotAvailable)?;
-        let missed = usize::try_from(missed).map_err(|_| NotAvailable)?;
-        let messages = history.messages(missed);
-        if now.epoch != position.epoch || messages.len() < missed {
-            return Err(NotAvailable);
-        }
-        Ok(messages)
-    }
-
-    pub(crate) fn tidy(&self, room: &str) {
-        // Looking at a room that nothing needs removes it.
-        if self.inner.rooms.get(room).is_some() {
-            self.inner.rooms.leave(room, SparkId::random(), None);
-        }
+        history.as_mut().ok_or(NotAvailable)?.messages_since(position)
     }
 
     pub(crate) fn tell_joined(&self, spark: &Spark, room: &str) {
         if let Some(joined) = self.rules().joined() {
-            joined(spark, room);
+            quietly("on_join", || joined(spark, room));
         }
     }
 
     pub(crate) fn tell_left(&self, spark: &Spark, room: &str) {
         if let Some(left) = self.rules().left() {
-            left(spark, room);
+            quietly("on_leave", || left(spark, room));
         }
     }
 
     pub(crate) fn tell_presence(&self, room: &str, change: &PresenceChange) {
         if let Some(presence) = self.rules().presence() {
-            presence(room, change);
+            quietly("on_presence", || presence(room, change));
         }
     }
 
@@ -365,8 +282,147 @@ impl Channel {
         let (Some(shared), Some(room)) = (self.shared(), self.inner.rooms.get(room)) else {
             return;
         };
-        let due = Instant::now() + shared.settings.detach_grace;
+        // A grace beyond what the clock can say is a year.
+        let (now, year) = (Instant::now(), Duration::from_secs(365 * 24 * 60 * 60));
+        let due = now.checked_add(shared.settings.detach_grace).unwrap_or(now + year);
         shared.departures.begin(due, self, &room, &member.id);
+    }
+}
+
+/// What an application sets for a channel, or for all channels of a pattern
+/// ([`Primus::channels`](crate::Primus::channels)). A cheap clone.
+#[derive(Clone)]
+pub struct ChannelRules {
+    rules: Arc<Rules>,
+}
+
+impl ChannelRules {
+    pub(crate) fn new(rules: Arc<Rules>) -> Self {
+        Self { rules }
+    }
+
+    // ---- hooks ----
+
+    /// Sets the handler of new sparks of this channel, as
+    /// [`Primus::on_connection`](crate::Primus::on_connection) does it for the root.
+    pub fn on_connection<F, Fut>(&self, handler: F)
+    where
+        F: Fn(Spark) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = HandlerResult> + Send + 'static,
+    {
+        self.rules.hooks.set_connection(Arc::new(move |spark| Box::pin(handler(spark))));
+    }
+
+    /// Sets what runs when a spark has left this channel, after its handler, with the reason.
+    pub fn on_disconnection<F, Fut>(&self, handler: F)
+    where
+        F: Fn(Spark, CloseReason) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        self.rules
+            .hooks
+            .set_disconnection(Arc::new(move |spark, reason| Box::pin(handler(spark, reason))));
+    }
+
+    /// Sets who may enter: given the spark of the root, and what the client gave as the channel's
+    /// `auth`. What it returns is `spark.user::<T>()` in the channel; without this it is that of the
+    /// root. Of the root itself [`Primus::authorize`](crate::Primus::authorize) decides.
+    pub fn authorize<F, Fut, U>(&self, f: F)
+    where
+        F: Fn(Spark, serde_json::Value) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<U, Rejection>> + Send + 'static,
+        U: Send + Sync + 'static,
+    {
+        self.rules.set_entry(Arc::new(move |spark, auth| {
+            let decision = f(spark, auth);
+            Box::pin(async move {
+                let user: crate::User = Arc::new(decision.await?);
+                Ok(user)
+            })
+        }));
+    }
+
+    /// Sets which rooms a client may join by itself (`primus.subscribe` of the client, `?subscribe=`
+    /// of an event stream). Without this none. `Spark::join` of the application is not asked about.
+    ///
+    /// ```
+    /// # fn f(primus: &primus_core::Primus) {
+    /// use primus_core::{Rejection, handle::Spark};
+    /// primus.root().authorize_join(async |_spark: Spark, room: String| {
+    ///     match room.starts_with("prices.") {
+    ///         true => Ok(()),
+    ///         false => Err(Rejection::forbidden("there are only prices here")),
+    ///     }
+    /// });
+    /// # }
+    /// ```
+    pub fn authorize_join<F, Fut>(&self, f: F)
+    where
+        F: Fn(Spark, String) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), Rejection>> + Send + 'static,
+    {
+        self.rules.set_join(Arc::new(move |spark, room| Box::pin(f(spark, room))));
+    }
+
+    /// Sets what is called when a spark has come into a room.
+    pub fn on_join(&self, f: impl Fn(&Spark, &str) + Send + Sync + 'static) {
+        self.rules.set_joined(Arc::new(f));
+    }
+
+    /// Sets what is called when a spark has left a room, or was in it when it ended.
+    pub fn on_leave(&self, f: impl Fn(&Spark, &str) + Send + Sync + 'static) {
+        self.rules.set_left(Arc::new(f));
+    }
+
+    /// Sets what is called when a member comes to a room or leaves it, given the room. Who is back
+    /// within the grace (`detach_grace`, 5 s) did neither. See [`Spark::join_as`].
+    pub fn on_presence(&self, f: impl Fn(&str, &PresenceChange) + Send + Sync + 'static) {
+        self.rules.set_presence(Arc::new(f));
+    }
+
+    // ---- events ----
+
+    /// Adds a listener of an event, for all sparks of this channel. A listener of the same event
+    /// that a spark has itself goes before. See [`Spark::on`].
+    ///
+    /// # Errors
+    /// When the name is none for an event, or reserved.
+    pub fn on<M>(&self, name: &str, listener: impl Listener<M>) -> Result<(), NameError> {
+        names::check_event(name)?;
+        self.rules.listeners_mut().add(name, events::erase(listener));
+        Ok(())
+    }
+
+    /// Takes the listeners of an event away; false if there were none.
+    pub fn off(&self, name: &str) -> bool {
+        self.rules.take_listeners(name).is_some()
+    }
+
+    /// Adds a listener of all events that come, before those of their names.
+    pub fn on_any(&self, f: impl Fn(&Spark, &str, &Message) + Send + Sync + 'static) {
+        self.rules.listeners_mut().add_any(Arc::new(f));
+    }
+}
+
+impl std::fmt::Debug for ChannelRules {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ChannelRules").finish_non_exhaustive()
+    }
+}
+
+/// Hooks and listeners.
+impl Deref for Channel {
+    type Target = ChannelRules;
+
+    fn deref(&self) -> &ChannelRules {
+        &self.inner.rules
+    }
+}
+
+/// Calls a hook that is told of something: if it panics, what told it goes on.
+fn quietly(hook: &str, call: impl FnOnce()) {
+    if catch_unwind(AssertUnwindSafe(call)).is_err() {
+        tracing::error!(hook, "a hook panicked");
     }
 }
 

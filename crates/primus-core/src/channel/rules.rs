@@ -6,9 +6,10 @@ use serde_json::Value;
 
 use crate::{
     authorize::{Rejection, User},
-    events::Listeners,
+    close::CloseReason,
+    events::{Erased, Listeners, OnAny},
     handle::Spark,
-    hooks::Hooks,
+    hooks::{HandlerResult, Hooks},
     plugins::Installed,
     request::BoxFuture,
     rooms::PresenceChange,
@@ -23,6 +24,8 @@ type Presence = Arc<dyn Fn(&str, &PresenceChange) + Send + Sync>;
 /// Set at any time; what is there is used when it is needed.
 #[derive(Default)]
 pub(crate) struct Rules {
+    /// What holds where this says nothing: of a channel whose name fits a pattern, the pattern's.
+    parent: Option<Arc<Self>>,
     pub(crate) hooks: Hooks,
     listeners: RwLock<Listeners>,
     entry: RwLock<Option<Entry>>,
@@ -35,7 +38,8 @@ pub(crate) struct Rules {
 macro_rules! slots {
     ($($name:ident, $set:ident: $kind:ty;)*) => {$(
         pub(crate) fn $name(&self) -> Option<$kind> {
-            self.$name.read().unwrap_or_else(PoisonError::into_inner).clone()
+            let own = self.$name.read().unwrap_or_else(PoisonError::into_inner).clone();
+            own.or_else(|| self.parent.as_ref()?.$name())
         }
 
         pub(crate) fn $set(&self, hook: $kind) {
@@ -50,12 +54,59 @@ impl Rules {
         Self { hooks: Hooks::new(plugins), ..Self::default() }
     }
 
-    pub(crate) fn listeners(&self) -> RwLockReadGuard<'_, Listeners> {
+    /// Of a channel whose name fits a pattern.
+    pub(crate) fn of_pattern(parent: Arc<Self>) -> Self {
+        Self { parent: Some(parent), ..Self::default() }
+    }
+
+    pub(crate) fn connect(&self, spark: Spark) -> BoxFuture<'static, HandlerResult> {
+        match &self.parent {
+            Some(parent) if !self.hooks.has_connection() => parent.connect(spark),
+            _ => self.hooks.connect(spark),
+        }
+    }
+
+    pub(crate) async fn disconnect(&self, spark: Spark, reason: CloseReason) {
+        match &self.parent {
+            Some(parent) if !self.hooks.has_disconnection() => {
+                parent.hooks.disconnect(spark, reason).await;
+            }
+            _ => self.hooks.disconnect(spark, reason).await,
+        }
+    }
+
+    /// The listeners of an event: its own, else those of the pattern.
+    pub(crate) fn listeners_of(&self, name: &str) -> Vec<Erased> {
+        let own = self.listeners().of(name).to_vec();
+        match &self.parent {
+            Some(parent) if own.is_empty() => parent.listeners_of(name),
+            _ => own,
+        }
+    }
+
+    /// Those of all events: its own, and those of the pattern.
+    pub(crate) fn any_listeners(&self) -> Vec<OnAny> {
+        let mut any = self.listeners().any().to_vec();
+        any.extend(self.parent.iter().flat_map(|parent| parent.any_listeners()));
+        any
+    }
+
+    pub(crate) fn has_listeners(&self) -> bool {
+        let inherited = || self.parent.as_ref().is_some_and(|parent| parent.has_listeners());
+        !self.listeners().is_empty() || inherited()
+    }
+
+    fn listeners(&self) -> RwLockReadGuard<'_, Listeners> {
         self.listeners.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn listeners_mut(&self) -> RwLockWriteGuard<'_, Listeners> {
         self.listeners.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes the listeners of an event away, to be dropped without a lock.
+    pub(crate) fn take_listeners(&self, name: &str) -> Option<Vec<Erased>> {
+        self.listeners_mut().remove(name)
     }
 
     slots! {

@@ -9,7 +9,7 @@ use std::{
 
 use serde_json::json;
 
-use super::Channel;
+use super::{Channel, Visit};
 use crate::{
     authorize::User,
     close::CloseReason,
@@ -26,7 +26,7 @@ use crate::{
 pub(crate) struct Seat {
     id: SparkId,
     session: Arc<Session>,
-    channel: Channel,
+    visit: Visit,
     user: Option<User>,
     mail: Mutex<Mail>,
     belongings: Belongings,
@@ -38,11 +38,11 @@ pub(crate) struct Seat {
 }
 
 impl Seat {
-    pub(crate) fn new(session: &Arc<Session>, channel: &Channel, user: Option<User>) -> Arc<Self> {
+    pub(crate) fn new(session: &Arc<Session>, visit: Visit, user: Option<User>) -> Arc<Self> {
         Arc::new(Self {
             id: SparkId::random(),
             session: Arc::clone(session),
-            channel: channel.clone(),
+            visit,
             user,
             mail: Mutex::default(),
             belongings: Belongings::default(),
@@ -61,7 +61,7 @@ impl Seat {
     }
 
     pub(crate) fn channel(&self) -> &Channel {
-        &self.channel
+        self.visit.channel()
     }
 
     pub(crate) fn user(&self) -> Option<&User> {
@@ -93,11 +93,18 @@ impl Seat {
 
     /// A message has come for it.
     pub(crate) fn deliver(&self, lane: Lane, envelope: Envelope) {
+        let size = envelope.len();
         let reader = self.mail(|mail| {
+            if mail.closed {
+                return Err(());
+            }
             mail.push(lane, envelope);
-            mail.reader.take()
+            Ok(if lane == Lane::Data { mail.reader.take() } else { None })
         });
-        reader.into_iter().for_each(Waker::wake);
+        match reader {
+            Err(()) => self.session.released(1, size),
+            Ok(reader) => reader.into_iter().for_each(Waker::wake),
+        }
         self.wake();
     }
 
@@ -125,7 +132,7 @@ impl Seat {
         self.session.forget_seat(self);
         self.session.pending_if_any().into_iter().for_each(|pending| pending.close_of(&spark));
         spark.leave_all_at_end();
-        self.channel.sparks_mut().remove(&self.id);
+        self.channel().sparks_mut().remove(&self.id);
         self.mail(Mail::close).for_each(Waker::wake);
         self.wake();
     }
@@ -133,11 +140,11 @@ impl Seat {
     /// Takes its place, and drives its handler until it has left and that is over.
     pub(crate) fn sit(self: &Arc<Self>) {
         let spark = Spark::from_seat(self);
-        self.channel.sparks_mut().insert(self.id, spark.clone());
+        self.channel().sparks_mut().insert(self.id, spark.clone());
         if self.close_reason().is_some() {
             // Its session ended just before.
-            self.channel.sparks_mut().remove(&self.id);
-            return;
+            self.channel().sparks_mut().remove(&self.id);
+            return self.release();
         }
         let seat = Arc::clone(self);
         self.session.mount().shared.runtime().spawn(async move {
@@ -160,14 +167,16 @@ impl Seat {
                 None => {
                     tracing::warn!(spark = %seat.id, "the handler outlived its spark; dropped");
                     driven.abort();
+                    let _ = driven.await;
                 }
             }
+            // What is left here is nothing to the session, and may hold the spark.
+            seat.release();
+            drop((seat.belongings.clear(), seat.mail(Mail::take_transforming)));
             let reason = seat.close_reason().unwrap_or(CloseReason::GOING_AWAY);
             let callbacks = std::mem::take(&mut *seat.callbacks());
             callbacks.announce(&spark, &reason);
-            seat.channel.rules().hooks.disconnect(spark, reason).await;
-            seat.release();
-            seat.session.mount().shared.forget_channel(&seat.channel);
+            seat.channel().rules().disconnect(spark, reason).await;
         });
     }
 
@@ -182,7 +191,7 @@ impl Seat {
 
     async fn drive(self: Arc<Self>) {
         let spark = Spark::from_seat(&self);
-        let mut handler = Some(self.channel.rules().hooks.connect(spark.clone()));
+        let mut handler = Some(self.channel().rules().connect(spark.clone()));
         poll_fn(|cx| self.poll(&spark, &mut handler, cx)).await;
     }
 
@@ -220,12 +229,12 @@ impl Seat {
     fn stays(&self) -> bool {
         self.callbacks().data().is_some()
             || !self.belongings.listeners().is_empty()
-            || !self.channel.listeners().is_empty()
+            || self.channel().rules().has_listeners()
     }
 
     /// What still lies here is nothing to the session any more.
     fn release(&self) {
-        let (messages, bytes) = self.mail(|mail| mail.size());
+        let (messages, bytes) = self.mail(Mail::clear);
         if messages > 0 {
             self.session.released(messages, bytes);
         }

@@ -31,6 +31,11 @@ impl Belongings {
         self.serving.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// It is over: what is under way, and who listens, may hold the spark itself.
+    pub(crate) fn clear(&self) -> impl Sized + use<> {
+        (std::mem::take(&mut *self.serving()), std::mem::take(&mut *self.listeners_mut()))
+    }
+
     pub(crate) fn rooms(&self) -> MutexGuard<'_, Memberships> {
         self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use super::Erased;
 use crate::{handle::Spark, message::Message};
 
-type OnAny = Arc<dyn Fn(&Spark, &str, &Message) + Send + Sync>;
+pub(crate) type OnAny = Arc<dyn Fn(&Spark, &str, &Message) + Send + Sync>;
 
 /// By the names of the events.
 #[derive(Default)]
@@ -20,9 +20,9 @@ impl Listeners {
         self.named.entry(name.into()).or_default().push(listener);
     }
 
-    /// Takes all listeners of an event away; false if there was none.
-    pub(crate) fn remove(&mut self, name: &str) -> bool {
-        self.named.remove(name).is_some()
+    /// Takes all listeners of an event away. Who drops them does so without a lock.
+    pub(crate) fn remove(&mut self, name: &str) -> Option<Vec<Erased>> {
+        self.named.remove(name)
     }
 
     pub(crate) fn add_any(&mut self, listener: OnAny) {

@@ -12,7 +12,7 @@ mod spark;
 pub(crate) use self::{
     belongings::Belongings,
     listener::{Erased, Failure, erase},
-    listeners::Listeners,
+    listeners::{Listeners, OnAny},
     pending::{Collector, Pending},
     serving::{Serve, reply, serve},
 };

@@ -62,18 +62,26 @@ impl Collector {
 /// The requests of one spark that wait for their answers.
 #[derive(Default)]
 pub(crate) struct Pending {
-    waiting: Mutex<Option<HashMap<u64, (Spark, Arc<Collector>)>>>,
-    closed: std::sync::atomic::AtomicBool,
+    waiting: Mutex<Waiting>,
+}
+
+type Asked = HashMap<u64, (Spark, Arc<Collector>)>;
+
+#[derive(Default)]
+struct Waiting {
+    asked: Option<Asked>,
+    /// There will be no more.
+    closed: bool,
 }
 
 impl Pending {
-    fn waiting(&self) -> MutexGuard<'_, Option<HashMap<u64, (Spark, Arc<Collector>)>>> {
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How many wait.
     pub(crate) fn len(&self) -> usize {
-        self.waiting().as_ref().map_or(0, HashMap::len)
+        self.waiting().asked.as_ref().map_or(0, HashMap::len)
     }
 
     /// Adds one, if there are less than `most`.
@@ -85,10 +93,10 @@ impl Pending {
         most: usize,
     ) -> std::result::Result<(), RequestError> {
         let mut waiting = self.waiting();
-        if self.closed.load(Ordering::Acquire) {
+        if waiting.closed {
             return Err(RequestError::Closed);
         }
-        let waiting = waiting.get_or_insert_default();
+        let waiting = waiting.asked.get_or_insert_default();
         if waiting.len() >= most {
             return Err(RequestError::TooMany);
         }
@@ -99,10 +107,10 @@ impl Pending {
     /// Takes one out: it has been answered, or nobody waits for it any more.
     pub(crate) fn take(&self, id: u64) -> Option<(Spark, Arc<Collector>)> {
         let mut waiting = self.waiting();
-        let map = waiting.as_mut()?;
+        let map = waiting.asked.as_mut()?;
         let taken = map.remove(&id);
         if map.is_empty() {
-            *waiting = None;
+            waiting.asked = None;
         }
         taken
     }
@@ -116,7 +124,7 @@ impl Pending {
 
     /// All of them fail.
     pub(crate) fn fail(&self, error: impl Fn() -> RequestError) {
-        let waiting = self.waiting().take();
+        let waiting = self.waiting().asked.take();
         for (spark, collector) in waiting.into_iter().flat_map(HashMap::into_values) {
             collector.put(spark, Err(error()));
         }
@@ -124,10 +132,7 @@ impl Pending {
 
     /// The peer is gone for good: all fail, and so will those to come.
     pub(crate) fn close(&self) {
-        {
-            let _waiting = self.waiting();
-            self.closed.store(true, Ordering::Release);
-        }
+        self.waiting().closed = true;
         self.fail(|| RequestError::Closed);
     }
 
@@ -135,7 +140,7 @@ impl Pending {
     pub(crate) fn close_of(&self, spark: &Spark) {
         let gone: Vec<_> = {
             let mut waiting = self.waiting();
-            let Some(map) = waiting.as_mut() else { return };
+            let Some(map) = waiting.asked.as_mut() else { return };
             map.extract_if(|_, (other, _)| other == spark).collect()
         };
         for (_, (spark, collector)) in gone {

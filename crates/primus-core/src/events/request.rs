@@ -23,7 +23,7 @@ use crate::{
     names::NameError,
     parser::{DecodeError, EncodeError},
     request::BoxFuture,
-    spark::WriteError,
+    spark::{WriteError, Written},
 };
 
 /// How long an answer is waited for, unless [`timeout`](Requesting::timeout) says otherwise.
@@ -55,6 +55,9 @@ pub enum RequestError {
     /// The client cannot answer: a plain WebSocket or event stream has no way to.
     #[error("this client cannot answer requests")]
     Unanswerable,
+    /// It never left: a transform dropped it, or it was volatile and would have had to wait.
+    #[error("the request was dropped on its way out")]
+    Dropped,
     /// The answer is of another type.
     #[error("the answer does not fit: {0}")]
     Answer(#[source] DecodeError),
@@ -112,11 +115,16 @@ impl Drop for Sent {
 
 impl<T> Requesting<T> {
     /// Asks one spark by `send`, which is given the number of the request.
-    pub(crate) fn one(spark: &Spark, send: impl FnOnce(u64) -> Result<(), WriteError>) -> Self {
+    pub(crate) fn one(
+        spark: &Spark,
+        send: impl FnOnce(u64) -> Result<Written, WriteError>,
+    ) -> Self {
         let ask = || {
             let sent = ask(spark)?;
-            send(sent.id)?;
-            Ok(sent)
+            match send(sent.id)? {
+                Written::Dropped => Err(RequestError::Dropped),
+                Written::Queued | Written::Pressured => Ok(sent),
+            }
         };
         Self { sent: ask(), timeout: PATIENCE, cancel: None, answer: PhantomData }
     }
@@ -185,7 +193,7 @@ pub struct Answer<T> {
 /// ```
 /// # async fn f(primus: &primus_core::Primus) -> Result<(), primus_core::EmitError> {
 /// use std::time::Duration;
-/// let mut votes = primus.room("jury").request::<bool, _>("guilty?", &())?;
+/// let mut votes = primus.room("jury").request::<bool>("guilty?", &())?;
 /// votes = votes.timeout(Duration::from_secs(60));
 /// while let Some(vote) = votes.next().await {
 ///     println!("{}: {}", vote.spark.id(), vote.value);
@@ -197,7 +205,9 @@ pub struct Answer<T> {
 /// ```
 pub struct Answers<T> {
     sent: Sent,
-    late: Pin<Box<Sleep>>,
+    timeout: Duration,
+    /// Begins with the first look: before that nobody need be in a runtime.
+    late: Option<Pin<Box<Sleep>>>,
     missing: Vec<(Spark, RequestError)>,
     over: bool,
     answer: PhantomData<fn() -> T>,
@@ -220,14 +230,13 @@ impl<T> Answers<T> {
             }
         }
         send(id, &sent.asked)?;
-        let late = Box::pin(sleep(PATIENCE));
-        Ok(Self { sent, late, missing, over: false, answer: PhantomData })
+        Ok(Self { sent, timeout: PATIENCE, late: None, missing, over: false, answer: PhantomData })
     }
 
-    /// How long to wait for the answers, from now on. Default 30 s.
+    /// How long to wait for the answers, from the first look on. Default 30 s.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.late = Box::pin(sleep(timeout));
+        (self.timeout, self.late) = (timeout, None);
         self
     }
 
@@ -265,7 +274,9 @@ impl<T> Answers<T> {
                 }
                 continue;
             }
-            if self.late.as_mut().poll(cx).is_pending() {
+            let timeout = self.timeout;
+            let late = self.late.get_or_insert_with(|| Box::pin(sleep(timeout)));
+            if late.as_mut().poll(cx).is_pending() {
                 return Poll::Pending;
             }
             self.over = true;

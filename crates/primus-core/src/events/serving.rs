@@ -72,8 +72,8 @@ impl Serve {
         alone: bool,
         cx: &mut Context<'_>,
     ) -> bool {
+        self.poll_requests(spark, cx);
         for _ in 0..TURN {
-            self.poll_requests(spark, cx);
             if let Some(event) = &mut self.event {
                 if event.as_mut().poll(cx).is_pending() {
                     return false;
@@ -97,7 +97,7 @@ impl Serve {
             match (lane, data) {
                 (Lane::Data, Some(data)) => data(spark, message),
                 (Lane::Data, None) => {}
-                (Lane::Events, _) => self.begin(spark, belongings, message),
+                (Lane::Events, _) => self.begin(spark, belongings, message, cx),
             }
         }
         true
@@ -114,7 +114,13 @@ impl Serve {
     }
 
     /// Gives a message to its listeners: those of the spark, else those of its channel.
-    fn begin(&mut self, spark: &Spark, belongings: Option<&Belongings>, message: Message) {
+    fn begin(
+        &mut self,
+        spark: &Spark,
+        belongings: Option<&Belongings>,
+        message: Message,
+        cx: &mut Context<'_>,
+    ) {
         let heading = message.heading();
         let (id, name) = match &heading.subject {
             Subject::Event(name) => (None, name),
@@ -122,19 +128,18 @@ impl Serve {
             _ => return,
         };
         let channel = spark.channel();
-        let all = channel.listeners();
-        let (any, mut own): (Vec<_>, Vec<Erased>) = match belongings {
-            None => (all.any().to_vec(), Vec::new()),
+        let rules = channel.rules();
+        let (mut any, mut own): (Vec<_>, Vec<Erased>) = match belongings {
+            None => Default::default(),
             Some(belongings) => {
                 let listeners = belongings.listeners();
-                let any = listeners.any().iter().chain(all.any()).cloned().collect();
-                (any, listeners.of(name).to_vec())
+                (listeners.any().to_vec(), listeners.of(name).to_vec())
             }
         };
+        any.extend(rules.any_listeners());
         if own.is_empty() {
-            own.extend_from_slice(all.of(name));
+            own = rules.listeners_of(name);
         }
-        drop(all);
         for listener in any {
             listener(spark, name, &message);
         }
@@ -157,8 +162,13 @@ impl Serve {
             }
             (Some(id), [first, ..]) => {
                 let name = name.to_string();
-                let answering = first(spark.clone(), message.clone());
-                self.requests.push((id, name, answering));
+                let mut answering = first(spark.clone(), message.clone());
+                match answering.as_mut().poll(cx) {
+                    Poll::Pending => self.requests.push((id, name, answering)),
+                    Poll::Ready(answer) => {
+                        reply(spark, id, answer.map_err(|failure| explain(spark, &name, failure)));
+                    }
+                }
             }
         }
     }
@@ -202,12 +212,11 @@ fn failed(spark: &Spark, event: &str, error: &crate::request::BoxError) -> Rejec
     Rejection::new(http::StatusCode::INTERNAL_SERVER_ERROR, error)
 }
 
-/// Answers a request.
+/// Answers a request of an application. A value passes the outgoing transforms, a refusal does not.
 pub(crate) fn reply(spark: &Spark, id: u64, answer: Result<Payload, Rejection>) {
-    let envelope = match answer {
-        Ok(value) => Envelope::reply(id, &value),
-        Err(rejection) => Envelope::refuse(id, &rejection),
-    };
     // The client may have gone meanwhile.
-    let _ = spark.push(envelope);
+    let _ = match answer {
+        Ok(value) => spark.push(Envelope::reply(id, &value)),
+        Err(rejection) => spark.push_own(Envelope::refuse(id, &rejection)),
+    };
 }

@@ -45,7 +45,8 @@ impl Spark {
 
     /// Takes the spark's own listeners of an event away; false if there were none.
     pub fn off(&self, name: &str) -> bool {
-        self.belongings_if_any().is_some_and(|own| own.listeners_mut().remove(name))
+        let removed = self.belongings_if_any().and_then(|own| own.listeners_mut().remove(name));
+        removed.is_some()
     }
 
     /// Adds a listener of all events that come, before those of their names.
@@ -89,7 +90,7 @@ impl Spark {
     ///
     /// # Errors
     /// When it is awaited: see [`RequestError`](super::RequestError).
-    pub fn request<T, A: Serialize + ?Sized>(&self, name: &str, args: &A) -> Requesting<T> {
+    pub fn request<T>(&self, name: &str, args: &(impl Serialize + ?Sized)) -> Requesting<T> {
         self.sending().request(name, args)
     }
 }

@@ -157,6 +157,17 @@ pub fn read_message(frame: Payload) -> Result<Envelope, FrameError> {
     Ok(Envelope::read(frame, at))
 }
 
+/// Refuses what only a server says: to which rooms a message was sent.
+///
+/// # Errors
+/// When the message says so.
+pub fn from_client(message: Envelope) -> Result<Envelope, FrameError> {
+    if !message.is_bare() && !message.heading().rooms.is_empty() {
+        return Err(FrameError("only a server says to which rooms a message was sent"));
+    }
+    Ok(message)
+}
+
 fn slice(frame: &Payload, from: usize) -> Payload {
     match frame {
         Payload::Text(text) => Payload::Text(text.slice_ref(&text[from..])),

@@ -116,19 +116,33 @@ impl History {
         Position { epoch: self.epoch.clone(), offset: self.offset }
     }
 
+    /// How many messages were said behind `position`, if all of them are kept.
+    fn missed(&mut self, position: &Position) -> Result<usize, NotAvailable> {
+        self.trim();
+        let missed = self.offset.checked_sub(position.offset).ok_or(NotAvailable)?;
+        match usize::try_from(missed) {
+            Ok(missed) if position.epoch == self.epoch && missed <= self.kept.len() => Ok(missed),
+            _ => Err(NotAvailable),
+        }
+    }
+
     /// What was said behind `position`, all of it.
     pub(crate) fn since(
         &mut self,
         position: &Position,
         parser: &Arc<dyn Parser>,
     ) -> Result<Vec<Arc<Packet>>, NotAvailable> {
-        self.trim();
-        let missed = self.offset.checked_sub(position.offset).ok_or(NotAvailable)?;
-        let missed = usize::try_from(missed).map_err(|_| NotAvailable)?;
-        if position.epoch != self.epoch || missed > self.kept.len() {
-            return Err(NotAvailable);
-        }
+        let missed = self.missed(position)?;
         Ok(self.copies(missed, parser))
+    }
+
+    /// The same, as the application reads it.
+    pub(crate) fn messages_since(
+        &mut self,
+        position: &Position,
+    ) -> Result<Vec<Message>, NotAvailable> {
+        let missed = self.missed(position)?;
+        Ok(self.messages(missed))
     }
 
     /// The last messages, as many as there are.

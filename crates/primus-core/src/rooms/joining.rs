@@ -38,7 +38,11 @@ impl Spark {
     /// When it has ended, or the name is none for a room.
     pub fn join(&self, room: &str) -> Result<(), JoinError> {
         names::check(room)?;
-        self.enter(room, How::Joined).then_some(()).ok_or(JoinError::Ended)
+        let new = self.enter(room, How::Joined).ok_or(JoinError::Ended)?;
+        if new {
+            self.channel().tell_joined(self, room);
+        }
+        Ok(())
     }
 
     /// As [`join`](Self::join), and lets others see that `member` is present there: in
@@ -58,7 +62,9 @@ impl Spark {
             if rooms.is_over() {
                 return Err(JoinError::Ended);
             }
-            let Some(there) = channel.rooms().get(room) else { return Err(JoinError::Ended) };
+            // It may have been taken out again just now: then it is nobody there.
+            let there = channel.rooms().get(room).filter(|_| rooms.has(room));
+            let Some(there) = there else { return Ok(()) };
             let before = rooms.set_member(room, Some(member.clone()));
             if rooms.is_absent() {
                 [None, None] // it appears when its connection is back
@@ -74,49 +80,47 @@ impl Spark {
         Ok(())
     }
 
-    /// False: it has ended.
-    fn enter(&self, room: &str, how: How) -> bool {
-        let entered = self.sit_down(room, how);
-        if entered == Some(true) {
-            self.channel().tell_joined(self, room);
+    /// Whether that is new; `None`: it has ended.
+    fn enter(&self, room: &str, how: How) -> Option<bool> {
+        // From here on the end of the session finds it, so that it cannot stay behind.
+        let belongings = self.belongings();
+        if self.is_over() {
+            return None;
         }
-        entered.is_some()
-    }
-
-    /// Enters without a word. `None`: it has ended; `Some(true)`: it was not there before.
-    fn sit_down(&self, room: &str, how: How) -> Option<bool> {
-        let mut rooms = self.belongings().rooms();
+        let mut rooms = belongings.rooms();
         if rooms.is_over() {
             return None;
         }
         let (there, new) = self.channel().rooms().enter(room, self, how);
-        rooms.insert(there.name(), how);
+        if rooms.insert(there.name(), how) {
+            self.session().count_subscriptions(1);
+        }
         Some(new)
     }
 
     /// Joins at the wish of the client, and sends it what it missed.
     pub(crate) fn subscribe(&self, room: &str, since: &Since) -> Result<Option<Caught>, Rejection> {
-        let full = {
-            let (rooms, most) =
-                (self.belongings().rooms(), self.session().limits().max_subscriptions);
-            rooms.subscriptions() >= most && !rooms.is_subscribed(room)
-        };
-        if full {
+        let session = self.session();
+        if !self.belongings().rooms().is_subscribed(room) && !session.may_subscribe() {
             let error = "this client subscribed to too many rooms (max_subscriptions)";
             return Err(Rejection::new(StatusCode::TOO_MANY_REQUESTS, error));
         }
-        let gone = || Rejection::new(StatusCode::GONE, "the session has ended");
         // What is said until it has caught up waits for the lock that both take.
         let there = self.channel().rooms().get(room).filter(|there| there.keeps_history());
         let (entered, caught) = match there {
-            None => (self.sit_down(room, How::Subscribed), None),
-            Some(there) => there.catch_up(self, since, || self.sit_down(room, How::Subscribed)),
+            None => (self.enter(room, How::Subscribed), None),
+            Some(there) => there.catch_up(self, since, || self.enter(room, How::Subscribed)),
         };
-        // Told without that lock: who hears it may write to the room.
-        if entered == Some(true) {
-            self.channel().tell_joined(self, room);
+        session.settle();
+        match entered {
+            None => Err(Rejection::new(StatusCode::GONE, "the session has ended")),
+            Some(new) => {
+                if new {
+                    self.channel().tell_joined(self, room);
+                }
+                Ok(caught)
+            }
         }
-        entered.map(|_| caught).ok_or_else(gone)
     }
 
     /// Takes the spark out of a room; false if it was not there.
@@ -129,7 +133,10 @@ impl Spark {
         let channel = self.channel();
         let (left, change) = {
             let mut rooms = belongings.rooms();
-            rooms.unsubscribe(room);
+            // Who leaves a room does not want it any more, either.
+            if how != Some(How::Joined) && rooms.unsubscribe(room) {
+                self.session().count_subscriptions(-1);
+            }
             let Some(there) = channel.rooms().leave(room, self.id(), how) else { return false };
             let member = rooms.remove(room);
             (true, member.and_then(|member| there.disappear(&member.id)))
@@ -137,7 +144,7 @@ impl Spark {
         channel.tell_left(self, room);
         if let Some(change) = change {
             channel.tell_presence(room, &change);
-            channel.tidy(room);
+            channel.rooms().tidy(room);
         }
         left
     }
@@ -166,6 +173,7 @@ impl Spark {
         let (names, present) = {
             let mut rooms = belongings.rooms();
             rooms.end();
+            self.session().count_subscriptions(-(rooms.subscriptions() as isize));
             (rooms.names(), rooms.take_present())
         };
         for (room, member) in present {
@@ -194,7 +202,9 @@ impl Spark {
         let mut changes = Vec::new();
         {
             let mut rooms = belongings.rooms();
-            if rooms.is_absent() != here {
+            // It may be back, or over, by the time at which it is said to be away.
+            let outdated = !here && !self.session().is_detached();
+            if outdated || rooms.is_over() || rooms.is_absent() != here {
                 return;
             }
             rooms.set_absent(!here);

@@ -16,7 +16,6 @@ struct Membership {
 #[derive(Default)]
 pub(crate) struct Memberships {
     rooms: HashMap<Arc<str>, Membership>,
-    subscriptions: usize,
     /// Its connection is away, so that it is present nowhere.
     absent: bool,
     over: bool,
@@ -32,25 +31,21 @@ impl Memberships {
         self.over = true;
     }
 
-    pub(crate) fn insert(&mut self, room: &Arc<str>, how: How) {
+    /// Whether its client has subscribed by that.
+    pub(crate) fn insert(&mut self, room: &Arc<str>, how: How) -> bool {
         let membership = self.rooms.entry(Arc::clone(room)).or_default();
-        if how == How::Subscribed && !std::mem::replace(&mut membership.subscribed, true) {
-            self.subscriptions += 1;
-        }
+        how == How::Subscribed && !std::mem::replace(&mut membership.subscribed, true)
     }
 
-    /// Its client does not want the room any more; the application may have put it there, too.
-    pub(crate) fn unsubscribe(&mut self, room: &str) {
-        if let Some(membership) = self.rooms.get_mut(room)
-            && std::mem::take(&mut membership.subscribed)
-        {
-            self.subscriptions -= 1;
-        }
+    /// Its client does not want the room any more; the application may have put it there, too. False
+    /// if it did not want it before.
+    pub(crate) fn unsubscribe(&mut self, room: &str) -> bool {
+        let membership = self.rooms.get_mut(room);
+        membership.is_some_and(|membership| std::mem::take(&mut membership.subscribed))
     }
 
     /// The member as whom it was present there; `None` also while it is absent.
     pub(crate) fn remove(&mut self, room: &str) -> Option<Member> {
-        self.unsubscribe(room);
         self.rooms.remove(room)?.member.filter(|_| !self.absent)
     }
 
@@ -60,6 +55,10 @@ impl Memberships {
         std::mem::replace(&mut membership.member, member)
     }
 
+    pub(crate) fn has(&self, room: &str) -> bool {
+        self.rooms.contains_key(room)
+    }
+
     /// Whether its client asked for the room.
     pub(crate) fn is_subscribed(&self, room: &str) -> bool {
         self.rooms.get(room).is_some_and(|membership| membership.subscribed)
@@ -67,7 +66,7 @@ impl Memberships {
 
     /// How many rooms its client asked for.
     pub(crate) fn subscriptions(&self) -> usize {
-        self.subscriptions
+        self.rooms.values().filter(|membership| membership.subscribed).count()
     }
 
     pub(crate) fn names(&self) -> Vec<Arc<str>> {

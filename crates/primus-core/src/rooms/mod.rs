@@ -87,7 +87,20 @@ impl Rooms {
 
     /// Lets a room keep its history, or not any more.
     pub(crate) fn keep(&self, name: &str, keep: Option<Keep>) {
-        self.with(name, |room| room.keep(keep));
+        // The history is locked before this lock, never behind it.
+        let room = self.with(name, |room| {
+            room.begin_to_keep();
+            Arc::clone(room)
+        });
+        room.keep(keep);
+        self.tidy(name);
+    }
+
+    /// Lets a room go that nothing holds any more.
+    pub(crate) fn tidy(&self, name: &str) {
+        if self.get(name).is_some() {
+            self.with(name, |_| ());
+        }
     }
 
     /// The names of all rooms.

@@ -16,7 +16,7 @@ struct Here {
     info: Arc<Value>,
     /// How many sparks they have here. None: they are leaving.
     sparks: usize,
-    /// Counts their departures, so that one that was called off is known.
+    /// The number of their last departure, so that one that was called off is known.
     departure: u64,
 }
 
@@ -24,6 +24,8 @@ struct Here {
 #[derive(Default)]
 pub(crate) struct Present {
     here: BTreeMap<Arc<str>, Here>,
+    /// How many departures there have been.
+    departures: u64,
 }
 
 impl Present {
@@ -65,10 +67,12 @@ impl Room {
     /// departure.
     fn depart(&self, id: &str) -> Option<u64> {
         let mut present = self.present();
+        present.departures += 1;
+        let departure = present.departures;
         let here = present.here.get_mut(id)?;
         here.sparks = here.sparks.saturating_sub(1);
-        here.departure += 1;
-        (here.sparks == 0).then_some(here.departure)
+        here.departure = departure;
+        (here.sparks == 0).then_some(departure)
     }
 
     /// A departure is final, unless they have come back since.
@@ -136,7 +140,10 @@ impl Departures {
         for Departure { channel, room, id, number, .. } in over {
             if let Some(change) = room.departed(&id, number) {
                 channel.tell_presence(room.name(), &change);
-                channel.tidy(room.name());
+                channel.rooms().tidy(room.name());
+                if let Some(shared) = channel.shared() {
+                    shared.forget_channel(&channel);
+                }
             }
         }
     }

@@ -10,9 +10,11 @@ use std::{
 
 use super::{History, Keep, NotAvailable, Position, presence::Present};
 use crate::{
+    broadcast::send_shared,
     handle::Spark,
     id::SparkId,
-    packet::{Delivery, Outgoing},
+    packet::{Delivery, Packet},
+    session::Offered,
 };
 
 /// In which way a spark is in a room. It may be so in both.
@@ -137,6 +139,11 @@ impl Room {
         self.keeps.load(Ordering::Acquire)
     }
 
+    /// It is needed from now on, until [`keep`](Self::keep) says otherwise.
+    pub(super) fn begin_to_keep(&self) {
+        self.keeps.store(true, Ordering::Release);
+    }
+
     pub(super) fn keep(&self, keep: Option<Keep>) {
         let mut history = self.history();
         match (&mut *history, keep) {
@@ -168,15 +175,19 @@ impl Room {
             Since::Position(position) => history.since(position, parser),
             Since::Last(count) => Ok(history.last(*count, parser)),
         };
-        let recovered = match (missed, since) {
-            (_, Since::Now) => None,
-            (Err(NotAvailable), _) => Some(false),
-            (Ok(missed), _) => {
-                for packet in missed {
-                    let _ = spark.session().push(Outgoing::Shared(packet), Delivery::Reliable);
-                }
-                Some(true)
+        let bytes = |missed: &[Arc<Packet>]| missed.iter().map(|one| one.envelope().len()).sum();
+        let recovered = match missed {
+            _ if *since == Since::Now => None,
+            Ok(missed) if spark.session().has_room(missed.len(), bytes(&missed)) => {
+                Some(missed.iter().all(|packet| {
+                    matches!(
+                        send_shared(spark, packet, &Delivery::Reliable),
+                        Offered::Queued | Offered::Dropped
+                    )
+                }))
             }
+            // All of it, or none: half of it would look like all.
+            Ok(_) | Err(NotAvailable) => Some(false),
         };
         (entered, Some(Caught { position: history.position(), recovered }))
     }

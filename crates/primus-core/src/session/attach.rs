@@ -156,7 +156,7 @@ impl Session {
         transport: &'static str,
     ) -> Carrier {
         if matches!(was, Place::Detached { .. }) {
-            Spark::from_session(self).be_present();
+            self.sparks().iter().for_each(Spark::be_present);
         }
         if let Place::Carried { waker: Some(waker), .. } = was {
             waker.wake();

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::Session;
 use crate::{
     authorize::Rejection,
-    channel::{Channel, Seat},
+    channel::Seat,
     close::CloseReason,
     envelope::Envelope,
     events::reply,
@@ -26,7 +26,7 @@ use crate::{
 pub(super) const OWN: &str = "primus.";
 
 /// Bytes of the arguments of such a request.
-const LONGEST: usize = 16 << 10;
+const LONGEST: usize = 8 << 10;
 
 #[derive(Deserialize)]
 struct Subscribe {
@@ -92,7 +92,7 @@ fn read<T: DeserializeOwned>(envelope: &Envelope) -> Result<T, Rejection> {
         return Err(bad(format!("the arguments are over {LONGEST} bytes")));
     }
     // serde would read an array as the members in their order.
-    if args.first() != Some(&b'{') {
+    if !args.trim_ascii_start().starts_with(b"{") {
         return Err(bad("the arguments are a JSON object"));
     }
     serde_json::from_slice(args).map_err(|error| bad(error.to_string()))
@@ -150,15 +150,26 @@ impl Session {
         self.mount.shared.runtime().spawn(async move {
             let mut next = Some(first);
             while let Some(asked) = next {
-                session.decide(asked).await;
+                let deciding = Arc::clone(&session);
+                // A task of its own, so that what waits behind a panic goes on.
+                if tokio::spawn(async move { deciding.decide(asked).await }).await.is_err() {
+                    tracing::error!(spark = %session.id(), "a request to the protocol panicked");
+                }
                 next = session.next_decision(&about);
             }
         });
     }
 
     fn next_decision(&self, about: &str) -> Option<Asked> {
+        let ended = self.is_ended();
         let mut decisions = self.decisions();
         decisions.count -= 1;
+        if ended {
+            // Nobody is there for what waits.
+            let waiting = decisions.about.remove(about).map_or(0, |waiting| waiting.len());
+            decisions.count -= waiting;
+            return None;
+        }
         let next = decisions.about.get_mut(about).and_then(VecDeque::pop_front);
         if next.is_none() {
             decisions.about.remove(about);
@@ -186,7 +197,7 @@ impl Session {
             Err(rejection) => reply(&spark, id, Err(rejection)),
             Ok(Decided { answer, seat }) => {
                 // The answer first: what a handler writes comes behind it.
-                reply(&spark, id, Ok(answer.to_string().into()));
+                let _ = spark.push_own(Envelope::reply(id, &answer.to_string().into()));
                 if let Some(seat) = seat {
                     seat.sit();
                 }
@@ -199,12 +210,12 @@ impl Session {
         let Open { channel: name, auth } = open;
         let unknown =
             || Rejection::new(StatusCode::NOT_FOUND, format!("there is no channel {name:?}"));
-        let channel: Channel = self.mount.shared.channel(&name).ok_or_else(unknown)?;
-        let user = match channel.rules().entry() {
+        let visit = self.mount.shared.visit(&name).ok_or_else(unknown)?;
+        let user = match visit.channel().rules().entry() {
             None => self.user().cloned(),
             Some(entry) => Some(guarded(entry(spark.clone(), auth)).await?),
         };
-        let seat = Seat::new(self, &channel, user);
+        let seat = Seat::new(self, visit, user);
         let conflict = |error| Rejection::new(StatusCode::CONFLICT, error);
         self.keep_seat(&seat).map_err(conflict)?;
         let answer = json!({ "id": seat.id().to_string() });

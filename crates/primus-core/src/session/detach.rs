@@ -139,7 +139,7 @@ impl Session {
     }
 
     /// More was written than is kept. A client that is there is told so; one that is away will be.
-    pub(super) fn overflowed(self: &Arc<Self>) {
+    pub(crate) fn overflowed(self: &Arc<Self>) {
         self.meters().dropped("disconnect");
         let (detached, generation) = {
             let outbox = self.outbox();

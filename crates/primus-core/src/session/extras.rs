@@ -2,7 +2,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use super::{Session, control::Decisions};
@@ -16,12 +19,22 @@ use crate::{
 pub(crate) struct Extras {
     belongings: Belongings,
     pending: Pending,
-    seats: Mutex<HashMap<Box<str>, Arc<Seat>>>,
+    seats: Mutex<Seats>,
+    /// Rooms that the client joined by itself, in all channels.
+    subscriptions: AtomicUsize,
     decisions: Mutex<Decisions>,
 }
 
+/// Its places in channels, by their names.
+#[derive(Default)]
+struct Seats {
+    taken: HashMap<Box<str>, Arc<Seat>>,
+    /// The session has ended, so there will be no more.
+    over: bool,
+}
+
 impl Extras {
-    fn seats(&self) -> MutexGuard<'_, HashMap<Box<str>, Arc<Seat>>> {
+    fn seats(&self) -> MutexGuard<'_, Seats> {
         self.seats.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -53,10 +66,12 @@ impl Session {
         if !self.answers_requests {
             return Err(RequestError::Unanswerable);
         }
+        // From here on the end of the session finds it, so that it is not forgotten.
+        let pending = &self.extras().pending;
         if !self.outbox().is_open() {
             return Err(RequestError::Closed);
         }
-        self.extras().pending.add(id, spark, collector, self.limits().max_requests)?;
+        pending.add(id, spark, collector, self.limits().max_requests)?;
         // It may be behind what nobody reads at the moment.
         self.read_on();
         Ok(())
@@ -68,47 +83,81 @@ impl Session {
             || self.pending_if_any().is_some_and(|pending| pending.len() > 0)
     }
 
-    /// The client sends so much that what is expected behind it cannot be read.
+    /// The client sends so much that what is expected behind it cannot be read. To be called without a
+    /// lock.
     pub(super) fn backlogged(&self) {
         if let Some(pending) = self.pending_if_any() {
             pending.fail(|| RequestError::Backlogged);
         }
+        if self.awaits_room.swap(false, Ordering::Relaxed) {
+            self.backlog.store(true, Ordering::Relaxed);
+            self.wake_waiting();
+        }
+    }
+
+    /// Whether its client may join one more room by itself.
+    pub(crate) fn may_subscribe(&self) -> bool {
+        self.extras().subscriptions.load(Ordering::Relaxed) < self.limits().max_subscriptions
+    }
+
+    /// Its client has joined rooms by itself, or left them.
+    pub(crate) fn count_subscriptions(&self, change: isize) {
+        self.extras().subscriptions.fetch_add(change as usize, Ordering::Relaxed);
     }
 
     /// Its place in a channel, by the channel's name.
     pub(crate) fn seat(&self, channel: &str) -> Option<Arc<Seat>> {
-        self.extras.get()?.seats().get(channel).cloned()
+        self.extras.get()?.seats().taken.get(channel).cloned()
     }
 
     /// Keeps a place in a channel, within the limit. `Err`: there is one already, or there are too
     /// many.
     pub(super) fn keep_seat(&self, seat: &Arc<Seat>) -> Result<(), &'static str> {
-        let mut seats = self.extras().seats();
-        if !self.outbox().is_open() {
+        // Made before it is asked, so that an end behind that finds it.
+        let extras = self.extras();
+        if self.is_ended() {
             return Err("the session has ended");
         }
-        if seats.contains_key(seat.channel().name()) {
+        let mut seats = extras.seats();
+        let name = seat.channel().name();
+        if seats.over {
+            return Err("the session has ended");
+        }
+        if seats.taken.contains_key(name) {
             return Err("this session is in the channel already");
         }
-        if seats.len() >= self.limits().max_channels {
+        if seats.taken.len() >= self.limits().max_channels {
             return Err("this session is in too many channels (max_channels)");
         }
-        seats.insert(seat.channel().name().into(), Arc::clone(seat));
+        seats.taken.insert(name.into(), Arc::clone(seat));
         Ok(())
     }
 
     pub(crate) fn forget_seat(&self, seat: &Seat) {
         if let Some(extras) = self.extras.get() {
             let mut seats = extras.seats();
-            if seats.get(seat.channel().name()).is_some_and(|other| other.id() == seat.id()) {
-                seats.remove(seat.channel().name());
+            let name = seat.channel().name();
+            if seats.taken.get(name).is_some_and(|other| other.id() == seat.id()) {
+                seats.taken.remove(name);
             }
         }
     }
 
+    /// All its places in channels; there will be no more.
     pub(super) fn take_seats(&self) -> Vec<Arc<Seat>> {
-        let seats = self.extras.get().map(|extras| std::mem::take(&mut *extras.seats()));
-        seats.into_iter().flat_map(HashMap::into_values).collect()
+        let Some(extras) = self.extras.get() else { return Vec::new() };
+        let mut seats = extras.seats();
+        seats.over = true;
+        std::mem::take(&mut seats.taken).into_values().collect()
+    }
+
+    /// Its sparks: that of the root, and those in channels.
+    pub(crate) fn sparks(self: &Arc<Self>) -> Vec<Spark> {
+        let mut sparks = vec![Spark::from_session(self)];
+        if let Some(extras) = self.extras.get() {
+            sparks.extend(extras.seats().taken.values().map(Spark::from_seat));
+        }
+        sparks
     }
 
     /// Requests to the protocol itself that are being decided.

@@ -15,7 +15,7 @@ use std::{
 use super::{Lane, Session, notices::Notice, outbox::Place};
 use crate::{
     close::CloseReason,
-    events::serve,
+    events::{Belongings, serve},
     handle::Spark,
     request::{BoxError, BoxFuture},
 };
@@ -227,7 +227,12 @@ impl Session {
     fn stays(&self) -> bool {
         self.callbacks().data().is_some()
             || self.belongings_if_any().is_some_and(|own| !own.listeners().is_empty())
-            || !self.mount.shared.root().listeners().is_empty()
+            || self.hears_us() && self.mount.shared.root().rules().has_listeners()
+    }
+
+    /// Whether its handler is over, and the spark is not.
+    pub(super) fn outlives_handler(&self) -> bool {
+        matches!(self.slot().stage, Stage::Callbacks | Stage::Busy)
     }
 
     fn is_input_over(&self) -> bool {
@@ -285,8 +290,9 @@ impl Session {
         self.wake_waiting();
         // It holds a spark of this very session.
         let transforming = self.inbox().mail.take_transforming();
-        if catch_unwind(AssertUnwindSafe(|| drop(transforming))).is_err() {
-            tracing::error!(spark = %self.id(), "a transform panicked while it was dropped");
+        let listening = self.belongings_if_any().map(Belongings::clear);
+        if catch_unwind(AssertUnwindSafe(|| drop((transforming, listening)))).is_err() {
+            tracing::error!(spark = %self.id(), "a transform or listener panicked while it was dropped");
         }
         let reason = self.close_reason().unwrap_or(CloseReason::GOING_AWAY);
         let callbacks = self.take_callbacks();

@@ -26,7 +26,7 @@ impl Session {
             }
             drop(outbox);
             if missed {
-                Spark::from_session(self).be_absent();
+                self.sparks().iter().for_each(Spark::be_absent);
             }
             if away > self.limits().resume_window {
                 self.give_up(generation, reason, Grave::Expired);

@@ -88,6 +88,13 @@ impl Mail {
         self.closing = Some(cx.waker().clone());
     }
 
+    /// Forgets what waits: so many messages, and their bytes.
+    pub(crate) fn clear(&mut self) -> (usize, usize) {
+        let size = self.size();
+        (self.data.waiting, self.events.waiting, self.bytes) = Default::default();
+        size
+    }
+
     /// Messages, and their bytes.
     pub(crate) fn size(&self) -> (usize, usize) {
         (self.data.waiting.len() + self.events.waiting.len(), self.bytes)

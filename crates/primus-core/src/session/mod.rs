@@ -1,8 +1,10 @@
 //! A session: one client, whatever carries it now.
 //!
-//! Passive data, never a task. Four small locks, never held together and never across an await:
-//! the outbox (what waits to be written, where the carrier is, the state of life), the inbox, the
-//! slot of the handler, and the callbacks.
+//! Passive data, never a task. Four small locks, never across an await: the outbox (what waits to be
+//! written, where the carrier is, the state of life), the inbox, the slot of the handler, and the
+//! callbacks. Two of them are held together only in the moment of a resume (outbox, then inbox); nobody
+//! is woken and no hook is called under any of them. What a session has only once it uses it is in its
+//! [`extras`], with locks of their own, of which the same holds.
 //!
 //! ```text
 //!             open ──attach──▶ carried ◀──unpark/park──▶ parked
@@ -96,6 +98,18 @@ pub enum DeliverError {
     Fenced,
 }
 
+/// What became of a message for a client.
+#[derive(Debug)]
+pub(crate) enum Offered {
+    Queued,
+    /// And more waits than is good.
+    Pressured,
+    Dropped,
+    Ended(Outgoing),
+    /// There is no room; by the policy the session ends.
+    Overflowed(Outgoing),
+}
+
 /// One client. Transformers hold it; handlers hold a [`Spark`] over it.
 pub struct Session {
     id: SparkId,
@@ -129,6 +143,8 @@ pub struct Session {
     extras: OnceLock<Box<Extras>>,
     /// Somebody awaits `ready`.
     awaits_room: AtomicBool,
+    /// That had to be given up: its client sends too much that nobody reads.
+    backlog: AtomicBool,
     /// Its client can answer requests.
     answers_requests: bool,
 }
@@ -174,6 +190,7 @@ impl Session {
             extension: OnceLock::new(),
             extras: OnceLock::new(),
             awaits_room: AtomicBool::new(false),
+            backlog: AtomicBool::new(false),
             answers_requests,
             mount,
         })
@@ -282,28 +299,40 @@ impl Session {
         outgoing: Outgoing,
         delivery: Delivery,
     ) -> Result<Written, WriteError> {
+        let offered = self.offer(outgoing, delivery);
+        self.settle();
+        match offered {
+            Offered::Queued => Ok(Written::Queued),
+            Offered::Pressured => Ok(Written::Pressured),
+            Offered::Dropped => Ok(Written::Dropped),
+            Offered::Ended(outgoing) => Err(WriteError::Ended(Some(outgoing.into()))),
+            Offered::Overflowed(outgoing) => {
+                self.overflowed();
+                Err(WriteError::TooSlow(Some(outgoing.into())))
+            }
+        }
+    }
+
+    /// As [`push`](Self::push), but what comes of it, which may run hooks of the application, is left
+    /// to the caller: [`settle`](Self::settle), and [`overflowed`](Self::overflowed).
+    pub(crate) fn offer(self: &Arc<Self>, outgoing: Outgoing, delivery: Delivery) -> Offered {
         let mut outbox = self.outbox();
         let charged = outbox.charged;
         let pushed = outbox.push(Entry { outgoing, delivery }, self.resume, self.limits());
-        let grown = outbox.charged > charged;
         if outbox.charged != charged {
             // Under the lock, so that it is not refunded before it was charged.
             self.mount.shared.detached.charge(charged, outbox.charged);
         }
         let displaced = std::mem::take(&mut outbox.displaced);
-        let (written, wake) = match pushed {
-            Pushed::Queued { wake } => (Written::Queued, wake),
-            Pushed::Pressured { wake } => (Written::Pressured, wake),
-            Pushed::Ended(outgoing) => return Err(WriteError::Ended(Some(outgoing.into()))),
+        let (offered, wake) = match pushed {
+            Pushed::Queued { wake } => (Offered::Queued, wake),
+            Pushed::Pressured { wake } => (Offered::Pressured, wake),
+            Pushed::Ended(outgoing) => return Offered::Ended(outgoing),
+            Pushed::Overflowed(outgoing) => return Offered::Overflowed(outgoing),
             Pushed::Dropped => {
                 drop(outbox);
                 self.meters().dropped("newest");
-                return Ok(Written::Dropped);
-            }
-            Pushed::Overflowed(outgoing) => {
-                drop(outbox);
-                self.overflowed();
-                return Err(WriteError::TooSlow(Some(outgoing.into())));
+                return Offered::Dropped;
             }
         };
         if wake && let Some(carrier) = outbox.carrier() {
@@ -318,10 +347,24 @@ impl Session {
         for _ in 0..displaced {
             self.meters().dropped("oldest");
         }
-        if grown {
+        offered
+    }
+
+    /// Holds what is kept for all clients that are away within its budget.
+    pub(crate) fn settle(&self) {
+        if self.mount.shared.detached.bytes() > 0 {
             self.mount.shared.relieve();
         }
-        Ok(written)
+    }
+
+    /// Whether so many messages of so many bytes can be queued at once.
+    pub(crate) fn has_room(&self, messages: usize, bytes: usize) -> bool {
+        let (outbox, limits) = (self.outbox(), self.limits());
+        if outbox.is_detached() {
+            return outbox.ring.len() + messages <= limits.resume_messages
+                && outbox.ring.bytes() + bytes <= limits.resume_bytes;
+        }
+        outbox.ring.waiting_bytes() + bytes <= limits.max_queued
     }
 
     /// Bytes that wait to be written.
@@ -376,6 +419,9 @@ impl Session {
         if !outbox.is_pressured(self.resume, self.limits()) {
             self.awaits_room.store(false, Ordering::Relaxed);
             return Poll::Ready(Ok(()));
+        }
+        if self.backlog.swap(false, Ordering::Relaxed) {
+            return Poll::Ready(Err(WriteError::Backlogged));
         }
         wait_in(&mut outbox.waiting, cx);
         drop(outbox);

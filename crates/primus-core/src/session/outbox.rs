@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use crate::{
     close::CloseReason,
     packet::{Delivery, Outgoing},
-    resume::{Caps, Claim, Entry, Ring},
+    resume::{Claim, Entry, Ring},
     settings::{Limits, Overflow},
 };
 
@@ -221,17 +221,5 @@ impl Outbox {
     /// Whether the end has taken longer than it may.
     pub(super) fn overdue(&self, now: Instant, limit: Duration) -> bool {
         matches!(self.life, Life::Ending(_, since) if now.duration_since(since) > limit)
-    }
-}
-
-impl Limits {
-    /// Requests of a client to the protocol that are decided at the same time: all that it asks for
-    /// again in a new session, and some more.
-    pub(crate) fn most_decisions(&self) -> usize {
-        self.max_subscriptions + self.max_channels + self.max_requests
-    }
-
-    pub(crate) fn caps(&self) -> Caps {
-        Caps { messages: self.resume_messages, bytes: self.resume_bytes }
     }
 }

@@ -105,9 +105,9 @@ impl Session {
             return Err(DeliverError::Ended(message));
         }
         if message.is_bare() {
-            if let Some(full) = self.full(&mut inbox, number, &message) {
+            if let Some(expects) = self.is_full(&mut inbox, number) {
                 drop(inbox);
-                return Err(full);
+                return Err(self.full(expects, message));
             }
             inbox.mail.push(Lane::Data, message);
             inbox.intake.took(number);
@@ -158,14 +158,15 @@ impl Session {
             Subject::Data => Lane::Data,
             Subject::Event(_) | Subject::Request(..) => Lane::Events,
         };
-        if let Some(full) = self.full(&mut inbox, number, &message) {
+        if let Some(expects) = self.is_full(&mut inbox, number) {
             drop(inbox);
-            return Err(full);
+            return Err(self.full(expects, message.clone()));
         }
         inbox.intake.took(number);
         let Some(channel) = &heading.channel else {
             inbox.mail.push(lane, message);
-            let reader = inbox.mail.reader.take().filter(|_| lane == Lane::Data);
+            // Events are not for who reads messages one by one, who goes on to wait.
+            let reader = if lane == Lane::Data { inbox.mail.reader.take() } else { None };
             drop(inbox);
             match reader {
                 Some(reader) => reader.wake(),
@@ -190,24 +191,31 @@ impl Session {
         Ok(())
     }
 
-    /// There is no room for the message. What waits for something behind it is told.
-    fn full(&self, inbox: &mut Inbox, number: u64, message: &Envelope) -> Option<DeliverError> {
+    /// Whether there is no room for a message; then, whether something is expected behind it.
+    fn is_full(&self, inbox: &mut Inbox, number: u64) -> Option<bool> {
         let expects = self.expects();
         if !inbox.is_full(self.limits(), expects) {
             return None;
         }
-        if expects {
-            self.backlogged();
-        }
         if is(Defect::FullCounts) {
             inbox.intake.took(number);
         }
-        Some(DeliverError::Full(message.clone()))
+        Some(expects)
+    }
+
+    /// There is no room for the message. What waits for something behind it is told.
+    fn full(&self, expects: bool, message: Envelope) -> DeliverError {
+        if expects {
+            self.backlogged();
+        }
+        DeliverError::Full(message)
     }
 
     /// Whether messages are read though the handler does not: by callbacks, or to be dropped.
     fn reads_by_itself(&self) -> bool {
-        self.belongings_if_any().is_some() || self.callbacks().data().is_some()
+        self.belongings_if_any().is_some()
+            || self.callbacks().data().is_some()
+            || self.outlives_handler()
     }
 
     /// The spark of this session in a channel.

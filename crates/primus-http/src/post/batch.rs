@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use primus_core::{
     CloseReason, DeliverError, Envelope, Limits, Rejection, Response, Session,
-    native::{Frame, lines, parse},
+    native::{Frame, from_client, lines, parse},
 };
 
 use super::{
@@ -34,7 +34,7 @@ pub(super) fn decode(
             }
             Ok(Frame::Message(message)) => {
                 check_size(&message, limits)?;
-                Ok(Frame::Message(message))
+                from_client(message).map(Frame::Message).map_err(|error| error.to_string())
             }
             Ok(frame) => Ok(frame),
             Err(error) => Err(error.to_string()),

@@ -1,0 +1,199 @@
+//! One classic client: what its texts are, and how it is told what a message is.
+
+use bytestring::ByteString;
+use primus_core::{
+    Envelope, Outgoing, Payload, Session, Subject, WireForm, native, parser::Parser,
+};
+
+use super::{
+    channels::{self, Channels},
+    emitter, multiplex,
+};
+use crate::{
+    dialect::{AS_IT_IS, Incoming, TAKEN_APART, put},
+    out::Out,
+};
+
+/// An event as `primus-emitter` has it.
+const EMITTED: WireForm = WireForm("websocket.1");
+
+const CONTROL: &str = "primus::";
+/// What begins the names of events of the protocol itself.
+const OWN: &str = "primus.";
+
+/// What is remembered of one classic client.
+#[derive(Default)]
+pub(crate) struct Classic {
+    /// Whether it has events and channels.
+    plugins: bool,
+    /// Once it has subscribed to one.
+    channels: Option<Box<Channels>>,
+}
+
+impl Classic {
+    /// A client of a mount with this parser. Events and channels need `json`.
+    pub(crate) fn new(parser: &dyn Parser) -> Self {
+        Self { plugins: parser.name() == "json", channels: None }
+    }
+
+    /// Whether it can answer requests.
+    pub(crate) fn answers(&self) -> bool {
+        self.plugins
+    }
+
+    /// What a text or binary frame is.
+    pub(crate) fn read(&mut self, payload: Payload, session: &Session) -> Incoming {
+        let mount = session.mount();
+        let parser = &*mount.settings().parser;
+        if let Some(control) = read_control(parser, &payload) {
+            return match control.split("::").next() {
+                Some("pong") => Incoming::Pong { recv: None },
+                Some("id") => {
+                    let answer = format!("primus::id::{}", session.id());
+                    control_string(parser, &answer).map_or(Incoming::Nothing, Incoming::Answer)
+                }
+                _ => Incoming::Nothing,
+            };
+        }
+        if let Payload::Text(text) = &payload
+            && self.plugins
+        {
+            if let Some(said) = emitter::read(text) {
+                let message = channels::envelope(None, 0, said);
+                return message.map_or(Incoming::Nothing, Incoming::Message);
+            }
+            if let Some(packet) = multiplex::read(text)
+                && mount.has_channel(&packet.channel)
+            {
+                let channels = self.channels.get_or_insert_default();
+                return channels.read(packet, session.limits());
+            }
+        }
+        Incoming::Message(payload.into())
+    }
+
+    /// What it said in a channel before it was decided whether it may enter.
+    pub(crate) fn pop_ready(&mut self) -> Option<Envelope> {
+        self.channels.as_mut()?.pop_ready()
+    }
+
+    pub(crate) fn has_ready(&self) -> bool {
+        self.channels.as_ref().is_some_and(|channels| channels.has_ready())
+    }
+
+    /// So much waits for such decisions that nothing more should be read.
+    pub(crate) fn is_full(&self, session: &Session) -> bool {
+        self.channels.as_ref().is_some_and(|channels| channels.is_full(session.limits()))
+    }
+
+    pub(crate) fn write(&mut self, outgoing: &Outgoing, parser: &dyn Parser, out: &mut Out) {
+        let envelope = outgoing.envelope();
+        if envelope.is_bare() {
+            return put_body(outgoing, AS_IT_IS, parser, out);
+        }
+        if !self.plugins {
+            return match envelope.heading().subject {
+                Subject::Data => put_body(outgoing, TAKEN_APART, parser, out),
+                _ => put(outgoing, TAKEN_APART, out, |envelope| native::plain(envelope, parser)),
+            };
+        }
+        let heading = envelope.heading();
+        let Some(channel) = heading.channel.as_deref() else {
+            return match heading.subject {
+                Subject::Data => put_body(outgoing, TAKEN_APART, parser, out),
+                Subject::Event(name) if name.starts_with(OWN) => {}
+                Subject::Event(_) | Subject::Request(..) => {
+                    put(outgoing, EMITTED, out, |envelope| packet(envelope).map(Payload::Text));
+                }
+                Subject::Reply(number) => self.answer(number, true, envelope, out),
+                Subject::Refuse(number) => self.answer(number, false, envelope, out),
+                _ => {}
+            };
+        };
+        let Some(channels) = &mut self.channels else { return };
+        let write_out = |payload: Payload| out.push_message(&payload);
+        match &heading.subject {
+            Subject::Event(name) if name == "primus.end" => channels.ended(channel, write_out),
+            Subject::Event(name) if name.starts_with(OWN) => {}
+            _ => {
+                if let Some(packet) = packet(envelope) {
+                    channels.said(channel, &packet, write_out);
+                }
+            }
+        }
+    }
+
+    /// Answers a request of the client, or one of ours in its place.
+    fn answer(&mut self, number: u64, may: bool, envelope: &Envelope, out: &mut Out) {
+        let (slot, id) = channels::slot_and_id(number);
+        if id == 0 {
+            if let Some(channels) = &mut self.channels {
+                channels.decided(slot, may, |payload| out.push_message(&payload));
+            }
+            return;
+        }
+        let Some(value) = body(envelope) else { return };
+        let ack = emitter::ack(id, &value);
+        let payload = match (slot, &self.channels) {
+            (0, _) => Some(ack.into()),
+            (slot, Some(channels)) => channels.answered(slot, &ack),
+            (_, None) => None,
+        };
+        payload.into_iter().for_each(|payload| out.push_message(&payload));
+    }
+}
+
+/// Puts out what a message carries, unless it would be taken for control.
+fn put_body(outgoing: &Outgoing, form: WireForm, parser: &dyn Parser, out: &mut Out) {
+    if is_control(parser, &outgoing.envelope().body()) {
+        tracing::warn!("a message that a classic client would take for control was not sent to it");
+        return;
+    }
+    put(outgoing, form, out, |envelope| Some(envelope.body()));
+}
+
+fn body(envelope: &Envelope) -> Option<ByteString> {
+    let body = emitter::json(envelope.body());
+    if body.is_none() {
+        tracing::warn!("bytes in an event or channel have no form for a classic client; not sent");
+    }
+    body
+}
+
+/// A message as the JSON that the emitter has for it.
+fn packet(envelope: &Envelope) -> Option<ByteString> {
+    let body = body(envelope)?;
+    Some(match envelope.heading().subject {
+        Subject::Event(name) => emitter::event(&name, &body, None).into(),
+        Subject::Request(id, name) => emitter::event(&name, &body, Some(id)).into(),
+        _ => body,
+    })
+}
+
+/// A control message as a value of the parser.
+pub(crate) fn control_string(parser: &dyn Parser, control: &str) -> Option<Payload> {
+    primus_core::parser::encode(parser, control).ok()
+}
+
+fn is_control(parser: &dyn Parser, payload: &Payload) -> bool {
+    match payload {
+        Payload::Text(text) => text.strip_prefix('"').unwrap_or(text).starts_with(CONTROL),
+        Payload::Binary(_) => read_control(parser, payload).is_some(),
+    }
+}
+
+/// What follows `primus::` if this value is a control string.
+fn read_control(parser: &dyn Parser, payload: &Payload) -> Option<String> {
+    let bytes = payload.as_bytes();
+    // Room for what a parser may put before a string.
+    let head = &bytes[..bytes.len().min(CONTROL.len() + 8)];
+    if !head.windows(CONTROL.len()).any(|window| window == CONTROL.as_bytes()) {
+        return None;
+    }
+    let value: String = primus_core::parser::decode(parser, payload).ok()?;
+    // Bytes that could be read as a string are not what the parser makes of one.
+    if payload.is_binary() && !primus_core::parser::encode(parser, &value).ok()?.is_binary() {
+        return None;
+    }
+    value.strip_prefix(CONTROL).map(str::to_owned)
+}

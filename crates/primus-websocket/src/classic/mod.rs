@@ -1,0 +1,16 @@
+//! The classic dialect (docs/protocol.md §7): what the stock Primus 8 client speaks, and, with the
+//! parser `json`, its plugins `primus-emitter` (events and acks) and `primus-multiplex` (channels).
+//! No I/O here.
+//!
+//! ```text
+//! text ─▶ control string? ─▶ emitter packet? ─▶ multiplex packet of a channel? ─▶ data
+//!                             {type,data,id}     [0|1|2,id,channel,payload]
+//! ```
+
+mod channels;
+mod client;
+mod emitter;
+mod multiplex;
+mod walk;
+
+pub(crate) use self::client::{Classic, control_string};
