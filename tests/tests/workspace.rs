@@ -250,7 +250,7 @@ fn file(path: &str) -> String {
 
 #[test]
 fn each_example_has_150_lines_at_most_and_the_echo_handler_20() {
-    for name in ["chat", "echo", "axum", "hyper", "notepad", "ticker", "plugins"] {
+    for name in ["chat", "echo", "axum", "firehose", "hyper", "notepad", "ticker", "plugins"] {
         let lines = file(&format!("examples/{name}/main.rs")).lines().count();
         assert!(lines <= 150, "{name} has {lines}");
     }
