@@ -210,9 +210,9 @@ test('cursors and selections of others are shown, with names and in colours, and
   const cursor = (writer, name) => writer.page.locator(`#marks i[data-name="${name}"]`);
   await cursor(bob, 'Ada').waitFor();
   const left = (writer, name) => writer.page.evaluate((name) => document.querySelector(`#marks i[data-name="${name}"]`)?.getBoundingClientRect().x, name);
-  const end = await left(bob, 'Ada');
+  const end = await until('her cursor is behind the text', () => left(bob, 'Ada'), (x) => x > 180, 10_000);
   await ada.page.keyboard.press('Home');
-  await until('the cursor moves', () => left(bob, 'Ada'), (now) => now < end - 50);
+  await until('the cursor moves', () => left(bob, 'Ada'), (now) => now < end - 50, 10_000);
   await bob.page.evaluate(() => {
     document.getElementById('text').focus();
     document.getElementById('text').setSelectionRange(4, 7);
@@ -222,7 +222,7 @@ test('cursors and selections of others are shown, with names and in colours, and
   assert.notEqual(await colour(ada, 'Bob'), await colour(bob, 'Ada'));
   // The cursor of who writes is behind what he wrote, and a name can be changed.
   await ada.page.keyboard.type('zero ');
-  await until('it follows', () => bob.page.evaluate(() => document.querySelector('#marks i')?.previousSibling?.textContent), (text) => text === 'zero ');
+  await until('it follows', () => bob.page.evaluate(() => document.querySelector('#marks i')?.previousSibling?.textContent), (text) => text === 'zero ', 10_000);
   await ada.page.fill('#name', 'Ada Lovelace');
   await cursor(bob, 'Ada Lovelace').waitFor();
   assert.deepEqual(await bob.page.locator('#people li').allTextContents(), ['Bob (you)', 'Ada Lovelace']);
