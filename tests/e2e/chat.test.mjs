@@ -94,6 +94,13 @@ class Person {
     await this.page.locator(`${LOG} li.mine`).filter({ hasText: text }).waitFor();
   }
 
+  /** Says many things in the lobby, faster than anybody types. */
+  speak(texts) {
+    return this.page.evaluate(async (texts) => {
+      for (const text of texts) await primus.request('say', { room: 'lobby', text });
+    }, texts);
+  }
+
   hears(text, timeout = 10_000, whose = ':not(.mine)') {
     return this.page.locator(`${LOG} li.message${whose}`).filter({ hasText: text }).waitFor({ timeout });
   }
@@ -500,7 +507,7 @@ for (const transport of TRANSPORTS) {
       const before = await id();
       await line.down();
       await ada.shows('#state', '(?!open).+');
-      for (const text of numbered(words, count)) await bob.say(text);
+      await bob.speak(numbered(words, count));
       await line.up();
       await ada.page.evaluate(() => dispatchEvent(new Event('online')));
       await ada.connected();
@@ -637,7 +644,7 @@ for (const transport of TRANSPORTS) {
     const server = await serve(t, 'chat');
     const ada = await Person.join(t, server.url, 'Ada', { transport });
     const all = numbered('message', 52);
-    for (const text of all) await ada.say(text);
+    await ada.speak(all);
     const bob = await Person.join(t, server.url, 'Bob', { transport });
     await bob.hears('message 51');
     assert.deepEqual(await bob.lines('message'), all.slice(2));
