@@ -1,37 +1,52 @@
-//! A chat room: open the page in two windows. Whatever speaks HTTP is welcome, too:
+//! A chat with rooms: open the page in two windows, under two names. Whatever speaks HTTP is
+//! welcome, too:
 //!
 //! ```sh
-//! curl -N 'http://127.0.0.1:8080/primus/sse?nick=Eve'
-//! curl -d '{"say":{"text":"hello"}}' 'http://127.0.0.1:8080/primus?nick=Bot'
+//! curl -N 'http://127.0.0.1:8080/primus/sse?nick=Eve&subscribe=lobby'
+//! curl -d '{"room":"lobby","text":"hello"}' 'http://127.0.0.1:8080/primus?nick=Bot'
 //! ```
 //!
-//! There is one handler, and nothing in it is about WebSockets, event streams or polls, or about
-//! connections that break: the page has a laboratory that cuts its own, and counts what is missing.
+//! Nothing in here is about WebSockets, event streams or polls, or about connections that break: the
+//! page has a laboratory that cuts its own, and counts what is missing. Rooms, their members and what
+//! was said in them are kept by Primus; the chat itself keeps nothing but who has which nick.
 
-mod room;
+mod events;
+mod people;
+mod presence;
+mod rooms;
+mod talk;
 
-use std::collections::VecDeque;
-use std::sync::Mutex;
+use std::sync::atomic::Ordering;
 
-use primus::{AuthorizeRequest, Builder, End, Rejection, Spark, http::page};
+use primus::{Builder, End, Primus, Rejection, Spark, http::page};
 use primus_examples::{Args, CONFIG, listening};
-use serde::{Deserialize, Serialize};
 
-use crate::room::{Line, Room};
+use crate::{
+    events::{Behind, Introduction, Probe, Room, Say, Tell},
+    people::Person,
+};
 
 const ABOUT: &str = "A chat over whichever transport the network allows.";
+
+const PAGE: &str = concat!(
+    include_str!("page/head.html"),
+    concat!("<style>\n", include_str!("page/style.css"), "</style>\n"),
+    include_str!("page/body.html"),
+    concat!("<script>\n", include_str!("page/network.js"), "</script>\n"),
+    concat!("<script>\n", include_str!("page/log.js"), "</script>\n"),
+    concat!("<script>\n", include_str!("page/chat.js"), "</script>\n"),
+    concat!("<script>\n", include_str!("page/lab.js"), "</script>\n"),
+);
 
 #[tokio::main]
 async fn main() -> primus_examples::Result {
     let args = Args::parse(ABOUT, &[CONFIG]);
     let builder = args.get("--config").map_or_else(Builder::from_env, Builder::from_config)?;
     let primus = builder.build()?;
-    // One room, for as long as the program runs.
-    let room: &Mutex<Room> = Box::leak(Box::default());
-    primus.authorize(authorize);
-    primus.on_connection(move |spark| handle(room, spark));
-    primus.on_detach(move |spark, _| async move { room.lock().unwrap().lose(room, spark) });
-    primus.on_resume(move |spark| async move { room.lock().unwrap().arrive(&spark) });
+    primus.authorize(people::authorize);
+    primus.on_connection(connected);
+    rooms::open(primus.root())?;
+    listen_to_pages(&primus)?;
 
     let listener = primus.bind(args.listen()).await?;
     listening(listener.local_addr());
@@ -41,73 +56,36 @@ async fn main() -> primus_examples::Result {
         primus.end(End { reconnect: true, ..End::default() }).await;
     });
     // What is not for Primus goes on to the page; it could be an axum router just as well.
-    Ok(listener.serve_with(page(include_str!("page.html"))).await?)
+    Ok(listener.serve_with(page(PAGE)).await?)
 }
 
-/// Who somebody is. What `authorize` returns, every handler has as `spark.user()`.
-struct Nick(String);
+/// What pages emit and ask for. What a listener returns is the answer, or the refusal.
+fn listen_to_pages(primus: &Primus) -> Result<(), primus::NameError> {
+    primus.on("nick", async |spark: Spark, who: Introduction| -> Result<Vec<Room>, Rejection> {
+        people::introduce(&spark, who)?;
+        Ok(rooms::list(&spark.channel()))
+    })?;
+    primus.on("members", async |spark: Spark, which: Behind| presence::members(&spark, which))?;
+    primus.on("say", async |spark: Spark, say: Say| talk::say(&spark, say))?;
+    primus.on("recent", async |spark: Spark, room: String| talk::recent(&spark, &room))?;
+    primus.on("tell", async |spark: Spark, tell: Tell| talk::tell(&spark, tell))?;
+    primus.on("typing", async |spark: Spark, room: String| presence::typing(&spark, room))?;
+    primus.on("probe", probe)
+}
 
-/// Runs before a spark exists: a nick is in the page's `auth`, or in the query of a plain client.
-async fn authorize(request: AuthorizeRequest) -> Result<Nick, Rejection> {
-    let nick = request.auth["nick"].as_str().map(str::to_owned).or_else(|| request.query("nick"));
-    let nick = nick.as_deref().unwrap_or_default().trim();
-    match nick.chars().count() {
-        1..=24 => Ok(Nick(nick.to_owned())),
-        _ => Err(Rejection::forbidden("choose a nickname of 1 to 24 characters")),
+/// A message of the connection lab. A session counts them however often its connection breaks.
+async fn probe(spark: Spark, n: u64) {
+    if let Some(person) = spark.user::<Person>() {
+        let heard = person.heard.fetch_add(1, Ordering::Relaxed) + 1;
+        let _ = spark.emit("probe", &Probe { n, heard });
     }
 }
 
-fn nick(spark: &Spark) -> &str {
-    spark.user::<Nick>().map_or("", |nick| &nick.0)
-}
-
-/// Runs once for each session, however often its connection breaks: `heard` goes on counting.
-async fn handle(room: &'static Mutex<Room>, mut spark: Spark) -> primus::Result {
-    let mut heard = 0;
-    spark.on_end(move |spark, _| room.lock().unwrap().leave(spark));
-    room.lock().unwrap().welcome(&spark)?;
+/// Runs once for each session. Whoever can emit no events just says something.
+async fn connected(mut spark: Spark) -> primus::Result {
+    people::settle(&spark);
     while let Some(message) = spark.next().await {
-        match message.decode()? {
-            FromPage::Say(said) => room.lock().unwrap().say(&spark, said)?,
-            FromPage::Typing => {
-                // Worthless a moment later, so it does not wait for anyone.
-                let others = spark.mount().except(&spark).volatile();
-                others.write(&ToPage::Typing(nick(&spark)))?;
-            }
-            FromPage::Probe(n) => {
-                heard += 1;
-                spark.write(&ToPage::Probe { n, heard })?;
-            }
-        }
+        talk::say(&spark, message.decode()?)?;
     }
     Ok(())
-}
-
-/// What pages say.
-#[derive(Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum FromPage {
-    Say(Said),
-    Typing,
-    /// A message of the connection lab: its number.
-    Probe(u64),
-}
-
-#[derive(Deserialize)]
-struct Said {
-    text: String,
-    /// The page's own name for the line: it may repeat one that it is not sure of.
-    key: Option<String>,
-}
-
-/// What pages hear.
-#[derive(Serialize)]
-#[serde(rename_all = "lowercase")]
-enum ToPage<'a> {
-    Welcome { online: usize, history: &'a VecDeque<Line> },
-    Joined { nick: &'a str, online: usize },
-    Left { nick: &'a str, online: usize },
-    Message(&'a Line),
-    Typing(&'a str),
-    Probe { n: u64, heard: u64 },
 }

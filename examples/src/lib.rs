@@ -1,6 +1,8 @@
 //! What the examples share, and what is not about Primus: arguments, a log, and the line that says
 //! where they listen.
 
+pub mod types;
+
 use std::{env, fmt, io::Write as _, net::SocketAddr, process::exit};
 
 use tokio::net::TcpListener;

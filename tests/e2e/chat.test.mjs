@@ -2,12 +2,15 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { NETWORK_ERRORS, browser } from '../lib/browser.mjs';
+import { CurlStream } from '../lib/curl.mjs';
 import { proxy } from '../lib/proxy.mjs';
 import { config, serve } from '../lib/server.mjs';
 
 const open = browser();
 const TRANSPORTS = ['websocket', 'sse', 'polling'];
 const PHONE = { width: 375, height: 667 };
+/** The lines of the place that is shown. */
+const LOG = '.log:not([hidden])';
 
 /** Someone in the chat. */
 class Person {
@@ -19,10 +22,54 @@ class Person {
   static async join(t, url, nick, { transport = 'auto', ...options } = {}) {
     const person = new Person(await open(t, url, options));
     if (transport !== 'auto') await person.choose(transport);
-    await person.page.fill('#nick', nick);
-    await person.page.click('#join');
-    await person.connected();
+    await person.enter(nick);
+    await person.isIn('lobby');
     return person;
+  }
+
+  async enter(nick) {
+    await this.page.fill('#nick', nick);
+    await this.page.click('#join');
+  }
+
+  /** Waits until this room is shown and its members are known. */
+  async isIn(room) {
+    await this.connected();
+    await this.shows('#place', `# ${room}`);
+    await this.page.locator('#members .count').waitFor({ state: 'attached' });
+  }
+
+  /** The button of a room, or of a person with an @. */
+  door(name) {
+    return this.page.locator(`[data-key="${name}"] .door`);
+  }
+
+  async goTo(name) {
+    await this.door(name).click();
+    await this.shows('#place', name.startsWith('@') ? name : `# ${name}`);
+  }
+
+  /** Makes a room. */
+  async create(name) {
+    await this.page.fill('#name', name);
+    await this.page.press('#name', 'Enter');
+    await this.isIn(name);
+  }
+
+  /** Who is shown to be here. */
+  members() {
+    return this.page.locator('#members .where').allTextContents();
+  }
+
+  /** Says something, without waiting for it. */
+  async send(text) {
+    await this.page.fill('#text', text);
+    await this.page.click('#send');
+  }
+
+  /** The notices that name somebody. */
+  about(nick) {
+    return this.page.locator(`${LOG} li.notice`).filter({ hasText: nick }).allTextContents();
   }
 
   choose(transport) {
@@ -43,26 +90,32 @@ class Person {
   }
 
   async say(text) {
-    await this.page.fill('#text', text);
-    await this.page.click('#send');
-    await this.page.locator('#log li.mine').filter({ hasText: text }).waitFor();
+    await this.send(text);
+    await this.page.locator(`${LOG} li.mine`).filter({ hasText: text }).waitFor();
   }
 
-  hears(text, timeout = 10_000) {
-    return this.page.locator('#log li.message:not(.mine)').filter({ hasText: text }).waitFor({ timeout });
+  /** Says many things in the lobby, faster than anybody types. */
+  speak(texts) {
+    return this.page.evaluate(async (texts) => {
+      for (const text of texts) await primus.request('say', { room: 'lobby', text });
+    }, texts);
+  }
+
+  hears(text, timeout = 10_000, whose = ':not(.mine)') {
+    return this.page.locator(`${LOG} li.message${whose}`).filter({ hasText: text }).waitFor({ timeout });
   }
 
   notices(text) {
-    return this.page.locator('#log li.notice').filter({ hasText: text }).first().waitFor();
+    return this.page.locator(`${LOG} li.notice`).filter({ hasText: text }).first().waitFor();
   }
 
   count(text) {
-    return this.page.locator('#log li').filter({ hasText: text }).count();
+    return this.page.locator(`${LOG} li`).filter({ hasText: text }).count();
   }
 
   /** The bubbles whose text begins with `words`, in the order in which they stand. */
   async lines(words) {
-    const all = await this.page.locator('#log .bubble').allTextContents();
+    const all = await this.page.locator(`${LOG} .bubble`).allTextContents();
     return all.filter((text) => text.startsWith(words));
   }
 
@@ -174,9 +227,9 @@ for (const transport of TRANSPORTS) {
       assert.deepEqual(await person.lines('from Ada'), numbered('from Ada', presses.length));
       assert.deepEqual(await person.lines('from Bob'), numbered('from Bob', presses.length));
     }
-    assert.equal(await ada.page.locator('#log .pending').count(), 0);
+    assert.equal(await ada.page.locator(`${LOG} .pending`).count(), 0);
     // Nobody need know.
-    assert.equal(await bob.page.locator('#log li.notice').filter({ hasText: 'Ada' }).count(), 0);
+    assert.equal(await bob.page.locator(`${LOG} li.notice`).filter({ hasText: 'Ada' }).count(), 0);
   });
 
   test(`without replay the counters show what is lost over ${transport}, and the chat says it again`, async (t) => {
@@ -199,7 +252,7 @@ for (const transport of TRANSPORTS) {
     await bob.say('that was all');
     await ada.hears('that was all');
     for (const person of [ada, bob]) assert.deepEqual(await person.lines('from Ada'), numbered('from Ada', 3));
-    assert.equal(await ada.page.locator('#log .pending').count(), 0);
+    assert.equal(await ada.page.locator(`${LOG} .pending`).count(), 0);
   });
 }
 
@@ -293,15 +346,273 @@ test('connections that are cut come back', async (t) => {
 test('people are announced and counted', async (t) => {
   const server = await serve(t, 'chat');
   const ada = await Person.join(t, server.url, 'Ada');
-  await ada.shows('#online', '\\D*1\\D*');
+  await ada.shows('#here', '1');
   const bob = await Person.join(t, server.url, 'Bob');
-  await ada.notices('Bob');
-  await ada.shows('#online', '\\D*2\\D*');
-  await bob.shows('#online', '\\D*2\\D*');
-  const notices = await ada.page.locator('#log li.notice').filter({ hasText: 'Bob' }).count();
+  await ada.notices('Bob joined');
+  await ada.shows('#here', '2');
+  await bob.shows('#here', '2');
+  assert.deepEqual(await bob.members(), ['Ada', 'Bob']);
   await bob.page.close();
-  await ada.page.locator('#log li.notice').filter({ hasText: 'Bob' }).nth(notices).waitFor();
-  await ada.shows('#online', '\\D*1\\D*');
+  await ada.notices('Bob left');
+  await ada.shows('#here', '1');
+  assert.deepEqual(await ada.about('Bob'), ['Bob joined', 'Bob left']);
+  assert.deepEqual(await ada.members(), ['Ada']);
+});
+
+for (const transport of TRANSPORTS) {
+  test(`rooms are separate over ${transport}`, async (t) => {
+    const server = await serve(t, 'chat');
+    const ada = await Person.join(t, server.url, 'Ada', { transport });
+    const bob = await Person.join(t, server.url, 'Bob', { transport });
+    await Promise.all([ada.uses(transport), bob.uses(transport)]);
+    await ada.create('tea');
+    // Everybody sees that it is there, and how many are in it.
+    await bob.door('tea').filter({ hasText: /tea\s*1$/ }).waitFor();
+    assert.deepEqual(await ada.members(), ['Ada']);
+    await ada.say('said in tea');
+    await ada.goTo('lobby');
+    await ada.say('said in the lobby');
+    await bob.hears('said in the lobby');
+    assert.deepEqual(await bob.lines(''), ['said in the lobby']);
+    assert.deepEqual(await ada.lines(''), ['said in the lobby']);
+
+    await bob.goTo('tea');
+    await bob.isIn('tea');
+    await bob.hears('said in tea');
+    await bob.say('also in tea');
+    // Where nobody looks it is counted.
+    await ada.door('tea').filter({ hasText: /tea\s*1$/ }).locator('.unread').waitFor();
+    await ada.goTo('tea');
+    assert.deepEqual(await ada.lines(''), ['said in tea', 'also in tea']);
+    assert.deepEqual(await ada.about('Bob'), ['Bob joined']);
+    assert.deepEqual(await ada.members(), ['Ada', 'Bob']);
+    await ada.door('tea').filter({ hasText: /tea\s*2$/ }).waitFor();
+
+    await bob.page.click('#leave');
+    await bob.shows('#place', '# lobby');
+    await ada.notices('Bob left');
+    await ada.say('alone with my tea');
+    await ada.goTo('lobby');
+    await ada.say('back in the lobby');
+    await bob.hears('back in the lobby');
+    assert.deepEqual(await bob.lines(''), ['said in the lobby', 'back in the lobby']);
+    assert.equal(await bob.door('tea').locator('.unread').count(), 0);
+  });
+
+  test(`a private message reaches one over ${transport}`, async (t) => {
+    const server = await serve(t, 'chat');
+    const [ada, bob, eve] = await Promise.all(['Ada', 'Bob', 'Eve'].map((nick) => Person.join(t, server.url, nick, { transport })));
+    await ada.page.click('[data-key="Bob"] .member');
+    await ada.shows('#place', '@Bob');
+    await ada.say('between us');
+    await bob.door('@Ada').locator('.unread').filter({ hasText: /^1$/ }).waitFor();
+    await bob.goTo('@Ada');
+    await bob.hears('between us');
+    await bob.say('not a word');
+    await ada.hears('not a word');
+    for (const one of [ada, bob]) assert.deepEqual(await one.lines(''), ['between us', 'not a word']);
+    // What comes behind it is there, and it is not.
+    await ada.goTo('lobby');
+    await ada.say('to all');
+    await eve.hears('to all');
+    assert.deepEqual(await eve.lines(''), ['to all']);
+    assert.deepEqual(await eve.page.locator('#privates .door').count(), 0);
+
+    await bob.page.close();
+    await ada.notices('Bob left');
+    await ada.goTo('@Bob');
+    await ada.send('are you there?');
+    const failed = ada.page.locator(`${LOG} li.failed`);
+    await failed.filter({ hasText: 'are you there?' }).filter({ hasText: 'not sent: nobody is called Bob' }).waitFor();
+    assert.equal(await ada.page.locator(`${LOG} .pending`).count(), 0);
+  });
+
+  test(`that somebody types appears and vanishes over ${transport}`, async (t) => {
+    const server = await serve(t, 'chat');
+    const ada = await Person.join(t, server.url, 'Ada', { transport });
+    const bob = await Person.join(t, server.url, 'Bob', { transport });
+    await ada.page.locator('#text').pressSequentially('He');
+    await bob.shows('#typing', 'Ada is typing…');
+    const began = performance.now();
+    await bob.shows('#typing', '');
+    assert.ok(performance.now() - began > 2000, 'believed for a while');
+    await ada.page.locator('#text').pressSequentially('llo');
+    await bob.shows('#typing', 'Ada is typing…');
+    await ada.page.click('#send');
+    await bob.hears('Hello');
+    await bob.shows('#typing', '', 1000);
+    // Nobody types for himself, and nobody in another room sees it.
+    assert.equal(await ada.page.textContent('#typing'), '');
+    await bob.create('tea');
+    await ada.page.locator('#text').pressSequentially('Bo');
+    await ada.page.waitForFunction(() => Date.now() - lastTyped < 2000 && primus.buffer.length === 0);
+    await ada.page.click('#send');
+    await bob.door('lobby').locator('.unread').waitFor();
+    assert.equal(await bob.page.textContent('#typing'), '');
+  });
+
+  test(`a nick that is taken is refused over ${transport}, and the page says so`, async (t) => {
+    const server = await serve(t, 'chat');
+    const ada = await Person.join(t, server.url, 'Ada', { transport });
+    const eve = new Person(await open(t, server.url));
+    await eve.choose(transport);
+    await eve.enter('Ada');
+    await eve.shows('#refusal', 'somebody is called Ada already');
+    await eve.uses(transport);
+    assert.equal(await eve.page.locator('#chat').isVisible(), false);
+    const id = await eve.page.evaluate(() => primus.id());
+    const refusal = await eve.page.evaluate(() =>
+      primus.request('nick', { nick: 'Ada', key: 'mine' }).catch(({ name, status, data }) => ({ name, status, data })),
+    );
+    assert.deepEqual(refusal, { name: 'RefusedError', status: 409, data: 'somebody is called Ada already' });
+    await eve.enter('Eve');
+    await eve.isIn('lobby');
+    assert.equal(await eve.page.evaluate(() => primus.id()), id);
+    await ada.notices('Eve joined');
+    assert.deepEqual(await ada.members(), ['Ada', 'Eve']);
+  });
+
+  test(`a reload and a reconnect are no leave over ${transport}`, async (t) => {
+    const server = await serve(t, 'chat');
+    const ada = await Person.join(t, server.url, 'Ada', { transport, allow: NETWORK_ERRORS });
+    const bob = await Person.join(t, server.url, 'Bob', { transport });
+    await ada.say('before');
+    await ada.page.reload();
+    await ada.isIn('lobby');
+    await ada.uses(transport);
+    await ada.hears('before', undefined, '.mine');
+    await ada.lab();
+    await ada.press('cut');
+    await ada.back();
+    await ada.say('after');
+    await bob.hears('after');
+    // Longer than a leave takes to be told: somebody else's has been.
+    const eve = await Person.join(t, server.url, 'Eve', { transport });
+    await eve.page.close();
+    await bob.notices('Eve left');
+    assert.deepEqual(await bob.about('Ada'), []);
+    assert.deepEqual(await bob.members(), ['Ada', 'Bob']);
+    assert.deepEqual(await ada.about('Bob'), []);
+  });
+
+  test(`what was said meanwhile is there after a lost session over ${transport}, or said to be missing`, async (t) => {
+    const server = await serve(t, 'chat', await config(t, 'resume_window = "0"\n'));
+    const line = await proxy(t, server);
+    const ada = await Person.join(t, line.url, 'Ada', { transport, allow: NETWORK_ERRORS });
+    const bob = await Person.join(t, server.url, 'Bob');
+    const missing = ada.page.locator(`${LOG} li.notice`).filter({ hasText: 'not available any more' });
+    const id = () => ada.page.evaluate(() => primus.id());
+    /** Ada is away while Bob speaks, and comes back to a new session. */
+    const away = async (words, count) => {
+      const before = await id();
+      await line.down();
+      await ada.shows('#state', '(?!open).+');
+      await bob.speak(numbered(words, count));
+      await line.up();
+      await ada.page.evaluate(() => dispatchEvent(new Event('online')));
+      await ada.connected();
+      await ada.hears(`${words} ${count - 1}`);
+      assert.notEqual(await id(), before);
+    };
+    await away('kept', 3);
+    assert.equal(await missing.count(), 0);
+    await away('missed', 55);
+    await missing.waitFor();
+    await ada.page.waitForFunction((count) => document.querySelectorAll('.log .bubble').length === count, 53);
+    assert.deepEqual(await ada.lines(''), [...numbered('kept', 3), ...numbered('missed', 55).slice(5)]);
+    await talk(ada, bob);
+  });
+}
+
+test('two windows of one person are one member, and both get what is private', async (t) => {
+  const server = await serve(t, 'chat');
+  const ada = await Person.join(t, server.url, 'Ada');
+  const bob = await Person.join(t, server.url, 'Bob');
+  const other = new Person(await ada.page.context().newPage());
+  await other.page.goto(server.url);
+  await other.enter('Ada');
+  await other.isIn('lobby');
+  await bob.shows('#here', '2');
+  assert.deepEqual(await bob.members(), ['Ada', 'Bob']);
+  await bob.page.click('[data-key="Ada"] .member');
+  await bob.say('hello to both');
+  for (const window of [ada, other]) {
+    await window.goTo('@Bob');
+    await window.hears('hello to both');
+  }
+  // What is said in one of them is shown in the other.
+  await ada.say('hello Bob');
+  await other.page.locator(`${LOG} li.mine`).filter({ hasText: 'hello Bob' }).waitFor();
+  await other.page.close();
+  await ada.goTo('lobby');
+  await bob.goTo('lobby');
+  await talk(ada, bob);
+});
+
+test('who is here is shown a page at a time', async (t) => {
+  const server = await serve(t, 'chat');
+  const ada = await Person.join(t, server.url, 'Ada');
+  const nicks = Array.from({ length: 45 }, (_, n) => `P${String(n).padStart(2, '0')}`);
+  const crowd = await open(t, server.url);
+  await crowd.evaluate(
+    (nicks) => Promise.all(nicks.map((nick) => new Primus({ transports: ['websocket'], auth: { nick, key: nick } }).subscribe('lobby', () => {}).ready)),
+    nicks,
+  );
+  const bob = await Person.join(t, server.url, 'Bob');
+  await bob.shows('#here', '47');
+  const all = ['Ada', 'Bob', ...nicks];
+  assert.deepEqual(await bob.members(), all.slice(0, 20));
+  for (const count of [40, 47]) {
+    await bob.page.click('#more');
+    await bob.page.waitForFunction((count) => document.querySelectorAll('#members .member').length === count, count);
+    assert.deepEqual(await bob.members(), all.slice(0, count));
+  }
+  assert.equal(await bob.page.locator('#more').isVisible(), false);
+  await ada.shows('#here', '47');
+});
+
+test('a room that cannot be is refused, and the page says so', async (t) => {
+  const server = await serve(t, 'chat');
+  const ada = await Person.join(t, server.url, 'Ada');
+  const before = await ada.page.locator('#rooms .where').allTextContents();
+  await ada.page.fill('#name', 'tea/time');
+  await ada.page.press('#name', 'Enter');
+  await ada.notices('the name of a room has 1 to 24 characters');
+  await ada.shows('#place', '# lobby');
+  assert.deepEqual(await ada.page.locator('#rooms .where').allTextContents(), before);
+});
+
+test('curl and a bare EventSource are in the room', async (t) => {
+  const server = await serve(t, 'chat');
+  const ada = await Person.join(t, server.url, 'Ada');
+  const curl = new CurlStream(t, `${server.url}/primus/sse?nick=Eve&subscribe=lobby`);
+  await ada.notices('Eve joined');
+  await ada.say('hello Eve');
+  const said = async () => {
+    for (;;) if ((await curl.line()) === 'event: said') return JSON.parse((await curl.line()).slice('data: '.length));
+  };
+  const { nick, text } = await said();
+  assert.deepEqual({ nick, text }, { nick: 'Ada', text: 'hello Eve' });
+
+  // A guest, who only listens.
+  await ada.page.evaluate(
+    () =>
+      new Promise((opened) => {
+        const source = new EventSource('/primus/sse?subscribe=lobby');
+        window.heard = new Promise((hear) => source.addEventListener('said', ({ data }) => hear(JSON.parse(data))));
+        source.onopen = opened;
+      }),
+  );
+  const post = async (nick) => {
+    const body = JSON.stringify({ room: 'lobby', text: 'hello from a POST' });
+    return (await fetch(`${server.url}/primus?nick=${nick}`, { method: 'POST', body })).status;
+  };
+  assert.equal(await post('Ada'), 409);
+  assert.equal(await post('Bot'), 204);
+  const heard = await ada.page.evaluate(() => window.heard);
+  assert.deepEqual([heard.nick, heard.text], ['Bot', 'hello from a POST']);
+  await ada.hears('hello from a POST');
+  assert.deepEqual(await ada.members(), ['Ada', 'Eve']);
 });
 
 test('somebody whose connection broke is here for another five seconds, and is announced when he is back', async (t) => {
@@ -316,28 +627,29 @@ test('somebody whose connection broke is here for another five seconds, and is a
   await ada.say('are you there?');
   await ada.notices('Bob left');
   assert.ok(performance.now() - began > 4900, 'not at once');
-  await ada.shows('#online', '1');
+  await ada.shows('#here', '1');
   await line.up();
   // As a browser tells it. By now the client waits for long between two attempts.
   await bob.page.evaluate(() => dispatchEvent(new Event('online')));
   await bob.connected();
-  await ada.page.locator('#log li.notice').filter({ hasText: 'Bob joined' }).nth(1).waitFor();
-  await ada.shows('#online', '2');
+  await ada.page.locator(`${LOG} li.notice`).filter({ hasText: 'Bob joined' }).nth(1).waitFor();
+  await ada.shows('#here', '2');
   await bob.hears('are you there?');
   // It is the same session: nobody was welcomed.
-  assert.equal(await bob.page.locator('#log li.notice').filter({ hasText: 'You are back' }).count(), 0);
+  assert.equal(await bob.page.locator(`${LOG} li.notice`).filter({ hasText: 'You are back' }).count(), 0);
 });
 
-test('whoever joins sees the last fifty messages', async (t) => {
-  const server = await serve(t, 'chat');
-  const ada = await Person.join(t, server.url, 'Ada');
-  for (let n = 1; n <= 52; n += 1) await ada.say(`message #${String(n).padStart(3, '0')}`);
-  const bob = await Person.join(t, server.url, 'Bob');
-  await bob.hears('message #052');
-  await bob.hears('message #003');
-  assert.equal(await bob.count('message #002'), 0);
-  assert.equal(await bob.count('message #'), 50);
-});
+for (const transport of TRANSPORTS) {
+  test(`whoever joins sees the last fifty messages over ${transport}`, async (t) => {
+    const server = await serve(t, 'chat');
+    const ada = await Person.join(t, server.url, 'Ada', { transport });
+    const all = numbered('message', 52);
+    await ada.speak(all);
+    const bob = await Person.join(t, server.url, 'Bob', { transport });
+    await bob.hears('message 51');
+    assert.deepEqual(await bob.lines('message'), all.slice(2));
+  });
+}
 
 test('what people write is shown as text', async (t) => {
   const server = await serve(t, 'chat');
@@ -346,8 +658,8 @@ test('what people write is shown as text', async (t) => {
   const text = '<img src=x onerror="document.title=1"> & <script>document.title=2</script>';
   await bob.say(text);
   await ada.hears(text);
-  assert.equal(await ada.page.locator('#log img, #log script, #log b').filter({ hasText: 'Bob</b>' }).count(), 0);
-  assert.equal(await ada.page.locator('#log img').count(), 0);
+  assert.equal(await ada.page.locator(`${LOG} img, ${LOG} script, ${LOG} b`).filter({ hasText: 'Bob</b>' }).count(), 0);
+  assert.equal(await ada.page.locator(`${LOG} img`).count(), 0);
 });
 
 test('the chat fits a phone', async (t) => {
@@ -361,7 +673,7 @@ test('the chat fits a phone', async (t) => {
     scroll: Math.max(document.documentElement.scrollWidth, document.body.scrollWidth),
   }));
   assert.ok(scroll <= width, `${scroll} px wide on a screen of ${width}`);
-  for (const selector of ['#text', '#send', '#online', '#transport', '#cut', '#freeze', '#switch', '#sent', '#duplicate', '#news']) {
+  for (const selector of ['#text', '#send', '#place', '#who', '#leave', '[data-key="lobby"] .door', '#transport', '#cut', '#freeze', '#switch', '#sent', '#duplicate', '#news']) {
     const box = await ada.page.locator(selector).boundingBox();
     assert.ok(box && box.x >= 0 && box.x + box.width <= width && box.y + box.height <= 667, `${selector} is on the screen`);
   }

@@ -193,3 +193,23 @@ async fn a_message_to_several_rooms_has_its_place_in_each() {
     assert_eq!(texts(&server.root().history("r", 9)), ["e 1"]);
     assert_eq!(texts(&server.root().history("s", 9)), ["0", "e 1"]);
 }
+
+#[tokio::test]
+async fn the_hook_of_a_join_may_write_to_the_room() {
+    let server = server(Keep::messages(3)).await;
+    server.root().on_join(|spark, room| {
+        spark.channel().room(room).emit("joined", &()).unwrap();
+    });
+    server.room("r").write(&"before").unwrap();
+    let mut client = Peer::connect(server.address(), "websocket").await;
+    let asked = subscribe(&mut client, json!({ "room": "r", "last": 3 }));
+    let (before, answer) = tokio::time::timeout(Duration::from_secs(10), asked).await.unwrap();
+    assert_eq!(
+        before,
+        [
+            "primus::room:r@1::primus::data::\"before\"",
+            "primus::room:r@2::primus::event:joined::null"
+        ]
+    );
+    assert_eq!(answer["offset"], 1);
+}

@@ -16,7 +16,7 @@ mod suites;
 mod tree;
 
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{Command, ExitCode, Stdio};
 
 const HELP: &str = "\
 cargo xtask <task>
@@ -24,6 +24,7 @@ cargo xtask <task>
 tasks:
   test [SUITE…]  install what is missing, run every suite (or those named) and print the sum
   long [SUITE…]  the same with what `test` runs shortened, at full length
+  types          write the TypeScript of the chat's events, examples/chat/events.d.ts
   client         build client-js and the client files that crates/primus-library embeds
   setup          install what is missing and stop
 
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
     let done = match arguments.as_slice() {
         ["test", names @ ..] => suites::test(&root, suites::SUITES, names),
         ["long", names @ ..] => suites::test(&root, suites::LONG, names),
+        ["types"] => types(&root).map(|()| true),
         ["client"] => client(&root),
         ["setup"] => setup::tools(&root).map(|_| true),
         [processes::GUARD, marker] => {
@@ -71,6 +73,19 @@ fn client(root: &Path) -> Result<bool, String> {
     npm::install(root, "client-js", &tools)?;
     npm::build_client(root, &tools)?;
     Ok(true)
+}
+
+/// What Rust says the events of the chat are, for TypeScript.
+fn types(root: &Path) -> Result<(), String> {
+    let program = ["run", "--quiet", "--package", "primus-examples", "--example", "chat-types"];
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.args(program).current_dir(root).stderr(Stdio::inherit());
+    let output = cargo.output().map_err(|error| format!("cargo: {error}"))?;
+    if !output.status.success() {
+        return Err(format!("cargo {}: {}", program.join(" "), output.status));
+    }
+    let file = root.join("examples/chat/events.d.ts");
+    std::fs::write(&file, output.stdout).map_err(|error| format!("{}: {error}", file.display()))
 }
 
 /// The top of the repository. Cargo says at run time where the package is, so a moved checkout works.

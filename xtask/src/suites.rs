@@ -34,7 +34,7 @@ pub(crate) const SUITES: &[Suite] = &[
     },
     Suite {
         name: "client-check",
-        what: "the client's types, and that what is embedded is not stale",
+        what: "the client's types and those of the chat, and that what is embedded is not stale",
         run: client_check,
     },
     Suite { name: "client-size", what: "the size of the served client", run: client_size },
@@ -232,7 +232,11 @@ fn client_script(run: &Run<'_>, script: &str) -> Command {
 }
 
 fn client_check(run: &Run<'_>) -> Outcome {
-    run.whole("check", client_script(run, "check"), SHORT)
+    let mut outcome = run.whole("check", client_script(run, "check"), SHORT);
+    let mut types = run.tools.npm(&run.root.join("client-js"));
+    types.args(["exec", "--no", "--", "tsc", "-p", "../examples/chat"]);
+    outcome.join(run.whole("the events of the chat", types, SHORT));
+    outcome
 }
 
 fn client_size(run: &Run<'_>) -> Outcome {
