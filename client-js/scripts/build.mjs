@@ -60,7 +60,7 @@ if (tests) {
   );
 } else {
   jobs.push(
-    everything().then(async (all) => {
+    everything(true).then(async (all) => {
       await mkdir(served, { recursive: true });
       for (const [name, text] of Object.entries(all)) await writeFile(join(served, name), text);
     }),

@@ -1,7 +1,11 @@
 // How the source becomes the files that are shipped. Used by the build and by the check that the committed files are fresh.
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { Worker } from 'node:worker_threads';
 import { build } from 'esbuild';
 import { minify as squeeze } from 'terser';
+import { skeleton } from './names.mjs';
 
 export const root = fileURLToPath(new URL('..', import.meta.url));
 
@@ -10,6 +14,13 @@ export const served = fileURLToPath(new URL('../../crates/primus-library/client'
 
 /** What the server replaces by its configuration. */
 export const TOKEN = '__PRIMUS_CONFIG__';
+
+/** A script as a server with a typical configuration sends it. */
+export const typical = (name, text) => {
+  const transports = name.replace('.js', '').split('-');
+  const config = { path: '/primus', transports, global: 'Primus', parser: 'json', ping: 30000, timeout: 10000, version: '0.1.0', options: {}, plugins: [] };
+  return text.replace(TOKEN, () => JSON.stringify(config));
+};
 
 export const combinations = [
   ['websocket'],
@@ -35,7 +46,7 @@ const common = {
 const SQUEEZE = {
   ecma: 2020,
   toplevel: true,
-  compress: { passes: 3, unsafe: true, hoist_vars: true, inline: 1, unsafe_arrows: true, sequences: false, keep_fargs: false, pure_getters: true },
+  compress: { passes: 3, unsafe: true, hoist_vars: true, inline: 1, unsafe_arrows: true, sequences: false, keep_fargs: false, pure_getters: true, reduce_funcs: false, unsafe_comps: true },
 };
 
 /** What names the properties that nobody outside can see: they may become one letter. */
@@ -58,6 +69,7 @@ export async function classic(transports, config, { minify = true, sourcemap = f
     outfile: 'dist/script.js',
     minifySyntax: minify,
     mangleProps: minify ? MANGLE : undefined,
+    mangleCache: minify ? {} : undefined,
     define: { ALONE: `${names == 'websocket'}` },
     sourcemap: sourcemap && 'external',
     write: false,
@@ -66,25 +78,38 @@ export async function classic(transports, config, { minify = true, sourcemap = f
     result.outputFiles.length > 1 ? result.outputFiles.map((file) => file.text) : [undefined, result.outputFiles[0].text];
   if (!minify) return { text, map };
   const small = await squeeze(text, { ...SQUEEZE, sourceMap: map && { content: map, filename: 'script.js' } });
-  return { text: small.code + '\n', map: small.map };
+  return { text: small.code + '\n', map: small.map, properties: new Set(Object.values(result.mangleCache)) };
 }
 
 let built;
 
-/** The scripts for the Rust crate: file name and text. They are made once. */
-export const scripts = () => (built ||= make());
+/**
+ * The scripts for the Rust crate: file name and text. They are made once. Where the committed file is the same program it has the best names;
+ * where it is not, and only with `search`, they are looked for.
+ */
+export const scripts = (search) => (built ||= make(search));
 
-async function make() {
+async function make(search) {
   const all = await Promise.all(
     combinations.map(async (names) => {
-      const { text } = await classic(names, TOKEN);
+      const { text, properties } = await classic(names, TOKEN);
       const count = text.split(TOKEN).length - 1;
       if (count !== 1) throw new Error(`${names}: ${TOKEN} is there ${count} times`);
-      return [names.join('-') + '.js', text];
+      const name = names.join('-') + '.js';
+      const there = await readFile(join(served, name), 'utf8').catch(() => '');
+      if (there && skeleton(there, properties) == skeleton(text, properties)) return [name, there];
+      return [name, search ? await renamed(name, text, properties) : text];
     }),
   );
   return Object.fromEntries(all);
 }
+
+/** Looks for the best names, in a thread of its own. */
+const renamed = (name, text, properties) =>
+  new Promise((resolve, reject) => {
+    console.log(`looking for the best names in ${name}: this takes a minute`);
+    new Worker(new URL('rename.mjs', import.meta.url), { workerData: { name, text, properties } }).on('message', resolve).on('error', reject);
+  });
 
 /** Parsers that the crate can put into the configuration: each file is one expression. */
 export async function parsers() {
@@ -95,7 +120,7 @@ export async function parsers() {
 }
 
 /** All files for the crate. */
-export const everything = async () => ({ ...(await scripts()), ...(await parsers()) });
+export const everything = async (search) => ({ ...(await scripts(search)), ...(await parsers()) });
 
 /** A module of the npm package. */
 export const module = (entry, outfile, more) =>

@@ -1,24 +1,10 @@
 // Prints how large the served files are, and fails when one of them has grown over its budget.
 import { spawnSync } from 'node:child_process';
 import { brotliCompressSync, gzipSync } from 'node:zlib';
-import { everything, TOKEN } from './bundle.mjs';
+import { everything, typical } from './bundle.mjs';
 
 /** Bytes, `gzip -9`, of the whole file; a client with a typical configuration. */
 export const budgets = { 'websocket-sse-polling.js': 9100, 'websocket.js': 7500, 'msgpack.js': 2500 };
-
-/** What a server with this script bakes in. */
-const config = (name) =>
-  JSON.stringify({
-    path: '/primus',
-    transports: name.replace('.js', '').split('-'),
-    global: 'Primus',
-    parser: 'json',
-    ping: 30000,
-    timeout: 10000,
-    version: '0.1.0',
-    options: {},
-    plugins: [],
-  });
 
 /** What `gzip -9` makes of a file; without that program zlib, whose result is some bytes smaller. */
 const gzip = (file) => {
@@ -29,7 +15,7 @@ const gzip = (file) => {
 /** The sizes of all served files. */
 export async function sizes() {
   return Object.entries(await everything()).map(([name, text]) => {
-    const file = text.replace(TOKEN, () => config(name));
+    const file = typical(name, text);
     return {
       name,
       raw: file.length,

@@ -117,6 +117,17 @@ export interface RefusedError extends Error {
   data: any;
 }
 
+/** The server could not handle an event of ours: its arguments do not fit, for example. */
+export interface EventError extends Error {
+  name: 'EventError';
+  /** The event. */
+  event: string;
+  /** Like that of HTTP. */
+  status?: number;
+  /** What the server said. */
+  data: any;
+}
+
 /** The progress of coming back: the argument of the reconnect events. */
 export interface Recovery extends ReconnectOptions {
   /** The number of this attempt, from 1. */
@@ -156,7 +167,7 @@ export interface Events {
   end: [reason: CloseReason];
   /**
    * Something failed: the first connect, a refusal (`ConnectionError`), a message that cannot be encoded, decoded or queued; a room that the
-   * server does not let us into any more (`RefusedError`).
+   * server does not let us into any more (`RefusedError`); an event that the server could not handle (`EventError`).
    */
   error: [error: any];
   /** `readyState` has changed. */
@@ -207,7 +218,7 @@ export interface ChannelEvents {
   data: [data: any, raw: Payload];
   /** It is over: it was left, the server ended it, or the client has ended. */
   end: [reason: CloseReason];
-  /** The server refused it, and it is over (`RefusedError`); or a message cannot be encoded, decoded or queued. */
+  /** The server refused it, and it is over (`RefusedError`); or a message cannot be encoded, decoded or queued, or an event not handled (`EventError`). */
   error: [error: any];
   /** The same as in `Events`. */
   missed: [room: string];

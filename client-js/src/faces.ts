@@ -114,6 +114,12 @@ export const faces = (
 
   const closed = () => failure({ name: 'ClosedError', reason: 'closed' });
 
+  /** What the server says in JSON of an event or a request that it did not take. */
+  const refused = (name: string, body: any) => {
+    const { error: data, ...more } = JSON.parse(body);
+    return failure({ ...more, name, data, reason: typeof data == 'string' ? data : JSON.stringify(data) });
+  };
+
   /** Makes a request: `send` sends it, and returns its frame, or a boolean if it did not. `decode` is called as soon as the answer has come. */
   const ask = (_gate: Gate, send: (id: number) => Payload | boolean, decode: (body: any) => unknown, timeout?: any, signal?: AbortSignal) => {
     const id = ++ids;
@@ -278,6 +284,7 @@ export const faces = (
 
     mine._receive = ({ _kind, _numbers, _name: event, _rooms = [], _body }) => {
       if (_kind == 'request') return answer(_numbers[0], event!, _body);
+      if (event == 'primus.error') return emit('error', refused('EventError', _body));
       if (reserved(event)) throw 0;
       /** Those who get it instead of everybody, each by the first of its rooms. */
       const subscribers = new Map<Listener, string>();
@@ -371,8 +378,8 @@ export const faces = (
       const one = _channel ? channels.get(_channel) : root;
       if (_kind == 'reply') request?._resolve(_body);
       else if (_kind == 'refuse') {
-        const { error, status } = JSON.parse(_body);
-        request?._reject(failure({ name: 'RefusedError', reason: typeof error == 'string' ? error : JSON.stringify(error), status, data: error }));
+        const error = refused('RefusedError', _body);
+        request?._reject(error);
       }
       // What is on its way while we leave, or before we are let in, is for nobody.
       else if (one && !one._held && !one._over) one._receive(frame);

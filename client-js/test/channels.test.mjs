@@ -436,3 +436,29 @@ test('the end of a session in the middle of a batch of writes', async (t) => {
   (await command(server.last, 'primus.subscribe', 'c')).reply({});
   assert.deepEqual(await subscription.ready, {});
 });
+
+test('an event that the server could not handle is an error where it was sent', async (t) => {
+  const { primus, session, events } = await connected(t, { transports: ['websocket'] });
+  const channel = primus.channel('c');
+  (await command(session, 'primus.open')).reply({ id: 'x' });
+  await next(channel, 'open');
+  const bad = { event: 'chat', status: 400, error: 'the arguments of chat do not fit: user.age: missing' };
+  const tell = (head, body) => session.send(`primus::${head}event:primus.error::${body}`);
+  tell('', JSON.stringify(bad));
+  const [error] = await next(primus, 'error');
+  assert.ok(error instanceof Error);
+  assert.deepEqual([error.name, error.message, error.reason], ['EventError', bad.error, bad.error]);
+  assert.deepEqual([error.event, error.status, error.data], ['chat', 400, bad.error]);
+  tell('channel:c::primus::', JSON.stringify({ ...bad, error: { age: 1 } }));
+  const [other] = await next(channel, 'error');
+  assert.deepEqual([other.name, other.message, other.event, other.data], ['EventError', '{"age":1}', 'chat', { age: 1 }]);
+  assert.equal(events.args.error.length, 1);
+  assert.equal(primus.readyState, Primus.OPEN);
+});
+
+for (const frame of ['primus::event:primus.error::{', 'primus::event:primus.errors::{}', 'primus::event:primus.end::{}', 'primus::event:error::{}'])
+  test(`a protocol error: ${frame}`, async (t) => {
+    const { primus, session } = await connected(t, { transports: ['websocket'] });
+    session.send(frame);
+    assert.equal((await next(primus, 'close'))[0].code, 4400);
+  });
