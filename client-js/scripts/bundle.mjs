@@ -1,11 +1,11 @@
 // How the source becomes the files that are shipped. Used by the build and by the check that the committed files are fresh.
-import { readFile } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { build } from 'esbuild';
 import { minify as squeeze } from 'terser';
-import { skeleton } from './names.mjs';
 
 export const root = fileURLToPath(new URL('..', import.meta.url));
 
@@ -46,7 +46,7 @@ const common = {
 const SQUEEZE = {
   ecma: 2020,
   toplevel: true,
-  compress: { passes: 3, unsafe: true, hoist_vars: true, inline: 1, unsafe_arrows: true, sequences: false, keep_fargs: false, pure_getters: true, reduce_funcs: false, unsafe_comps: true },
+  compress: { passes: 3, unsafe: true, hoist_vars: true, inline: 1, unsafe_arrows: true, sequences: false, keep_fargs: false, pure_getters: true, reduce_funcs: false },
 };
 
 /** What names the properties that nobody outside can see: they may become one letter. */
@@ -78,37 +78,49 @@ export async function classic(transports, config, { minify = true, sourcemap = f
     result.outputFiles.length > 1 ? result.outputFiles.map((file) => file.text) : [undefined, result.outputFiles[0].text];
   if (!minify) return { text, map };
   const small = await squeeze(text, { ...SQUEEZE, sourceMap: map && { content: map, filename: 'script.js' } });
-  return { text: small.code + '\n', map: small.map, properties: new Set(Object.values(result.mangleCache)) };
+  return { text: small.code + '\n', map: small.map, privates: new Set(Object.values(result.mangleCache)) };
 }
 
 let built;
 
 /**
- * The scripts for the Rust crate: file name and text. They are made once. Where the committed file is the same program it has the best names;
- * where it is not, and only with `search`, they are looked for.
+ * The scripts for the Rust crate: file name and text. They are made once. Where the committed file was made of the same program, that is it; where
+ * it was not, the program is squashed in so many rounds, which takes minutes, or, without `rounds`, left as it is.
  */
-export const scripts = (search) => (built ||= make(search));
+export const scripts = (rounds) => (built ||= make(rounds));
 
-async function make(search) {
+/** The scripts with a budget. The others are not worth as much time. */
+const PRINCIPAL = ['websocket.js', 'websocket-sse-polling.js'];
+
+/** Of what program the committed files were made, and what they are, as hashes; and in how many rounds. */
+const RECORD = new URL('squashed.json', import.meta.url);
+const hash = (text) => createHash('sha256').update(text).digest('hex');
+
+async function make(rounds) {
+  const record = JSON.parse(await readFile(RECORD, 'utf8'));
   const all = await Promise.all(
     combinations.map(async (names) => {
-      const { text, properties } = await classic(names, TOKEN);
+      const { text, privates } = await classic(names, TOKEN);
       const count = text.split(TOKEN).length - 1;
       if (count !== 1) throw new Error(`${names}: ${TOKEN} is there ${count} times`);
       const name = names.join('-') + '.js';
       const there = await readFile(join(served, name), 'utf8').catch(() => '');
-      if (there && skeleton(there, properties) == skeleton(text, properties)) return [name, there];
-      return [name, search ? await renamed(name, text, properties) : text];
+      const { program, file, rounds: before } = record[name] || {};
+      if (program == hash(text) && file == hash(there) && !(before < rounds)) return [name, there];
+      if (!rounds) return [name, text];
+      const squashed = await inThread({ name, text, privates, rounds: PRINCIPAL.includes(name) ? rounds : rounds / 8 });
+      record[name] = { program: hash(text), file: hash(squashed), rounds };
+      return [name, squashed];
     }),
   );
+  if (rounds) await writeFile(RECORD, JSON.stringify(record, null, 2) + '\n');
   return Object.fromEntries(all);
 }
 
-/** Looks for the best names, in a thread of its own. */
-const renamed = (name, text, properties) =>
+const inThread = (workerData) =>
   new Promise((resolve, reject) => {
-    console.log(`looking for the best names in ${name}: this takes a minute`);
-    new Worker(new URL('rename.mjs', import.meta.url), { workerData: { name, text, properties } }).on('message', resolve).on('error', reject);
+    console.log(`squashing ${workerData.name}: this takes some minutes`);
+    new Worker(new URL('squash-thread.mjs', import.meta.url), { workerData }).on('message', resolve).on('error', reject);
   });
 
 /** Parsers that the crate can put into the configuration: each file is one expression. */
@@ -120,7 +132,7 @@ export async function parsers() {
 }
 
 /** All files for the crate. */
-export const everything = async (search) => ({ ...(await scripts(search)), ...(await parsers()) });
+export const everything = async (rounds) => ({ ...(await scripts(rounds)), ...(await parsers()) });
 
 /** A module of the npm package. */
 export const module = (entry, outfile, more) =>

@@ -77,7 +77,6 @@ export interface Client {
   _send(frame: Payload, gate: Gate, how?: WriteOptions): void;
   /** Takes back what waits: this frame, or all frames of this gate. */
   _drop(what: Payload | Gate): void;
-  _waiting(): Payload[];
   /** Sends what may go, and reads on while somebody waits for an answer. */
   _changed(): void;
   /** Whether it is over for good. */
@@ -101,7 +100,7 @@ export interface Client {
 export const faces = (
   primus: any,
   emit: Emit,
-  { _options, _parser, _passes, _send, _drop, _waiting, _changed, _ended, _busy }: Client,
+  { _options, _parser, _passes, _send, _drop, _changed, _ended, _busy }: Client,
 ): Faces => {
   const requests = new Map<number, Request>();
   const channels = new Map<string, ChannelFace>();
@@ -121,28 +120,27 @@ export const faces = (
   };
 
   /** Makes a request: `send` sends it, and returns its frame, or a boolean if it did not. `decode` is called as soon as the answer has come. */
-  const ask = (_gate: Gate, send: (id: number) => Payload | boolean, decode: (body: any) => unknown, timeout?: any, signal?: AbortSignal) => {
+  const ask = async (_gate: Gate, send: (id: number) => Payload | boolean, decode: (body: any) => unknown, timeout?: any, signal?: AbortSignal) => {
     const id = ++ids;
+    const over = new AbortController();
     let timer: ReturnType<typeof setTimeout>;
-    let abort: () => void;
-    return new Promise<any>((resolve, _reject) => {
-      signal?.throwIfAborted();
-      const _frame = send(id);
-      if (typeof _frame == 'boolean') throw closed();
-      requests.set(id, { _frame, _gate, _reject, _resolve: (body) => resolve(new Promise((done) => done(decode(body)))) });
-      _changed();
-      signal?.addEventListener('abort', (abort = () => _reject(signal.reason)));
-      if (timeout > 0) timer = setTimeout(() => _reject(failure({ name: 'TimeoutError', reason: 'timeout' })), Math.min(timeout, EVER));
-    }).finally(() => {
-      const one = requests.get(id);
-      clearTimeout(timer);
-      signal?.removeEventListener('abort', abort);
-      if (one) {
-        requests.delete(id);
-        _drop(one._frame);
+    signal?.throwIfAborted();
+    const _frame: any = send(id);
+    if (!_frame.slice) throw closed();
+    try {
+      return await new Promise<any>((resolve, _reject) => {
+        requests.set(id, { _frame, _gate, _reject, _resolve: (body) => resolve(new Promise((done) => done(decode(body)))) });
         _changed();
-      }
-    });
+        signal?.addEventListener('abort', () => _reject(signal.reason), over);
+        if (timeout > 0) timer = setTimeout(() => _reject(failure({ name: 'TimeoutError', reason: 'timeout' })), Math.min(timeout, EVER));
+      });
+    } finally {
+      clearTimeout(timer!);
+      over.abort();
+      requests.delete(id);
+      _drop(_frame);
+      _changed();
+    }
   };
 
   /** Nobody will answer these. */
@@ -385,7 +383,7 @@ export const faces = (
       else if (one && !one._held && !one._over) one._receive(frame);
     },
     _renew(ended) {
-      const waiting = new Set(_waiting());
+      const waiting = new Set(primus.buffer);
       const all = [...channels.values()];
       sessions++;
       giveUp((one) => !waiting.has(one._frame));

@@ -23,7 +23,7 @@ const HEAD =
   /^primus::(?:(attach|refuse|end|binary|data(?::b64)?|p[io]ng(?::\d+){1,2}|ack:\d+(?::[1-9]\d*)?(?=::$)|re(?:ply|fuse):\d+)|(event|room|channel|request:\d+):([!-9;-~]+))::/;
 
 /** The messages, so that what may be in a room, in a channel, and in bytes or base64 are the first two, four and all of them. */
-const MESSAGES = ['data', 'event', 'request', 'room', 'channel', 'reply'];
+const MESSAGES = 'data event request room channel reply'.split(' ');
 
 const toBase64 = (bytes: Uint8Array): string => {
   let text = '';
@@ -37,6 +37,9 @@ const fromBase64 = (base64: string): Uint8Array => {
   if (btoa(text) != base64) throw 0;
   return Uint8Array.from(text, (char) => char.charCodeAt(0));
 };
+
+/** Of a stream of text, or of one that is whole. */
+export const utf8 = () => new TextDecoder(undefined, { fatal: true, ignoreBOM: true });
 
 const toUtf8 = (text: string): Uint8Array => new TextEncoder().encode(text);
 
@@ -99,7 +102,7 @@ export const parse = (frame: Payload, first = typeof frame == 'string' ? 0 : 6):
   const [start, plain, named, field] = HEAD.exec(toText(frame))!;
   const [_kind, ..._numbers] = (plain || named).split(/:(?=\d)/).map(exact);
   const _body: any = frame.slice(start.length);
-  if (first && MESSAGES.lastIndexOf(_kind, first - 1) < 0) throw 0;
+  if (first && !MESSAGES.slice(0, first).includes(_kind)) throw 0;
   if (_kind == 'channel') return { ...parse(_body, 4), _channel: unescape(field) };
   if (_kind == 'room')
     return {
@@ -111,7 +114,7 @@ export const parse = (frame: Payload, first = typeof frame == 'string' ? 0 : 6):
     };
   if (!ALONE) {
     if (_kind == 'binary') return parse(fromBase64(_body).buffer as ArrayBuffer);
-    if (_kind == 'data:b64') return parse(new TextDecoder(undefined, { fatal: true, ignoreBOM: true }).decode(fromBase64(_body)), 6);
+    if (_kind == 'data:b64') return parse(utf8().decode(fromBase64(_body)), 6);
   }
   return { _kind, _numbers, _name: field && unescape(field), _body };
 };

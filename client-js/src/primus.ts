@@ -86,6 +86,7 @@ export const create = (
     strategy: 'disconnect,online,timeout',
     queueSize: 262144,
     requestTimeout: 30000,
+    transports: config.transports,
     reconnect: {
       min: 500,
       max: 30000,
@@ -124,10 +125,10 @@ export const create = (
     get ready() {
       return new Promise((resolve, reject) => {
         const settle = () => {
-          if (ended) reject(failure(ended));
-          else if (primus.readyState == OPEN) resolve(primus);
-          else return;
+          if (!ended && primus.readyState != OPEN) return;
           primus.off('readyStateChange', settle).off('end', settle);
+          if (ended) reject(failure(ended));
+          else resolve(primus);
         };
         primus.on('readyStateChange', settle).on('end', settle);
         settle();
@@ -148,7 +149,15 @@ export const create = (
         const target: any = network === true ? globalThis : network;
         if (target.addEventListener) {
           away = target.navigator?.onLine === false;
-          unwatch = watch(target, gone, back, wake, () => end(undefined, 2));
+          unwatch = watch(target, {
+            offline: gone,
+            online: back,
+            // Somebody looks at the page again, perhaps after a long sleep.
+            pageshow: wake,
+            visibilitychange: () => target.document?.visibilityState == 'hidden' || wake(),
+            // The page goes, and will not come back.
+            pagehide: (event) => event.persisted || end(undefined, 2),
+          });
         }
         primus.online = !away;
         // Without a network, its return starts it.
@@ -236,8 +245,8 @@ export const create = (
     const auth = await asked(options.auth);
     const query = await asked(options.query);
     return {
-      _url: primus.url,
-      _query: (mount.search + '&' + new URLSearchParams(query)).replace(/^[?&]+|&$/g, ''),
+      _url: base,
+      _query: (mount.search + '&' + new URLSearchParams(query)).replace('?', '&').replace(/&$/, ''),
       _attach() {
         const attempt = ++attempts;
         return () => {
@@ -248,13 +257,10 @@ export const create = (
       _leave: named ? 0 : 1,
       _repeat: named && !carrier && box,
       _fits: box._fits,
-      _socket: (options.WebSocket || globalThis.WebSocket) as typeof WebSocket,
+      _options: options,
       ...(ALONE
         ? ({} as any)
         : {
-            _transports: options.transports || config.transports,
-            _fetch: options.fetch || globalThis.fetch,
-            _credentials: options.credentials,
             _again: ask,
             _vain() {
               still(false);
@@ -383,13 +389,13 @@ export const create = (
       finish(reason, true);
       emit('reconnect failed', failure(reason), again);
       become(CLOSED);
-      return;
+    } else {
+      told = after > 0;
+      again.attempt++;
+      again.scheduled = soon ? 0 : Math.min(after + delay(again, again.attempt), EVER);
+      timer = setTimeout(attempt, again.scheduled);
+      emit('reconnect scheduled', again);
     }
-    told = after > 0;
-    again.attempt++;
-    again.scheduled = soon ? 0 : Math.min(after + delay(again, again.attempt), EVER);
-    timer = setTimeout(attempt, again.scheduled);
-    emit('reconnect scheduled', again);
   };
 
   /** The connection is lost, or the network; if it is `over`, the session as well. */
@@ -518,7 +524,6 @@ export const create = (
       if (open) carrier?._flush();
     },
     _drop: (what) => box._drop(what),
-    _waiting: () => primus.buffer,
     _ended: () => ended,
     _busy: busy,
     _changed() {

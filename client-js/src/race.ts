@@ -42,8 +42,8 @@ export const race =
   (all: Transport[]): Connect =>
   (dial, won, failed) => {
     /** The transports that are wanted and that this environment can do, the best first. */
-    const able = (dial._transports ? dial._transports.flatMap((name) => all.filter((one) => one._name == name)) : all).filter((one) =>
-      one._able(dial),
+    const able = (dial._options.transports?.flatMap((name) => all.filter((one) => one._name == name)) ?? all).filter((one) =>
+      one._able(dial._options),
     );
     // What worked lately goes first.
     const known = recall();

@@ -1,3 +1,4 @@
+import type { Options } from './api';
 import type { CloseReason } from './close';
 import type { Payload } from './frames';
 import type { Session } from './session';
@@ -6,7 +7,7 @@ import type { Session } from './session';
 export interface Dial {
   /** The mount: `http://host/primus`, without a slash at its end. */
   _url: string;
-  /** The query of the application, encoded, perhaps empty. */
+  /** The query of the application, encoded: empty, or it begins with `&`. */
   _query: string;
   /** Gives an attach its number, and later makes the frame, as things are then. */
   _attach(): () => string;
@@ -20,11 +21,7 @@ export interface Dial {
   _vain(): void;
   /** Whether an attach frame can be the answer to ours. */
   _fits(reply: AttachReply): boolean;
-  /** The names of the transports to use, if not all. */
-  _transports?: string[];
-  _socket?: typeof WebSocket;
-  _fetch?: typeof fetch;
-  _credentials?: RequestCredentials;
+  _options: Options;
 }
 
 /** What the server says in its first frame. */
@@ -74,8 +71,8 @@ export interface Carrier {
 export interface Transport {
   /** @internal */
   _name: string;
-  /** @internal Whether this environment can do it. */
-  _able(dial: Dial): unknown;
+  /** @internal What it needs of this environment, if that is there. */
+  _able(options: Options): any;
   /** @internal Opens a carrier. */
   _dial(dial: Dial, wire: Wire): Carrier;
 }

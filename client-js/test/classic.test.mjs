@@ -1,11 +1,12 @@
 // The classic scripts: their shapes, their configuration, their size, and that the committed ones are fresh.
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { test } from 'node:test';
 import { createContext, runInContext } from 'node:vm';
 import { combinations, parsers, scripts, TOKEN } from '../scripts/bundle.mjs';
+import { deflated } from '../scripts/deflate.mjs';
 import { sizes } from '../scripts/size.mjs';
 import { next, serve, WebSocket } from './server.mjs';
 
@@ -67,6 +68,20 @@ test('the options of the server, those of the page over them, and plugins', () =
   assert.deepEqual([min, max, factor], [7, 8, 2]);
   primus.write('raw');
   assert.deepEqual([...primus.buffer], ['raw']);
+});
+
+test('a plugin may use what pages call $ and _', () => {
+  for (const script of Object.keys(built)) {
+    const { Primus } = run({ $: 'jQuery', _: 'lodash' }, '{"plugins":[(primus) => { primus.seen = $ + _ }]}', script);
+    assert.equal(new Primus('http://h', { manual: true }).seen, 'jQuerylodash', script);
+  }
+});
+
+test('the size of what gzip makes, to the byte', () => {
+  for (const text of Object.values(built)) {
+    const { status, stdout } = spawnSync('gzip', ['-9'], { input: text });
+    if (status === 0) assert.equal(Math.ceil(deflated(text) / 8), stdout.length);
+  }
 });
 
 for (const names of combinations)

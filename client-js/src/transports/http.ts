@@ -1,6 +1,6 @@
 import { sleep } from '../backoff';
 import { closing, refusal } from '../close';
-import { byteLength, control, toLine } from '../frames';
+import { byteLength, control, toLine, utf8 } from '../frames';
 import type { Session } from '../session';
 import type { AttachReply, Carrier, Transport } from '../transport';
 import { lineReader } from './lines';
@@ -15,16 +15,17 @@ const BUSY = 64;
 const LINGER = 5000;
 
 /**
- * A transport that attaches by `POST {path}/{route}`, reads frames from the answer, and sends by `POST {path}/send`. With `again`
- * it goes on to read from `GET {path}/{route}`, as often as there is an answer.
+ * A transport that attaches by `POST {path}/sse` or `{path}/poll`, as its name says, reads frames from the answer, and sends by `POST {path}/send`. With `again`
+ * it goes on to read by GET from there, as often as there is an answer.
  */
-export const http = (_name: string, route: string, begin: RegExp, again?: boolean): Transport => ({
+export const http = (_name: string, begin: RegExp, again?: boolean): Transport => ({
   _name,
-  _able: (dial) => dial._fetch,
+  _able: (options) => options.fetch || globalThis.fetch,
   _dial(dial, wire): Carrier {
     // Called bare: `fetch` insists on its own `this`.
-    const fetch = dial._fetch!;
+    const fetch: typeof globalThis.fetch = this._able(dial._options);
     const abort = new AbortController();
+    const route = _name.slice(0, 4);
     let reply: AttachReply | undefined;
     let session: Session | undefined;
     let urgent: string[] = [];
@@ -36,13 +37,13 @@ export const http = (_name: string, route: string, begin: RegExp, again?: boolea
     let open: (() => void) | undefined;
 
     const request = (path: string, body?: string, signal: AbortSignal | null = abort.signal) =>
-      fetch(`${dial._url}/${path}?v=2${body ? '' : '&recv=' + session!._poll()}${dial._query && '&' + dial._query}`, {
+      fetch(`${dial._url}/${path}?v=2${body ? '' : '&recv=' + session!._poll()}${dial._query}`, {
         method: body ? 'POST' : 'GET',
         // Without a token it is a "simple" request of type `text/plain`: no preflight for an attach from another origin.
         headers: reply && { 'Primus-Token': reply.token! },
         body,
         keepalive,
-        credentials: dial._credentials,
+        credentials: dial._options.credentials,
         signal,
       });
 
@@ -68,11 +69,11 @@ export const http = (_name: string, route: string, begin: RegExp, again?: boolea
           const first = session._place().next;
           let next = first;
           let payload = session._peek(next);
-          if (abort.signal.aborted || (!urgent.length && payload === undefined && !leaving)) break;
+          if (abort.signal.aborted || (!urgent.length && payload == undefined && !leaving)) break;
           const commands = urgent.splice(0);
           const batch = [control(`ack:${session._seen()}:${first}`), ...commands];
           let room = reply!.maxMessage || 65536;
-          while (payload !== undefined && batch.length < ITEMS) {
+          while (payload != undefined && batch.length < ITEMS) {
             const line = toLine(payload);
             // One message always goes, whatever its size: the server says what it thinks of it.
             if ((room -= byteLength(line) + 1) < 0 && next > first) break;
@@ -80,22 +81,22 @@ export const http = (_name: string, route: string, begin: RegExp, again?: boolea
             session._take(next++);
             payload = session._peek(next);
           }
-          const last = leaving && payload === undefined;
+          const last = leaving && payload == undefined;
           if (last) batch.push(control('end'));
           const response = await request('send', batch.join('\n'));
           const { ok, status } = response;
           if (ok && last) return drop();
-          const problem = !ok && (await response.json().catch(() => {}));
-          if (ok) session._ack(next - 1);
-          else if (problem?.recv >= 0) {
-            // It has taken some of it. The rest is for later, and what the others ask or answer, too.
-            session._ack(problem.recv);
-            urgent.unshift(...commands);
-            await sleep(retryAfter(response) || 1000);
-          } else {
+          const recv = ok ? next - 1 : (await json(response))?.recv;
+          if (!(recv >= 0)) {
             // Nobody will ever take that message.
             if (status == 413) request('send', control('end'), null).catch(() => {});
             throw status;
+          }
+          session._ack(recv);
+          if (!ok) {
+            // It has taken some of it. The rest is for later, and what the others ask or answer, too.
+            urgent.unshift(...commands);
+            await sleep(retryAfter(response) || 1000);
           }
         }
         sending = false;
@@ -107,7 +108,7 @@ export const http = (_name: string, route: string, begin: RegExp, again?: boolea
     /** Reads the frames of one answer; an empty one is a sign of life, too. */
     const read = async ({ body }: Response) => {
       const reader = body?.getReader();
-      const decoder = new TextDecoder(undefined, { fatal: true, ignoreBOM: true });
+      const decoder = utf8();
       const take = lineReader(begin, (frame) => wire._frame(frame));
       for (;;) {
         await gate;
@@ -128,7 +129,7 @@ export const http = (_name: string, route: string, begin: RegExp, again?: boolea
         return down();
       }
       const { status } = response;
-      const body = await response.json().catch(() => {});
+      const body = await json(response);
       // Not the words of our server: then something between us does not like this transport.
       const foreign = !body?.error;
       const reason = refusal({ ...body, status }, retryAfter(response));
@@ -163,6 +164,9 @@ export const http = (_name: string, route: string, begin: RegExp, again?: boolea
     };
   },
 });
+
+/** The JSON of an answer that is no success, if it has any. */
+const json = (response: Response): Promise<any> => response.json().catch(() => {});
 
 /** In milliseconds; 0 or NaN if nothing was said. */
 const retryAfter = (response: Response) => 1000 * (response.headers.get('Retry-After') as any);

@@ -9,11 +9,11 @@ const BUSY = 65536;
 /** A WebSocket: text frames are text, binary frames are bytes, heartbeats are frames of ours. */
 export const websocket: Transport = {
   _name: 'websocket',
-  _able: (dial) => dial._socket,
+  _able: (options) => options.WebSocket || globalThis.WebSocket,
   _dial(dial, wire) {
     const { _repeat } = dial;
     const attach = dial._attach();
-    const socket = new dial._socket!(dial._url.replace('http', 'ws') + (dial._query && '?' + dial._query), 'primus.2');
+    const socket: WebSocket = new (this._able(dial._options))(dial._url.replace('http', 'ws') + dial._query.replace('&', '?'), 'primus.2');
     let session: Session | undefined;
     /** The number of the next message on this carrier. */
     let next: number;
@@ -21,7 +21,7 @@ export const websocket: Transport = {
     /** Sends from number `next` on. A socket that is closing swallows what it is given: then it waits for the next carrier. */
     const write = (last = Infinity) => {
       let frame: Payload | undefined;
-      while (next <= last && socket.readyState == 1 && (frame = session!._peek(next)) !== undefined) {
+      while (next <= last && socket.readyState == 1 && (frame = session!._peek(next)) != undefined) {
         session!._take(next++);
         socket.send(frame);
       }
