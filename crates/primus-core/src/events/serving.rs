@@ -197,6 +197,8 @@ fn explain(spark: &Spark, name: &str, failure: Failure) -> Rejection {
         Failure::Refused(rejection) => rejection,
         Failure::Arguments(error) => {
             tracing::debug!(spark = %spark.id(), event = name, %error, "the arguments do not fit");
+            let error = error.to_string();
+            let error = error.strip_prefix("the message cannot be decoded: ").unwrap_or(&error);
             let error = format!("the arguments of {name} do not fit: {error}");
             Rejection::new(http::StatusCode::BAD_REQUEST, error)
         }
