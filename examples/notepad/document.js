@@ -15,6 +15,8 @@ export class Document {
   /** Whether the text has been here. */
   known = false;
   problem = '';
+  /** Whether the cursor is to be told as soon as it can be. */
+  #pointing = false;
   #me;
   #channel;
   #changed;
@@ -46,6 +48,7 @@ export class Document {
       this.#sent = 0;
       this.send();
       this.#changed();
+      this.point();
     } catch (error) {
       // The session is gone. In the next one it is asked again.
       if (error.name !== 'ClosedError') this.#fail(error);
@@ -67,6 +70,7 @@ export class Document {
     }
     this.send();
     this.#changed();
+    if (this.#pointing) this.point();
   }
 
   #meet(person) {
@@ -92,7 +96,8 @@ export class Document {
 
   /** Tells where the cursor is. Only now matters, and others have to know the letters that it is between. */
   point() {
-    if (this.#early || this.pending.length) return;
+    this.#pointing = Boolean(this.#early || this.pending.length);
+    if (this.#pointing) return; // later, then
     this.#channel.emit('cursor', this.#me, { volatile: true, conflate: 'cursor' });
   }
 }

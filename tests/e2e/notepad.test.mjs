@@ -152,8 +152,7 @@ async function together(t, settings, transport, work) {
   const calm = new AbortController();
   const cutting = people.map(({ proxy }) => weather(proxy, random.fork(), calm.signal));
   const writers = people.map(({ writer }) => writer);
-  await within(120_000, 'they write', Promise.all(writers.map(work)));
-  calm.abort();
+  await within(120_000, 'they write', Promise.all(writers.map(work))).finally(() => calm.abort());
   const cuts = await Promise.all(cutting);
   const look = async () => [await read(server), ...(await Promise.all(writers.map((each) => each.text())))];
   const same = ([first, ...others]) => others.every((other) => other === first);
