@@ -5,7 +5,9 @@ use std::{
     time::Duration,
 };
 
-use primus::{CloseReason, NameError, Primus, Rejection, RequestError, Spark, State};
+use primus::{
+    ChannelRequest, CloseReason, NameError, Primus, Rejection, RequestError, Spark, State,
+};
 use primus_tests::{
     peer::{Peer, TRANSPORTS},
     server::{Server, until},
@@ -103,9 +105,10 @@ async fn who_may_enter_is_decided_by_the_channel_and_a_refusal_touches_nothing_e
     for channel in [&open, &admin] {
         channel.on("whoami", async |spark: Spark, (): ()| spark.user::<String>().cloned()).unwrap();
     }
-    admin.authorize(async |spark: Spark, auth: Value| {
-        assert_eq!(spark.user::<String>().unwrap(), "root user");
-        match auth["secret"].as_str() {
+    admin.authorize(async |request: ChannelRequest| {
+        assert_eq!(request.spark.user::<String>().unwrap(), "root user");
+        assert_eq!(request.channel, "admin");
+        match request.auth["secret"].as_str() {
             Some("xyzzy") => Ok("admin user".to_owned()),
             Some("panic") => panic!("as asked"),
             _ => Err(Rejection::forbidden("who are you?")),
@@ -322,4 +325,37 @@ async fn channels_of_a_session_are_bounded() {
     let refused = enter(&mut client, "c", Value::Null).await.unwrap_err();
     let error = "this session is in too many channels (max_channels)";
     assert_eq!(refused, json!({ "status": 409, "error": error }));
+}
+
+#[tokio::test]
+async fn what_one_channel_of_a_pattern_is_given_the_others_do_not_have() {
+    let server = Server::start(Primus::builder()).await;
+    let documents = server.channels("/doc/*").unwrap();
+    documents.on("keep", async |(): ()| ()).unwrap();
+    documents.authorize(async |_: ChannelRequest| -> Result<(), Rejection> {
+        Err(Rejection::forbidden("not this one"))
+    });
+    server.channel("/doc/public").unwrap().authorize(async |_: ChannelRequest| Ok(()));
+    let mut client = Peer::connect(server.address(), "websocket").await;
+    enter(&mut client, "/doc/public", Value::Null).await.unwrap();
+    let refused = enter(&mut client, "/doc/private", Value::Null).await.unwrap_err();
+    assert_eq!(refused, json!({ "status": 403, "error": "not this one" }));
+    // Nor does a refusal leave a channel behind that nobody is in.
+    assert_eq!(server.channel("/doc/public").unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn only_a_server_says_to_which_rooms_a_message_was_sent() {
+    let server = Server::start(Primus::builder()).await;
+    for transport in ["websocket", "sse"] {
+        let mut client = Peer::connect(server.address(), transport).await;
+        if transport == "websocket" {
+            client.send("primus::room:admins::primus::event:x::1").await;
+            assert_eq!(client.rest().await.1["code"], 4400);
+        } else {
+            let call = primus_tests::http::post("/primus/send?v=2", "primus::room:a::1");
+            let answer = call.header("primus-token", client.token()).send(server.address()).await;
+            assert_eq!(answer.status, 400, "{}", answer.text());
+        }
+    }
 }

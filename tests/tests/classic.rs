@@ -208,7 +208,7 @@ async fn what_a_classic_client_says_before_it_may_enter_a_channel_waits() {
     let slow = server.channel("slow").unwrap();
     let go = Arc::new(Notify::new());
     let gate = Arc::clone(&go);
-    slow.authorize(move |_, _| {
+    slow.authorize(move |_| {
         let gate = Arc::clone(&gate);
         async move {
             gate.notified().await;
@@ -249,7 +249,7 @@ async fn what_a_classic_client_says_before_it_may_enter_a_channel_waits() {
 async fn a_classic_client_is_refused_and_ended_by_unsubscriptions() {
     let server = Server::echo(websocket()).await;
     let secret = server.channel("secret").unwrap();
-    secret.authorize(async |_, _| Err::<(), _>(Rejection::forbidden("members only")));
+    secret.authorize(async |_| Err::<(), _>(Rejection::forbidden("members only")));
     let news = server.channels("/doc/*").unwrap();
     news.on("bye", async |spark: Spark, (): ()| {
         spark.write("last").unwrap();

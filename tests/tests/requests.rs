@@ -294,3 +294,41 @@ async fn malformed_answers_end_the_session_and_unknown_ones_do_nothing() {
         assert_eq!(client.rest().await.1["code"], 4400, "{bad}");
     }
 }
+
+#[tokio::test]
+async fn messages_that_nobody_reads_are_in_nobodys_way() {
+    let server = Server::start(Primus::builder()).await;
+    server.on("echo", async |value: Value| value).unwrap();
+    // It returns, and sets no callback: listeners of all keep its sparks.
+    server.on_connection(async |_| Ok(()));
+    let mut client = Peer::connect(server.address(), "websocket").await;
+    for number in 0..200 {
+        client.send(&number.to_string()).await;
+    }
+    assert_eq!(client.ask(1, "primus::request:1:echo::7").await, "7");
+}
+
+#[tokio::test]
+async fn ready_fails_where_its_acknowledgement_cannot_be_read() {
+    let server = Server::start(Primus::builder().max_inbox(16 << 10).resume_messages(4)).await;
+    let (tell, mut told) = mpsc::channel(1);
+    server.on_connection(move |mut spark| {
+        let tell = tell.clone();
+        async move {
+            spark.next().await;
+            for number in 0..8 {
+                spark.write(&number)?;
+            }
+            tell.send(spark.ready().await.unwrap_err().to_string()).await?;
+            while spark.next().await.is_some() {}
+            Ok(())
+        }
+    });
+    let mut client = Peer::connect(server.address(), "websocket").await;
+    client.send("\"go\"").await;
+    for _ in 0..300 {
+        client.send(&json!("x".repeat(100)).to_string()).await;
+    }
+    let error = "what is awaited is behind more messages than are read ahead (max_inbox)";
+    assert_eq!(soon(told.recv()).await.as_deref(), Some(error));
+}

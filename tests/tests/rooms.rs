@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use primus::{CloseReason, JoinError, Mount, Primus, Rejection, Spark, State};
+use primus::{CloseReason, JoinError, Keep, Mount, Primus, Rejection, Spark, State};
 use primus_tests::{
     http::get,
     peer::{Peer, TRANSPORTS},
@@ -365,4 +365,83 @@ async fn a_subscription_survives_with_its_session() {
     server.room("prices.A").emit("tick", &3).unwrap();
     assert_eq!(plain.text().await, "2");
     assert_eq!(plain.text().await, r#"{"event":"tick","data":3}"#);
+}
+
+// ---- what a spark leaves behind ----
+
+#[tokio::test]
+async fn hooks_of_rooms_may_write_to_them_also_where_history_is_kept() {
+    let server = Server::start(Primus::builder().resume_messages(4)).await;
+    server.root().keep("open", Keep::messages(100)).unwrap();
+    server.root().authorize_join(async |_: Spark, _: String| Ok(()));
+    let (joins, leaves) = (server.primus(), server.primus());
+    server.root().on_join(move |_, room| drop(joins.room(room).emit("joined", &())));
+    server.root().on_leave(move |_, room| drop(leaves.room(room).emit("left", &())));
+    let mut away = Peer::connect(server.address(), "websocket").await;
+    away.send(r#"primus::request:1:primus.subscribe::{"room":"open"}"#).await;
+    assert_eq!(away.text().await, "primus::room:open@1::primus::event:joined::null");
+    assert!(away.text().await.starts_with("primus::reply:1::"));
+    let gone = spark_of(&server, &away);
+    away.cut();
+    until("detached", || gone.state() == State::Detached).await;
+    // More than is kept for who is away: it ends in the midst of a message to the room.
+    for number in 0..8 {
+        server.room("open").write(&number).unwrap();
+    }
+    until("over", || gone.state() == State::Closed).await;
+    assert_eq!(server.room("open").len(), 0);
+    let names: Vec<_> = server
+        .root()
+        .history("open", 100)
+        .iter()
+        .filter_map(|it| it.event().map(String::from))
+        .collect();
+    assert_eq!(names, ["joined", "left"]);
+}
+
+#[tokio::test]
+async fn who_has_ended_joins_nothing_and_is_forgotten() {
+    let server =
+        Server::start(Primus::builder().handler_grace(std::time::Duration::from_millis(50))).await;
+    server.on("forever", async |(): ()| std::future::pending::<()>().await).unwrap();
+    let user = Arc::new(());
+    let weak = Arc::downgrade(&user);
+    let given = Mutex::new(Some(user));
+    server.authorize(move |_| {
+        let user = given.lock().unwrap().take();
+        async move { Ok(user) }
+    });
+    let mut client = Peer::connect(server.address(), "websocket").await;
+    let spark = spark_of(&server, &client);
+    client.send("primus::request:1:forever::null").await;
+    let own = spark.clone();
+    spark
+        .on("own", move |(): ()| {
+            let _held = own.clone();
+            async {}
+        })
+        .unwrap();
+    client.send("primus::end::").await;
+    until("over", || spark.state() == State::Closed).await;
+    assert_eq!(spark.join("r"), Err(JoinError::Ended));
+    assert_eq!(server.room("r").len(), 0);
+    drop((spark, client));
+    until("the session and what its listeners held are gone", || weak.upgrade().is_none()).await;
+}
+
+#[tokio::test]
+async fn a_transform_that_looks_at_the_spark_sees_what_is_replayed() {
+    let builder = Primus::builder().transform_out_per_spark(|_, message| {
+        if message.as_text() == Some("\"secret\"") {
+            message.replace_payload("\"…\"");
+        }
+        primus::Flow::Pass
+    });
+    let server = Server::start(builder).await;
+    server.root().authorize_join(async |_: Spark, _: String| Ok(()));
+    server.root().keep("r", Keep::messages(5)).unwrap();
+    server.room("r").write(&"secret").unwrap();
+    let mut client = Peer::connect(server.address(), "websocket").await;
+    client.send(r#"primus::request:1:primus.subscribe::{"room":"r","last":5}"#).await;
+    assert_eq!(client.text().await, "primus::room:r@1::primus::data::\"…\"");
 }

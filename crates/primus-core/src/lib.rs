@@ -51,7 +51,7 @@ pub use self::{
     admission::Pending,
     authorize::{AuthorizeRequest, Authorizer, Rejection, User},
     broadcast::{Audience, EmitError},
-    channel::{Channel, ChannelRules},
+    channel::{Channel, ChannelRequest, ChannelRules},
     close::CloseReason,
     end::{End, EndReport},
     envelope::{Envelope, Heading, Subject},

@@ -39,11 +39,12 @@ pub use primus_http as http;
 pub use primus_library as library;
 
 pub use primus_core::{
-    Answer, Answers, Audience, AuthorizeRequest, Authorizer, Channel, ChannelRules, CloseReason,
-    DecodeError, EmitError, EncodeError, End, EndReport, Flow, FromFn, Head, JoinError, Keep, Kind,
-    Member, Message, Middleware, NameError, NotAvailable, Overflow, Page, Parser, Payload, Place,
-    Plugin, PluginError, Plugins, Position, PresenceChange, Query, Rejection, RequestError,
-    Requesting, Response, Sending, SparkId, State, Transformer, WriteError, Written, handle::Spark,
+    Answer, Answers, Audience, AuthorizeRequest, Authorizer, Channel, ChannelRequest, ChannelRules,
+    CloseReason, DecodeError, EmitError, EncodeError, End, EndReport, Flow, FromFn, Head,
+    JoinError, Keep, Kind, Member, Message, Middleware, NameError, NotAvailable, Overflow, Page,
+    Parser, Payload, Place, Plugin, PluginError, Plugins, Position, PresenceChange, Query,
+    Rejection, RequestError, Requesting, Response, Sending, SparkId, State, Transformer,
+    WriteError, Written, handle::Spark,
 };
 
 pub use self::{

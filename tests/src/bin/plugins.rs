@@ -22,12 +22,12 @@ async fn main() -> program::Result {
     listen_to(primus.root())?;
     let news = primus.channel("news")?;
     let slow = primus.channel("slow")?;
-    slow.authorize(async |_, _| {
+    slow.authorize(async |_| {
         tokio::time::sleep(Duration::from_millis(300)).await;
         Ok(())
     });
     let secret = primus.channel("secret")?;
-    secret.authorize(async |_, _| Err::<(), _>(Rejection::forbidden("members only")));
+    secret.authorize(async |_| Err::<(), _>(Rejection::forbidden("members only")));
     for channel in [&*news, &*slow, &*secret, &primus.channels("/doc/*")?] {
         channel.on_connection(echo);
         listen_to(channel)?;

@@ -7,7 +7,7 @@
 //! - The channel `/echo` echoes; `/closed` is refused.
 //! - `GET /` is an empty page with the client.
 
-use primus::{CloseReason, Keep, Message, Primus, Rejection, RequestError, Spark};
+use primus::{ChannelRequest, CloseReason, Keep, Message, Primus, Rejection, RequestError, Spark};
 use primus_tests::program;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -75,8 +75,8 @@ fn hook(primus: &Primus) -> program::Result {
         Ok(())
     });
     let closed = primus.channel("/closed")?;
-    closed.authorize(async |_: Spark, auth: Value| -> Result<(), Rejection> {
-        Err(Rejection::forbidden(json!({ "you said": auth })))
+    closed.authorize(async |request: ChannelRequest| -> Result<(), Rejection> {
+        Err(Rejection::forbidden(json!({ "you said": request.auth })))
     });
     Ok(())
 }

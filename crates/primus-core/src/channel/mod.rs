@@ -18,6 +18,7 @@ use std::{
 use serde::Serialize;
 use tokio::time::Instant;
 
+pub use self::rules::ChannelRequest;
 pub(crate) use self::{pattern::Pattern, rules::Rules, seat::Seat};
 use crate::{
     authorize::Rejection,
@@ -39,9 +40,9 @@ use crate::{
 ///
 /// ```
 /// # fn f(primus: &primus_core::Primus) -> Result<(), primus_core::NameError> {
-/// use primus_core::{Rejection, handle::Spark};
+/// use primus_core::{ChannelRequest, Rejection, handle::Spark};
 /// let admin = primus.channel("/admin")?;
-/// admin.authorize(async |_spark: Spark, auth: serde_json::Value| match auth["secret"].as_str() {
+/// admin.authorize(async |request: ChannelRequest| match request.auth["secret"].as_str() {
 ///     Some("xyzzy") => Ok("root".to_owned()),
 ///     _ => Err(Rejection::forbidden("who are you?")),
 /// });
@@ -324,17 +325,16 @@ impl ChannelRules {
             .set_disconnection(Arc::new(move |spark, reason| Box::pin(handler(spark, reason))));
     }
 
-    /// Sets who may enter: given the spark of the root, and what the client gave as the channel's
-    /// `auth`. What it returns is `spark.user::<T>()` in the channel; without this it is that of the
+    /// Sets who may enter. What it returns is `spark.user::<T>()` in the channel; without this it is that of the
     /// root. Of the root itself [`Primus::authorize`](crate::Primus::authorize) decides.
     pub fn authorize<F, Fut, U>(&self, f: F)
     where
-        F: Fn(Spark, serde_json::Value) -> Fut + Send + Sync + 'static,
+        F: Fn(ChannelRequest) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<U, Rejection>> + Send + 'static,
         U: Send + Sync + 'static,
     {
-        self.rules.set_entry(Arc::new(move |spark, auth| {
-            let decision = f(spark, auth);
+        self.rules.set_entry(Arc::new(move |request| {
+            let decision = f(request);
             Box::pin(async move {
                 let user: crate::User = Arc::new(decision.await?);
                 Ok(user)

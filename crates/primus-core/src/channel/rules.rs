@@ -16,10 +16,22 @@ use crate::{
 };
 
 type Decision<T> = BoxFuture<'static, Result<T, Rejection>>;
-type Entry = Arc<dyn Fn(Spark, Value) -> Decision<User> + Send + Sync>;
+type Entry = Arc<dyn Fn(ChannelRequest) -> Decision<User> + Send + Sync>;
 type Join = Arc<dyn Fn(Spark, String) -> Decision<()> + Send + Sync>;
 type Moved = Arc<dyn Fn(&Spark, &str) + Send + Sync>;
 type Presence = Arc<dyn Fn(&str, &PresenceChange) + Send + Sync>;
+
+/// Who wants to enter which channel, and what the client says for it.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct ChannelRequest {
+    /// The spark of the root.
+    pub spark: Spark,
+    /// The name of the channel.
+    pub channel: String,
+    /// What the client gave as the channel's `auth`; null if it gave none.
+    pub auth: Value,
+}
 
 /// Set at any time; what is there is used when it is needed.
 #[derive(Default)]

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::Session;
 use crate::{
     authorize::Rejection,
-    channel::Seat,
+    channel::{ChannelRequest, Seat},
     close::CloseReason,
     envelope::Envelope,
     events::reply,
@@ -213,7 +213,10 @@ impl Session {
         let visit = self.mount.shared.visit(&name).ok_or_else(unknown)?;
         let user = match visit.channel().rules().entry() {
             None => self.user().cloned(),
-            Some(entry) => Some(guarded(entry(spark.clone(), auth)).await?),
+            Some(entry) => Some({
+                let request = ChannelRequest { spark: spark.clone(), channel: name.clone(), auth };
+                guarded(entry(request)).await?
+            }),
         };
         let seat = Seat::new(self, visit, user);
         let conflict = |error| Rejection::new(StatusCode::CONFLICT, error);
