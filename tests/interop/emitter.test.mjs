@@ -16,7 +16,7 @@ const ask = (socket, ...event) =>
   within(5000, `ack of ${event[0]}`, new Promise((resolve) => socket.send(...event, (...args) => resolve(args))));
 
 test('primus-emitter: events both ways', async (t) => {
-  const server = await serve(t, 'plugins');
+  const server = await serve(t, 'classic');
   const socket = await open(t, server);
   for (const [sent, heard] of [
     [[], null],
@@ -34,7 +34,7 @@ test('primus-emitter: events both ways', async (t) => {
 });
 
 test('primus-emitter: an event to all reaches every client', async (t) => {
-  const server = await serve(t, 'plugins');
+  const server = await serve(t, 'classic');
   const sockets = await Promise.all([open(t, server), open(t, server)]);
   const heard = sockets.map((socket) => once(socket, 'said'));
   sockets[0].send('say', 'hello');
@@ -42,7 +42,7 @@ test('primus-emitter: an event to all reaches every client', async (t) => {
 });
 
 test('primus-emitter: acks of the server', async (t) => {
-  const server = await serve(t, 'plugins');
+  const server = await serve(t, 'classic');
   const socket = await open(t, server);
   same(await ask(socket, 'add', 1, 2, 3.5), [6.5]);
   same(await ask(socket, 'add', [4, 5]), [9]);
@@ -52,7 +52,7 @@ test('primus-emitter: acks of the server', async (t) => {
 });
 
 test('primus-emitter: a refusal is an ack with error and status', async (t) => {
-  const server = await serve(t, 'plugins');
+  const server = await serve(t, 'classic');
   const socket = await open(t, server);
   same(await ask(socket, 'refuse'), [{ error: 'no coffee', status: 418 }]);
   const [{ status }] = await ask(socket, 'add', 'no number');
@@ -61,7 +61,7 @@ test('primus-emitter: a refusal is an ack with error and status', async (t) => {
 });
 
 test('primus-emitter: acks of the client', async (t) => {
-  const server = await serve(t, 'plugins');
+  const server = await serve(t, 'classic');
   const socket = await open(t, server);
   const asked = new Inbox(socket, 'asked');
   socket.on('name', (args, ack) => ack(...args));
@@ -76,7 +76,7 @@ test('primus-emitter: acks of the client', async (t) => {
 });
 
 test('primus-emitter: reserved names and ordinary data are data as ever', async (t) => {
-  const server = await serve(t, 'plugins');
+  const server = await serve(t, 'classic');
   const socket = await open(t, server);
   for (const value of [
     { type: 0, data: ['error', 1] },
@@ -92,7 +92,7 @@ test('primus-emitter: reserved names and ordinary data are data as ever', async 
 });
 
 test('primus-emitter: events that were sent before it was open arrive in order', async (t) => {
-  const server = await serve(t, 'plugins');
+  const server = await serve(t, 'classic');
   const socket = client(t, server.url, {}, Kind);
   const said = new Inbox(socket, 'said');
   for (let n = 0; n < 20; n += 1) socket.send('say', n);

@@ -25,7 +25,7 @@ async function exchange(socket, value) {
 }
 
 test('primus-multiplex: messages both ways in a channel, beside the root', async (t) => {
-  const server = await serve(t, 'plugins');
+  const server = await serve(t, 'classic');
   const socket = await open(t, server, Alone);
   const news = socket.channel('news');
   for (const value of [{ a: [1] }, 'Grüße, 世界 🦀', 7, true, [1, 2], { '"': '\\' }]) {
@@ -37,7 +37,7 @@ test('primus-multiplex: messages both ways in a channel, beside the root', async
 });
 
 test('primus-multiplex: what is written at once waits until the client may enter', async (t) => {
-  const server = await serve(t, 'plugins');
+  const server = await serve(t, 'classic');
   const socket = await open(t, server, Alone);
   const slow = socket.channel('slow');
   const said = new Inbox(slow, 'data');
@@ -46,7 +46,7 @@ test('primus-multiplex: what is written at once waits until the client may enter
 });
 
 test('primus-multiplex: several channels, and one of a pattern, at a time', async (t) => {
-  const server = await serve(t, 'plugins');
+  const server = await serve(t, 'classic');
   const socket = await open(t, server, Alone);
   const channels = ['news', '/doc/1', '/doc/2'].map((name) => [name, socket.channel(name)]);
   const answers = await Promise.all(channels.map(([name, channel]) => exchange(channel, name)));
@@ -54,7 +54,7 @@ test('primus-multiplex: several channels, and one of a pattern, at a time', asyn
 });
 
 test('primus-multiplex: the client leaves, and comes again', async (t) => {
-  const server = await serve(t, 'plugins');
+  const server = await serve(t, 'classic');
   const socket = await open(t, server, Alone);
   const news = socket.channel('news');
   assert.equal(await exchange(news, 'hello'), 'hello');
@@ -67,7 +67,7 @@ test('primus-multiplex: the client leaves, and comes again', async (t) => {
 });
 
 test('primus-multiplex: the client goes, and its channels with it', async (t) => {
-  const server = await serve(t, 'plugins');
+  const server = await serve(t, 'classic');
   const socket = await open(t, server, Alone);
   assert.equal(await exchange(socket.channel('news'), 'hello'), 'hello');
   socket.end();
@@ -75,7 +75,7 @@ test('primus-multiplex: the client goes, and its channels with it', async (t) =>
 });
 
 test('primus-multiplex: the server ends a channel behind a last message', async (t) => {
-  const server = await serve(t, 'plugins');
+  const server = await serve(t, 'classic');
   const socket = await open(t, server);
   const news = socket.channel('news');
   const [data, ended, closed] = [new Inbox(news, 'data'), once(news, 'end'), once(news, 'close')];
@@ -87,7 +87,7 @@ test('primus-multiplex: the server ends a channel behind a last message', async 
 });
 
 test('primus-multiplex: a refused client is told the end of the channel', async (t) => {
-  const server = await serve(t, 'plugins');
+  const server = await serve(t, 'classic');
   const socket = await open(t, server);
   const secret = socket.channel('secret');
   const ended = once(secret, 'end');
@@ -97,7 +97,7 @@ test('primus-multiplex: a refused client is told the end of the channel', async 
 });
 
 test('primus-multiplex: two subscriptions to one channel', async (t) => {
-  const server = await serve(t, 'plugins');
+  const server = await serve(t, 'classic');
   const socket = await open(t, server);
   const [one, two] = [socket.channel('news'), socket.channel('news')];
   same(await ask(one, 'add', 1, 2), [3]);
@@ -110,7 +110,7 @@ test('primus-multiplex: two subscriptions to one channel', async (t) => {
 });
 
 test('primus-multiplex with primus-emitter: events and acks both ways in a channel', async (t) => {
-  const server = await serve(t, 'plugins');
+  const server = await serve(t, 'classic');
   const [socket, other] = [await open(t, server), await open(t, server)];
   const [news, theirs] = [socket.channel('news'), other.channel('news')];
   same(await ask(theirs, 'add', 1, 1), [2]);
@@ -128,7 +128,7 @@ test('primus-multiplex with primus-emitter: events and acks both ways in a chann
 });
 
 test('primus-multiplex: after a restart of the server the client is in its channels again', async (t) => {
-  const server = await serve(t, 'plugins');
+  const server = await serve(t, 'classic');
   const socket = await open(t, server);
   const news = socket.channel('news');
   same(await ask(news, 'add', 1, 2), [3]);
@@ -136,7 +136,7 @@ test('primus-multiplex: after a restart of the server the client is in its chann
   await server.kill();
   await scheduled;
   const back = once(socket, 'reconnected', 15_000);
-  const again = await serve(t, 'plugins', [], { listen: server.host });
+  const again = await serve(t, 'classic', [], { listen: server.host });
   await back;
   same(await ask(news, 'add', 3, 4), [7]);
   assert.equal(await inNews(again), 1);

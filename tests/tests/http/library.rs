@@ -116,7 +116,7 @@ async fn head_has_the_headers_and_no_body_and_there_is_no_post() {
 /// What the client of each transport says to the server, and no other.
 fn transports_in(script: &str) -> Vec<&'static str> {
     let (code, _options) = script.split_once("{\"path\":").unwrap();
-    let marks = [("websocket", "\"primus.2\""), ("sse", "\"sse\""), ("polling", "\"poll\"")];
+    let marks = [("websocket", "\"primus.2\""), ("sse", "\"sse\""), ("polling", "\"polling\"")];
     marks.into_iter().filter(|(_, mark)| code.contains(mark)).map(|(name, _)| name).collect()
 }
 
