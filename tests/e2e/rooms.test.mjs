@@ -48,7 +48,6 @@ for (const transport of TRANSPORTS) {
       await until(3);
       prices.unsubscribe();
       events.close();
-      while (await primus.request('members', 'open.prices'));
       return { members, stream, heard };
     });
     assert.deepEqual(heard, {
