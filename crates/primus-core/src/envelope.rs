@@ -5,6 +5,8 @@
 
 use std::{borrow::Cow, fmt};
 
+use bytes::Bytes;
+
 use crate::{
     authorize::Rejection,
     message::Payload,
@@ -176,6 +178,15 @@ impl Envelope {
     /// The bytes of the head.
     pub(crate) fn head(&self) -> &[u8] {
         &self.frame.as_bytes()[..self.head as usize]
+    }
+
+    /// The same, shared and not copied.
+    pub(crate) fn head_bytes(&self) -> Bytes {
+        match (self.head as usize, &self.frame) {
+            (0, _) => Bytes::new(),
+            (head, Payload::Text(text)) => text.as_bytes().slice(..head),
+            (head, Payload::Binary(bytes)) => bytes.slice(..head),
+        }
     }
 
     /// The head, read.

@@ -131,8 +131,7 @@ impl Message {
     }
 
     pub(crate) fn open(envelope: &Envelope, parser: Arc<dyn Parser>) -> Self {
-        let head = Bytes::copy_from_slice(envelope.head());
-        Self { payload: envelope.body(), parser, head }
+        Self { payload: envelope.body(), parser, head: envelope.head_bytes() }
     }
 
     /// Puts it together again.

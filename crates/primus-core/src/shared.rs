@@ -138,7 +138,8 @@ impl Shared {
 
     /// Whether a client may ask for a channel of this name.
     pub(crate) fn has_channel(&self, name: &str) -> bool {
-        self.channels_mut().contains_key(name) || self.pattern_of(name).is_some()
+        let channels = self.channels.read().unwrap_or_else(PoisonError::into_inner);
+        channels.contains_key(name) || self.pattern_of(name).is_some()
     }
 
     /// The channel of this name, which is made if there is none.

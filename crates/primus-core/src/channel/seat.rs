@@ -14,7 +14,7 @@ use crate::{
     authorize::User,
     close::CloseReason,
     envelope::Envelope,
-    events::{Belongings, serve},
+    events::{Belongings, Served, serve},
     handle::Spark,
     hooks::HandlerResult,
     id::SparkId,
@@ -213,8 +213,14 @@ impl Seat {
             }
         }
         let data: Option<OnData> = self.callbacks().data();
-        let more =
-            serve(&**self, spark, Some(&self.belongings), data.as_ref(), handler.is_none(), cx);
+        let served = Served {
+            mailbox: &**self,
+            spark,
+            belongings: Some(&self.belongings),
+            data: data.as_ref(),
+            alone: handler.is_none(),
+        };
+        let more = serve(&served, cx);
         if more {
             cx.waker().wake_by_ref();
             return Poll::Pending;

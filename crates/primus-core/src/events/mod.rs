@@ -14,7 +14,7 @@ pub(crate) use self::{
     listener::{Erased, Failure, erase},
     listeners::{Listeners, OnAny},
     pending::{Collector, Pending},
-    serving::{Serve, reply, serve},
+    serving::{Serve, Served, reply, serve},
 };
 pub use self::{
     listener::{Listener, Outcome},

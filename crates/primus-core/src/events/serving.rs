@@ -39,22 +39,26 @@ impl Serve {
     }
 }
 
-/// Serves what has come, until nothing is left or everything waits. `data` is `on_data`; `alone`: the
-/// handler is over, so nobody else reads. True: there may be more at once.
-pub(crate) fn serve(
-    mailbox: &impl MailBox,
-    spark: &Spark,
-    belongings: Option<&Belongings>,
-    data: Option<&OnData>,
-    alone: bool,
-    cx: &mut Context<'_>,
-) -> bool {
+/// A spark whose messages are to be served.
+pub(crate) struct Served<'a, M> {
+    pub(crate) mailbox: &'a M,
+    pub(crate) spark: &'a Spark,
+    pub(crate) belongings: Option<&'a Belongings>,
+    /// `on_data`.
+    pub(crate) data: Option<&'a OnData>,
+    /// The handler is over, so nobody else reads.
+    pub(crate) alone: bool,
+}
+
+/// Serves what has come, until nothing is left or everything waits. True: there may be more at once.
+pub(crate) fn serve<M: MailBox>(served: &Served<'_, M>, cx: &mut Context<'_>) -> bool {
+    let Served { mailbox, spark, belongings, .. } = *served;
     let busy = belongings.is_some_and(|own| !own.serving().is_idle());
     if !busy && mailbox.mail(|mail| mail.next_lane()).is_none() {
         return false;
     }
     let mut serve = belongings.map(|own| std::mem::take(&mut *own.serving())).unwrap_or_default();
-    let more = serve.turn(mailbox, spark, belongings, data, alone, cx);
+    let more = serve.turn(served, cx);
     if let Some(belongings) = belongings.or_else(|| (!serve.is_idle()).then(|| spark.belongings()))
     {
         *belongings.serving() = serve;
@@ -63,15 +67,8 @@ pub(crate) fn serve(
 }
 
 impl Serve {
-    fn turn(
-        &mut self,
-        mailbox: &impl MailBox,
-        spark: &Spark,
-        belongings: Option<&Belongings>,
-        data: Option<&OnData>,
-        alone: bool,
-        cx: &mut Context<'_>,
-    ) -> bool {
+    fn turn<M: MailBox>(&mut self, served: &Served<'_, M>, cx: &mut Context<'_>) -> bool {
+        let Served { mailbox, spark, belongings, data, alone } = *served;
         self.poll_requests(spark, cx);
         for _ in 0..TURN {
             if let Some(event) = &mut self.event {

@@ -15,7 +15,7 @@ use std::{
 use super::{Lane, Session, notices::Notice, outbox::Place};
 use crate::{
     close::CloseReason,
-    events::{Belongings, serve},
+    events::{Belongings, Served, serve},
     handle::Spark,
     request::{BoxError, BoxFuture},
 };
@@ -218,7 +218,8 @@ impl Session {
             return;
         }
         let spark = Spark::from_session(self);
-        if serve(&**self, &spark, belongings, data.as_ref(), alone, cx) {
+        let data = data.as_ref();
+        if serve(&Served { mailbox: &**self, spark: &spark, belongings, data, alone }, cx) {
             self.slot().woken = true;
         }
     }

@@ -25,11 +25,9 @@ impl Inbox {
 
     /// At the mark above which the carrier stops reading. Below it any one message has room. Where the
     /// spark `expects` something that is behind these messages, the mark is a higher one.
-    pub(super) fn is_full(&self, limits: &Limits, expects: bool) -> bool {
+    pub(super) fn is_full(&self, limits: &Limits, expects: impl FnOnce() -> bool) -> bool {
         let (messages, bytes) = self.size();
-        if expects {
-            return bytes + messages * OVERHEAD >= limits.max_inbox;
-        }
-        messages >= limits.inbox_messages || bytes >= limits.inbox_bytes
+        (messages >= limits.inbox_messages || bytes >= limits.inbox_bytes)
+            && (!expects() || bytes + messages * OVERHEAD >= limits.max_inbox)
     }
 }

@@ -193,14 +193,13 @@ impl Session {
 
     /// Whether there is no room for a message; then, whether something is expected behind it.
     fn is_full(&self, inbox: &mut Inbox, number: u64) -> Option<bool> {
-        let expects = self.expects();
-        if !inbox.is_full(self.limits(), expects) {
+        if !inbox.is_full(self.limits(), || self.expects()) {
             return None;
         }
         if is(Defect::FullCounts) {
             inbox.intake.took(number);
         }
-        Some(expects)
+        Some(self.expects())
     }
 
     /// There is no room for the message. What waits for something behind it is told.
@@ -262,7 +261,7 @@ impl Session {
 
     /// Who has waited for room, if there is some.
     fn eased(&self, inbox: &mut Inbox) -> Vec<Waker> {
-        if inbox.is_full(self.limits(), self.expects()) {
+        if inbox.is_full(self.limits(), || self.expects()) {
             return Vec::new();
         }
         // Also when who waited for room has gone away meanwhile.
@@ -299,7 +298,7 @@ impl Session {
     /// Ready when the inbox has room or is closed.
     pub fn poll_room(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut inbox = self.inbox();
-        if inbox.mail.closed || !inbox.is_full(self.limits(), self.expects()) {
+        if inbox.mail.closed || !inbox.is_full(self.limits(), || self.expects()) {
             self.paused.store(false, Ordering::Relaxed);
             return Poll::Ready(());
         }
