@@ -114,6 +114,28 @@ async fn who_joins_asks_for_the_last_messages() {
 }
 
 #[tokio::test]
+async fn a_long_history_comes_whole_or_not_at_all() {
+    let server = server(Keep::messages(1_000).bytes(16 << 20)).await;
+    let long = "x".repeat(500);
+    for _ in 0..400 {
+        server.room("r").write(&long).unwrap();
+    }
+    // More than is good to queue at once, and less than may be.
+    for transport in ["websocket", "sse", "polling"] {
+        let mut client = Peer::connect(server.address(), transport).await;
+        let (before, answer) = subscribe(&mut client, json!({ "room": "r", "last": 400 })).await;
+        assert_eq!((before.len(), &answer["recovered"]), (400, &json!(true)), "{transport}");
+    }
+    // More than may be queued.
+    for _ in 0..3 {
+        server.room("r").write(&"y".repeat(500_000)).unwrap();
+    }
+    let mut client = Peer::connect(server.address(), "websocket").await;
+    let (before, answer) = subscribe(&mut client, json!({ "room": "r", "last": 400 })).await;
+    assert_eq!((before.len(), &answer["recovered"]), (0, &json!(false)));
+}
+
+#[tokio::test]
 async fn who_comes_back_too_late_gets_all_of_it_or_a_plain_no() {
     let server = server(Keep::messages(3)).await;
     let mut client = Peer::connect(server.address(), "websocket").await;

@@ -179,12 +179,10 @@ impl Room {
         let recovered = match missed {
             _ if *since == Since::Now => None,
             Ok(missed) if spark.session().has_room(missed.len(), bytes(&missed)) => {
-                Some(missed.iter().all(|packet| {
-                    matches!(
-                        send_shared(spark, packet, &Delivery::Reliable),
-                        Offered::Queued | Offered::Dropped
-                    )
-                }))
+                let sent = |packet| send_shared(spark, packet, &Delivery::Reliable);
+                // Each is sent, whatever became of the one before.
+                let unsent = missed.iter().map(sent).filter(Offered::is_refused).count();
+                Some(unsent == 0)
             }
             // All of it, or none: half of it would look like all.
             Ok(_) | Err(NotAvailable) => Some(false),

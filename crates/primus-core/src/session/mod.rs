@@ -110,6 +110,13 @@ pub(crate) enum Offered {
     Overflowed(Outgoing),
 }
 
+impl Offered {
+    /// The session cannot have it. What a transform dropped was not meant for it.
+    pub(crate) fn is_refused(&self) -> bool {
+        matches!(self, Self::Ended(_) | Self::Overflowed(_))
+    }
+}
+
 /// One client. Transformers hold it; handlers hold a [`Spark`] over it.
 pub struct Session {
     id: SparkId,
