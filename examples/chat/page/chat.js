@@ -357,8 +357,8 @@ $('compose').addEventListener('submit', (event) => {
 let lastTyped = 0;
 $('text').addEventListener('input', () => {
   if (!$('text').value || !(current instanceof Room) || Date.now() - lastTyped < 2000) return;
-  lastTyped = Date.now();
-  primus.emit('typing', current.name, { volatile: true });
+  // What would have to wait is not sent: then the next key tries it again.
+  if (primus.emit('typing', current.name, { volatile: true })) lastTyped = Date.now();
 });
 
 $('create').addEventListener('submit', (event) => {
