@@ -175,6 +175,10 @@ impl Envelope {
         &self.frame
     }
 
+    pub(crate) fn into_frame(self) -> Payload {
+        self.frame
+    }
+
     /// The bytes of the head.
     pub(crate) fn head(&self) -> &[u8] {
         &self.frame.as_bytes()[..self.head as usize]

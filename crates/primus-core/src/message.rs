@@ -134,6 +134,14 @@ impl Message {
         Self { payload: envelope.body(), parser, head: envelope.head_bytes() }
     }
 
+    /// As [`open`](Self::open), of an envelope that nobody else has.
+    pub(crate) fn unpack(envelope: Envelope, parser: Arc<dyn Parser>) -> Self {
+        if !envelope.is_bare() {
+            return Self::open(&envelope, parser);
+        }
+        Self::new(envelope.into_frame(), parser)
+    }
+
     /// Puts it together again.
     pub(crate) fn close(self) -> Envelope {
         if self.head.is_empty() {

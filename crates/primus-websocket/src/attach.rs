@@ -3,14 +3,11 @@
 
 use std::sync::Arc;
 
-use bytestring::ByteString;
+use crate::{connection::Connection, frames::Received};
 use primus_core::{
     Attached, BoxError, Carriage, Carrier, CloseReason, Head, Mount, Rejection,
     native::{self, ClientAttach, Frame},
 };
-use tokio_tungstenite::tungstenite::Message;
-
-use crate::connection::Connection;
 
 /// The first frame, `authorize` or `reauthorize`, the answer. `None`: it was refused, and the client told so.
 pub(crate) async fn attach(
@@ -40,7 +37,7 @@ pub(crate) async fn attach(
     };
     match attached {
         Ok(Attached { carrier, answer }) => {
-            connection.limit(limits.max_message);
+            connection.frames.limit(limits.max_message);
             connection.out.push_message(&answer.to_frame().into());
             Some((connection, carrier))
         }
@@ -54,11 +51,11 @@ pub(crate) async fn attach(
     }
 }
 
-fn read_attach(message: Message) -> Result<ClientAttach, BoxError> {
-    let Message::Text(text) = message else {
+fn read_attach(received: Received) -> Result<ClientAttach, BoxError> {
+    let Received::Text(text) = received else {
         return Err("the first frame must be an attach frame".into());
     };
-    match native::parse(ByteString::from(text.as_str()))? {
+    match native::parse(text)? {
         Frame::Attach(body) => Ok(ClientAttach::parse(&body)?),
         _ => Err("the first frame must be an attach frame".into()),
     }

@@ -16,14 +16,13 @@ use std::{
 };
 
 use bytes::Bytes;
-use bytestring::ByteString;
 use primus_core::{Carrier, CloseReason, DeliverError, Envelope, Parser, Payload};
 use tokio::io::{AsyncWrite as _, AsyncWriteExt as _};
-use tokio_tungstenite::tungstenite::Message;
 
 use crate::{
-    connection::{Connection, too_many_fragments},
+    connection::{Connection, Scratch},
     dialect::{Dialect, Incoming},
+    frames::Received,
 };
 
 /// Bytes taken from the outbox before they are written.
@@ -257,26 +256,23 @@ impl Driver {
             carrier.session().seen();
             return Progress::Waiting;
         }
-        let Connection { backlog, unparsed, excess, .. } = &self.connection;
-        if backlog.is_empty() && !unparsed && !excess {
-            match self.connection.poll_read(cx) {
-                Poll::Pending => return Progress::Waiting,
-                Poll::Ready(Ok(true)) => carrier.session().seen(),
-                Poll::Ready(_) => return self.lost(),
-            }
-        }
         let backlog = std::mem::take(&mut self.connection.backlog);
+        let mut scratch = Scratch::take();
         let mut input = &backlog[..];
+        if input.is_empty() {
+            input = match self.connection.poll_read(cx, &mut scratch) {
+                Poll::Pending => return Progress::Waiting,
+                Poll::Ready(Ok(read)) if !read.is_empty() => read,
+                Poll::Ready(_) => return self.lost(),
+            };
+            carrier.session().seen();
+        }
         let progress = loop {
-            match self.connection.parse(&mut input) {
-                Ok(None) if self.connection.excess => return self.fail(too_many_fragments()),
+            match self.connection.frames.next(&mut input, &mut self.connection.out) {
                 Ok(None) => return Progress::More,
                 Err(reason) => return self.fail(reason),
-                Ok(Some(message)) => {
-                    if !self.handle(message, carrier, cx) {
-                        break Progress::Waiting;
-                    }
-                    if self.gone.is_some() {
+                Ok(Some(received)) => {
+                    if !self.handle(received, carrier, cx) || self.gone.is_some() {
                         break Progress::Waiting;
                     }
                     if self.failed.is_some() {
@@ -291,7 +287,10 @@ impl Driver {
                 }
             }
         };
-        self.connection.backlog = backlog.slice_ref(input);
+        self.connection.backlog = match &backlog {
+            empty if empty.is_empty() => Bytes::copy_from_slice(input),
+            backlog => backlog.slice_ref(input),
+        };
         progress
     }
 
@@ -310,51 +309,42 @@ impl Driver {
     }
 
     /// Handles one message. False: wait before the next.
-    fn handle(&mut self, message: Message, carrier: &mut Carrier, cx: &mut Context<'_>) -> bool {
-        match message {
-            Message::Text(_) | Message::Binary(_) => {
-                let read = match message {
-                    Message::Text(text) => {
-                        let Ok(text) = ByteString::try_from(Bytes::from(text)) else { return true };
-                        self.dialect.read_text(text, carrier.session())
-                    }
-                    other => self.dialect.read_binary(other.into_data(), carrier.session()),
-                };
-                match read {
-                    Ok(Incoming::Message(message)) => return self.deliver(message, carrier, cx),
-                    Ok(Incoming::Ack { recv, next }) => self.acked(carrier, Some(recv), next),
-                    Ok(Incoming::Ping { number, recv }) => {
-                        self.acked(carrier, recv, None);
-                        let recv = carrier.ack_now();
-                        self.answer(&format!("primus::pong:{number}:{recv}::").into());
-                    }
-                    Ok(Incoming::Pong { recv }) => {
-                        self.acked(carrier, recv, None);
-                        carrier.session().ponged();
-                    }
-                    Ok(Incoming::Answer(answer)) => self.answer(&answer),
-                    Ok(Incoming::End) => {
-                        self.ended = true;
-                        carrier.end(CloseReason::NORMAL);
-                    }
-                    Ok(Incoming::Nothing) => {}
-                    Err(error) => {
-                        self.failed = Some(CloseReason::BAD_CONTROL.with_text(error.to_string()));
-                    }
-                }
+    fn handle(&mut self, received: Received, carrier: &mut Carrier, cx: &mut Context<'_>) -> bool {
+        let read = match received {
+            Received::Text(text) => self.dialect.read_text(text, carrier.session()),
+            Received::Binary(bytes) => self.dialect.read_binary(bytes, carrier.session()),
+            Received::Pong => {
+                carrier.session().ponged();
+                return true;
             }
-            Message::Pong(_) => carrier.session().ponged(),
-            Message::Close(frame) => {
+            Received::Close(reason) => {
                 self.answered = true;
-                self.gone = Some(match frame {
-                    Some(frame) if u16::from(frame.code) != 1000 => {
-                        let text = frame.reason.as_str().to_owned();
-                        CloseReason::from_code(frame.code.into(), text)
-                    }
-                    _ => CloseReason::NORMAL,
-                });
+                let unusual = reason.filter(|reason| reason.code() != 1000);
+                self.gone = Some(unusual.unwrap_or(CloseReason::NORMAL));
+                return true;
             }
-            Message::Ping(_) | Message::Frame(_) => {}
+        };
+        match read {
+            Ok(Incoming::Message(message)) => return self.deliver(message, carrier, cx),
+            Ok(Incoming::Ack { recv, next }) => self.acked(carrier, Some(recv), next),
+            Ok(Incoming::Ping { number, recv }) => {
+                self.acked(carrier, recv, None);
+                let recv = carrier.ack_now();
+                self.answer(&format!("primus::pong:{number}:{recv}::").into());
+            }
+            Ok(Incoming::Pong { recv }) => {
+                self.acked(carrier, recv, None);
+                carrier.session().ponged();
+            }
+            Ok(Incoming::Answer(answer)) => self.answer(&answer),
+            Ok(Incoming::End) => {
+                self.ended = true;
+                carrier.end(CloseReason::NORMAL);
+            }
+            Ok(Incoming::Nothing) => {}
+            Err(error) => {
+                self.failed = Some(CloseReason::BAD_CONTROL.with_text(error.to_string()));
+            }
         }
         true
     }

@@ -12,30 +12,35 @@ pub(crate) struct Fragments {
 }
 
 impl Fragments {
-    /// Looks at the next bytes of the stream. How many of them may be parsed: fewer than there are
-    /// when a message has more than `max` fragments.
+    /// How many of the next bytes of the stream belong to the current frame: up to its end, or all.
+    /// `None` when it is one fragment of a message more than `max`.
     #[must_use]
-    pub(crate) fn pass(&mut self, bytes: &[u8], max: usize) -> usize {
+    pub(crate) fn frame(&mut self, bytes: &[u8], max: usize) -> Option<usize> {
         let mut at = 0;
-        while at < bytes.len() {
-            if self.skip > 0 {
-                let step = usize::try_from(self.skip).unwrap_or(usize::MAX).min(bytes.len() - at);
-                self.skip -= step as u64;
-                at += step;
-                continue;
-            }
-            self.header[usize::from(self.have)] = bytes[at];
+        while self.skip == 0 {
+            let Some(byte) = bytes.get(at) else { return Some(at) };
+            self.header[usize::from(self.have)] = *byte;
             self.have += 1;
+            at += 1;
             if let Some(rest) = self.complete() {
                 self.have = 0;
                 self.skip = rest;
                 if !self.count_frame(max) {
-                    return at;
+                    return None;
+                }
+                if rest == 0 {
+                    return Some(at);
                 }
             }
-            at += 1;
         }
-        at
+        let step = usize::try_from(self.skip).unwrap_or(usize::MAX).min(bytes.len() - at);
+        self.skip -= step as u64;
+        Some(at + step)
+    }
+
+    /// Whether all that has been seen are whole messages.
+    pub(crate) fn is_between_messages(&self) -> bool {
+        self.have == 0 && self.skip == 0 && self.count == 0
     }
 
     /// The bytes that follow the length, once the length is known.
@@ -91,6 +96,19 @@ mod tests {
         frame
     }
 
+    /// How much of a stream that comes in chunks passes, and whether that ends a message.
+    fn pass(stream: &[u8], chunk: usize, max: usize) -> (usize, bool) {
+        let (mut fragments, mut passed) = (Fragments::default(), 0);
+        for mut chunk in stream.chunks(chunk) {
+            while !chunk.is_empty() {
+                let Some(frame) = fragments.frame(chunk, max) else { return (passed, false) };
+                chunk = &chunk[frame..];
+                passed += frame;
+            }
+        }
+        (passed, fragments.is_between_messages())
+    }
+
     #[test]
     fn pieces_are_counted_across_any_chunking() {
         // text, ping in the midst, two continuations (one empty), then a new message
@@ -98,21 +116,11 @@ mod tests {
             [frame(0x01, 70_000), frame(0x89, 5), frame(0x00, 0), frame(0x80, 300), frame(0x82, 1)]
                 .concat();
         for chunk in [1, 2, 3, 7, 1000, stream.len()] {
-            let mut fragments = Fragments::default();
-            for chunk in stream.chunks(chunk) {
-                assert_eq!(fragments.pass(chunk, 3), chunk.len());
-            }
-            let mut fragments = Fragments::default();
-            let mut sum = 0;
-            for chunk in stream.chunks(chunk) {
-                let passed = fragments.pass(chunk, 2);
-                sum += passed;
-                if passed < chunk.len() {
-                    break;
-                }
-            }
-            // Up to the last byte of the header of the third piece.
-            assert_eq!(sum, stream.len() - frame(0x82, 1).len() - 300 - 4 - 1, "{chunk}");
+            assert_eq!(pass(&stream, chunk, 3), (stream.len(), true), "{chunk}");
+            // Up to the frame with the third piece, or that piece of it whose header is complete.
+            let (passed, between) = pass(&stream, chunk, 2);
+            let third = stream.len() - frame(0x82, 1).len() - frame(0x80, 300).len();
+            assert!((third..third + 4).contains(&passed) && !between, "{chunk}: {passed}");
         }
     }
 
@@ -120,7 +128,8 @@ mod tests {
     fn a_message_in_one_piece_is_one_fragment() {
         let mut fragments = Fragments::default();
         for _ in 0..1000 {
-            assert_eq!(fragments.pass(&frame(0x81, 3), 1), 9);
+            assert_eq!(fragments.frame(&frame(0x81, 3), 1), Some(9));
+            assert!(fragments.is_between_messages());
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Frames that a server sends: never masked, so that one frame serves every receiver.
 
-use bytes::{BufMut as _, Bytes, BytesMut};
+use bytes::{BufMut as _, Bytes};
 use primus_core::{CloseReason, Payload};
 
 const TEXT: u8 = 0x81;
@@ -12,12 +12,12 @@ const PING: u8 = 0x89;
 pub(crate) const MAX_HEADER: usize = 10;
 
 /// Appends the header of a whole message (RFC 6455 §5.2), with the shortest form of its length.
-pub(crate) fn put_header(out: &mut BytesMut, payload: &Payload) {
+pub(crate) fn put_header(out: &mut Vec<u8>, payload: &Payload) {
     let first = if payload.is_binary() { BINARY } else { TEXT };
     put(out, first, payload.len());
 }
 
-fn put(out: &mut BytesMut, first: u8, length: usize) {
+fn put(out: &mut Vec<u8>, first: u8, length: usize) {
     out.put_u8(first);
     match length {
         0..=125 => out.put_u8(length as u8),
@@ -34,19 +34,19 @@ fn put(out: &mut BytesMut, first: u8, length: usize) {
 
 /// A whole message as one frame.
 pub(crate) fn message(payload: &Payload) -> Bytes {
-    let mut frame = BytesMut::with_capacity(MAX_HEADER + payload.len());
+    let mut frame = Vec::with_capacity(MAX_HEADER + payload.len());
     put_header(&mut frame, payload);
     frame.extend_from_slice(payload.as_bytes());
-    frame.freeze()
+    frame.into()
 }
 
 /// Appends a ping without a payload.
-pub(crate) fn put_ping(out: &mut BytesMut) {
+pub(crate) fn put_ping(out: &mut Vec<u8>) {
     put(out, PING, 0);
 }
 
 /// Appends a close frame. Codes that must not be on the wire (RFC 6455 §7.4) are left out.
-pub(crate) fn put_close(out: &mut BytesMut, reason: &CloseReason) {
+pub(crate) fn put_close(out: &mut Vec<u8>, reason: &CloseReason) {
     let code = reason.code();
     if !matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999) {
         return put(out, CLOSE, 0);
@@ -85,9 +85,9 @@ mod tests {
     #[test]
     fn close_frames() {
         let close = |reason: &CloseReason| {
-            let mut out = BytesMut::new();
+            let mut out = Vec::new();
             put_close(&mut out, reason);
-            out.to_vec()
+            out
         };
         assert_eq!(close(&CloseReason::ENDED), b"\x88\x07\x0f\xa0ended");
         assert_eq!(close(&CloseReason::from_code(1006, "lost")), b"\x88\x00");

@@ -14,6 +14,7 @@ mod dialect;
 mod driver;
 mod fragments;
 mod frame;
+mod frames;
 mod handshake;
 mod out;
 mod transformer;

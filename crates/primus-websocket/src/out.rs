@@ -1,13 +1,14 @@
 //! Bytes on their way to the socket: pieces of shared frames, and small things gathered between.
 
 use std::{
+    cell::Cell,
     collections::VecDeque,
     io::{self, IoSlice},
     pin::Pin,
     task::{Context, Poll, ready},
 };
 
-use bytes::{Buf as _, Bytes, BytesMut};
+use bytes::{Buf as _, Bytes};
 use primus_core::Payload;
 use tokio::io::AsyncWrite;
 
@@ -17,12 +18,34 @@ use crate::frame;
 const SLICES: usize = 32;
 /// A payload of one's own from this size on is not copied behind its header.
 const COPY: usize = 4096;
+/// A thread keeps no larger buffer than this.
+const LARGEST: usize = 256 << 10;
+
+thread_local! {
+    /// The buffers of this thread, which a connection has while it writes: what all write is gathered
+    /// in them, and they do not grow anew each time.
+    static SPARE: Cell<Buffers> = const { Cell::new(Buffers::new()) };
+}
+
+#[derive(Debug, Default)]
+struct Buffers {
+    pieces: VecDeque<Bytes>,
+    /// Behind the pieces.
+    tail: Vec<u8>,
+}
+
+impl Buffers {
+    const fn new() -> Self {
+        Self { pieces: VecDeque::new(), tail: Vec::new() }
+    }
+}
 
 /// Empty, it holds no heap.
 #[derive(Debug, Default)]
 pub(crate) struct Out {
-    pieces: VecDeque<Bytes>,
-    tail: BytesMut,
+    buffers: Buffers,
+    /// Bytes of the tail that have been written.
+    written: usize,
     bytes: usize,
 }
 
@@ -38,11 +61,13 @@ impl Out {
 
     /// A shared frame: a reference, not a copy.
     pub(crate) fn push(&mut self, frame: Bytes) {
+        if frame.is_empty() {
+            return;
+        }
+        self.borrow();
         self.seal();
         self.bytes += frame.len();
-        if !frame.is_empty() {
-            self.pieces.push_back(frame);
-        }
+        self.buffers.pieces.push_back(frame);
     }
 
     /// A message for this connection alone.
@@ -56,60 +81,94 @@ impl Out {
     }
 
     /// Something small, gathered with what is small before and behind it.
-    pub(crate) fn small(&mut self, put: impl FnOnce(&mut BytesMut)) {
-        let before = self.tail.len();
-        put(&mut self.tail);
-        self.bytes += self.tail.len() - before;
+    pub(crate) fn small(&mut self, put: impl FnOnce(&mut Vec<u8>)) {
+        self.borrow();
+        let before = self.buffers.tail.len();
+        put(&mut self.buffers.tail);
+        self.bytes += self.buffers.tail.len() - before;
     }
 
-    fn seal(&mut self) {
-        if !self.tail.is_empty() {
-            self.pieces.push_back(std::mem::take(&mut self.tail).freeze());
+    /// Takes the thread's buffers, if it has none.
+    fn borrow(&mut self) {
+        if self.bytes == 0 && self.buffers.tail.capacity() == 0 {
+            self.buffers = SPARE.take();
         }
     }
 
-    /// Writes until nothing is left or the socket is full.
+    fn seal(&mut self) {
+        if self.written < self.buffers.tail.len() {
+            let piece = Bytes::copy_from_slice(&self.buffers.tail[self.written..]);
+            self.buffers.pieces.push_back(piece);
+        }
+        self.buffers.tail.clear();
+        self.written = 0;
+    }
+
+    /// Writes until nothing is left or the socket is full. What is left then is kept in buffers of its
+    /// own size; without anything left no buffer is.
     pub(crate) fn poll_write<W: AsyncWrite + Unpin + ?Sized>(
         &mut self,
         cx: &mut Context<'_>,
         socket: &mut W,
     ) -> Poll<io::Result<()>> {
-        while !self.is_empty() {
-            let written = if self.pieces.is_empty() {
-                let written = ready!(Pin::new(&mut *socket).poll_write(cx, &self.tail))?;
-                self.tail.advance(written);
-                written
-            } else {
-                self.seal();
-                let mut slices = [IoSlice::new(&[]); SLICES];
-                let count = self.pieces.len().min(SLICES);
-                for (slice, piece) in slices.iter_mut().zip(&self.pieces) {
-                    *slice = IoSlice::new(piece);
+        let written = self.write_all(cx, socket);
+        if self.bytes > 0 {
+            self.seal();
+            self.buffers.tail = Vec::new();
+            return written;
+        }
+        self.written = 0;
+        let mut buffers = std::mem::take(&mut self.buffers);
+        buffers.pieces.clear();
+        buffers.tail.clear();
+        if buffers.tail.capacity() <= LARGEST && buffers.pieces.capacity() <= SLICES {
+            SPARE.set(buffers);
+        }
+        written
+    }
+
+    fn write_all<W: AsyncWrite + Unpin + ?Sized>(
+        &mut self,
+        cx: &mut Context<'_>,
+        socket: &mut W,
+    ) -> Poll<io::Result<()>> {
+        while self.bytes > 0 {
+            let Buffers { pieces, tail } = &self.buffers;
+            let socket = Pin::new(&mut *socket);
+            let tail = &tail[self.written..];
+            let written = match pieces.front() {
+                None => ready!(socket.poll_write(cx, tail))?,
+                Some(piece) if piece.len() == self.bytes => ready!(socket.poll_write(cx, piece))?,
+                Some(_) => {
+                    let mut slices = [IoSlice::new(&[]); SLICES];
+                    let mut count = 0;
+                    let parts = pieces.iter().map(|piece| &piece[..]).chain([tail]);
+                    for (slice, part) in slices.iter_mut().zip(parts) {
+                        *slice = IoSlice::new(part);
+                        count += 1;
+                    }
+                    ready!(socket.poll_write_vectored(cx, &slices[..count]))?
                 }
-                let slices = &slices[..count];
-                let written = ready!(Pin::new(&mut *socket).poll_write_vectored(cx, slices))?;
-                self.advance(written);
-                written
             };
             if written == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
-            self.bytes -= written;
+            self.advance(written);
         }
-        // No buffer that grew stays grown.
-        *self = Self::default();
         Poll::Ready(Ok(()))
     }
 
     fn advance(&mut self, mut written: usize) {
-        while let Some(piece) = self.pieces.front_mut() {
+        self.bytes -= written;
+        while let Some(piece) = self.buffers.pieces.front_mut() {
             if written < piece.len() {
                 piece.advance(written);
                 return;
             }
             written -= piece.len();
-            self.pieces.pop_front();
+            self.buffers.pieces.pop_front();
         }
+        self.written += written;
     }
 }
 

@@ -177,6 +177,13 @@ fn pass(mount: &Arc<Mount>, spark: &Spark, mut message: Message) -> Passing {
     Ok(Some(message))
 }
 
+/// What was found in a lane.
+enum Popped {
+    Message(Envelope),
+    Transforming(BoxFuture<'static, Option<Message>>),
+    Nothing(Poll<Option<Message>>),
+}
+
 /// The next message of a lane, behind the transforms. `None` when no more will come.
 pub(crate) fn poll_mail(
     mailbox: &impl MailBox,
@@ -185,37 +192,39 @@ pub(crate) fn poll_mail(
     cx: &mut Context<'_>,
 ) -> Poll<Option<Message>> {
     loop {
-        let transforming = mailbox.mail(|mail| mail.queue(lane).transforming.take());
-        if let Some(mut transforming) = transforming {
-            match transforming.as_mut().poll(cx) {
+        let popped = mailbox.mail(|mail| {
+            if let Some(transforming) = mail.queue(lane).transforming.take() {
+                return Popped::Transforming(transforming);
+            }
+            match mail.pop(lane) {
+                Some(envelope) => Popped::Message(envelope),
+                None if mail.closed => Popped::Nothing(Poll::Ready(None)),
+                None => {
+                    if lane == Lane::Data {
+                        match &mut mail.reader {
+                            Some(reader) => reader.clone_from(cx.waker()),
+                            None => mail.reader = Some(cx.waker().clone()),
+                        }
+                    }
+                    Popped::Nothing(Poll::Pending)
+                }
+            }
+        });
+        let envelope = match popped {
+            Popped::Message(envelope) => envelope,
+            Popped::Nothing(nothing) => return nothing,
+            Popped::Transforming(mut transforming) => match transforming.as_mut().poll(cx) {
                 Poll::Pending => {
                     mailbox.mail(|mail| mail.queue(lane).transforming = Some(transforming));
                     return Poll::Pending;
                 }
                 Poll::Ready(Some(message)) => return Poll::Ready(Some(message)),
                 Poll::Ready(None) => continue,
-            }
-        }
-        let envelope = mailbox.mail(|mail| match mail.pop(lane) {
-            Some(envelope) => Ok(envelope),
-            None if mail.closed => Err(Poll::Ready(None)),
-            None => {
-                if lane == Lane::Data {
-                    match &mut mail.reader {
-                        Some(reader) => reader.clone_from(cx.waker()),
-                        None => mail.reader = Some(cx.waker().clone()),
-                    }
-                }
-                Err(Poll::Pending)
-            }
-        });
-        let envelope = match envelope {
-            Ok(envelope) => envelope,
-            Err(nothing) => return nothing,
+            },
         };
         mailbox.taken(envelope.len());
         let mount = mailbox.mount();
-        let message = Message::open(&envelope, Arc::clone(&mount.settings().parser));
+        let message = Message::unpack(envelope, Arc::clone(&mount.settings().parser));
         match pass(mount, spark, message) {
             Ok(Some(message)) => return Poll::Ready(Some(message)),
             Ok(None) => {}

@@ -109,13 +109,15 @@ impl Session {
                 drop(inbox);
                 return Err(self.full(expects, message));
             }
+            let first = !inbox.mail.has(Lane::Data);
             inbox.mail.push(Lane::Data, message);
             inbox.intake.took(number);
             let reader = inbox.mail.reader.take();
             drop(inbox);
             match reader {
                 Some(reader) => reader.wake(),
-                None if self.reads_by_itself() => self.schedule(),
+                // Who serves them goes on until none is left.
+                None if first && self.reads_by_itself() => self.schedule(),
                 None => {}
             }
             return Ok(());
@@ -340,6 +342,9 @@ impl MailBox for Session {
     }
 
     fn taken(&self, _: usize) {
+        if !self.paused.load(Ordering::Relaxed) {
+            return; // nobody waits for room: who does has said so under the lock of the inbox
+        }
         let room = self.eased(&mut self.inbox());
         room.into_iter().for_each(Waker::wake);
     }

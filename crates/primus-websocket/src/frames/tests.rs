@@ -1,0 +1,137 @@
+use proptest::prelude::*;
+
+use super::*;
+
+const MAX: usize = 300;
+
+/// Everything that a stream says, and how it fails: of tungstenite alone, which sees it at once.
+fn by_tungstenite(stream: &[u8]) -> (Vec<Received>, Option<CloseReason>) {
+    let config = WebSocketConfig::default()
+        .max_message_size(Some(MAX))
+        .max_frame_size(Some(MAX))
+        .write_buffer_size(0);
+    let mut context = WebSocketContext::new(Role::Server, Some(config));
+    let (mut out, mut received) = (Out::default(), Vec::new());
+    let mut feed = Feed { input: stream, out: &mut out };
+    loop {
+        received.push(match context.read(&mut feed) {
+            Ok(Message::Text(text)) => Received::Text(text.as_str().into()),
+            Ok(Message::Binary(bytes)) => Received::Binary(bytes),
+            Ok(Message::Pong(_)) => Received::Pong,
+            Ok(Message::Ping(_) | Message::Frame(_)) => continue,
+            Ok(Message::Close(frame)) => {
+                received.push(Received::Close(frame.map(|frame| {
+                    CloseReason::from_code(frame.code.into(), frame.reason.as_str().to_owned())
+                })));
+                return (received, None);
+            }
+            Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {
+                return (received, None);
+            }
+            Err(error) => return (received, Some(close_reason(&error))),
+        });
+    }
+}
+
+/// The same, of a stream that comes in chunks.
+fn by_frames(stream: &[u8], chunks: &[usize]) -> (Vec<Received>, Option<CloseReason>) {
+    let mut frames = Frames::new(MAX, usize::MAX);
+    let (mut out, mut received) = (Out::default(), Vec::new());
+    let (mut rest, mut sizes) = (stream, chunks.iter().cycle());
+    while !rest.is_empty() {
+        let size = sizes.next().map_or(rest.len(), |size| *size).min(rest.len());
+        let mut input;
+        (input, rest) = rest.split_at(size);
+        while !input.is_empty() {
+            match frames.next(&mut input, &mut out) {
+                Ok(None) => {}
+                Ok(Some(Received::Close(reason))) => {
+                    received.push(Received::Close(reason));
+                    return (received, None);
+                }
+                Ok(Some(message)) => received.push(message),
+                Err(reason) => return (received, Some(reason)),
+            }
+        }
+    }
+    (received, None)
+}
+
+/// A frame, mostly as a client would send it.
+fn frame() -> impl Strategy<Value = Vec<u8>> {
+    let first = prop_oneof![
+        6 => Just(0x81u8), 4 => Just(0x82u8), 2 => Just(0x01u8), 2 => Just(0x00u8),
+        2 => Just(0x80u8), 1 => Just(0x89u8), 1 => Just(0x8au8), 1 => Just(0x88u8), 1 => any::<u8>(),
+    ];
+    let payload = prop_oneof![
+        8 => "[a-zé€😀]{0,40}".prop_map(String::into_bytes),
+        2 => proptest::collection::vec(any::<u8>(), 0..20),
+        1 => proptest::collection::vec(Just(b'x'), 120..320),
+    ];
+    let masked = prop_oneof![30 => Just(true), 1 => Just(false)];
+    (first, payload, any::<[u8; 4]>(), masked, 0..3u8).prop_map(
+        |(first, payload, mask, masked, form)| {
+            let bit = if masked { 0x80 } else { 0 };
+            let mut frame = vec![first];
+            match (payload.len(), form) {
+                (length @ 0..=125, 0 | 1) => frame.push(bit | length as u8),
+                (length, 0 | 2) => {
+                    frame.push(bit | 126);
+                    frame.extend((length as u16).to_be_bytes());
+                }
+                (length, _) => {
+                    frame.push(bit | 127);
+                    frame.extend((length as u64).to_be_bytes());
+                }
+            }
+            if masked {
+                frame.extend(mask);
+            }
+            let mask = if masked { mask } else { [0; 4] };
+            frame.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
+            frame
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn frames_are_read_as_tungstenite_reads_them(
+        frames in proptest::collection::vec(frame(), 0..12),
+        chunks in proptest::collection::vec(prop_oneof![1..9usize, 1..2000usize], 1..8),
+        damage in proptest::option::of((any::<prop::sample::Index>(), any::<u8>())),
+    ) {
+        let mut stream = frames.concat();
+        if let Some((index, byte)) = damage && !stream.is_empty() {
+            let index = index.index(stream.len());
+            stream[index] = byte;
+        }
+        prop_assert_eq!(by_frames(&stream, &chunks), by_tungstenite(&stream));
+    }
+}
+
+#[test]
+fn between_messages_nothing_is_held() {
+    let mut frames = Frames::new(1 << 20, 10);
+    let mut out = Out::default();
+    // A ping, a message in two pieces, a large one in two reads.
+    let mut large = vec![0x82, 0xff];
+    large.extend(200_000u64.to_be_bytes());
+    large.extend([0; 200_004]);
+    let parts = [
+        &b"\x89\x80abcd"[..],
+        &b"\x01\x81\0\0\0\0a\x80\x81\0\0\0\0b"[..],
+        &large[..1000],
+        &large[1000..],
+    ];
+    let mut received = Vec::new();
+    for mut part in parts {
+        while !part.is_empty() {
+            received.extend(frames.next(&mut part, &mut out).unwrap());
+        }
+    }
+    assert_eq!(received, [Received::Text("ab".into()), Received::Binary(vec![0; 200_000].into())]);
+    assert!(frames.slow.is_none());
+}
