@@ -10,8 +10,8 @@ import { until } from '../lib/within.mjs';
 
 const open = browser();
 
-/** Posts a second: a debug build writes as many beside three windows. */
-const RATE = 2000;
+/** Posts a second: a debug build writes as many beside three windows, and beside another file of tests. */
+const RATE = 1000;
 
 /** A page that is so many posts behind gets none. */
 const BEHIND = 3 * RATE;
