@@ -57,6 +57,23 @@ test('reset: both sides get an RST', async (t) => {
   assert.equal(proxy.size, 0);
 });
 
+test('reset at the moment when a direction ends leaves nothing open', async (t) => {
+  const { server, proxy, near, far } = await connect(t);
+  const { port } = server.address();
+  const { end } = net.Socket.prototype;
+  t.mock.method(net.Socket.prototype, 'end', function (...words) {
+    end.apply(this, words);
+    if (this.remotePort === port) proxy.reset();
+    return this;
+  });
+  near.socket.end('last');
+  assert.equal(await near.how.next(), 'ECONNRESET');
+  near.socket.destroy();
+  far.socket.destroy();
+  const open = () => process.getActiveResourcesInfo().filter((name) => name === 'TCPSocketWrap').length;
+  await until('nothing is open', open, (sockets) => sockets === 0);
+});
+
 test('finish: both sides get a FIN', async (t) => {
   const { proxy, near, far } = await connect(t);
   assert.equal(proxy.finish(), 1);

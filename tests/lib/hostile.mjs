@@ -110,8 +110,12 @@ class Link {
   cut(how, to, last) {
     this.#close();
     for (const socket of this.#sockets) {
-      if (how === 'reset') socket.resetAndDestroy();
-      else if (socket === to && last.length) socket.end(last, () => socket.destroy());
+      if (how === 'reset') {
+        // Node loses one that is just about to shut its side: it says `reset EINVAL`, and leaves it open for ever.
+        const shutting = socket.writableEnded && !socket.writableFinished && !socket.writableLength;
+        if (shutting) socket.destroy();
+        else socket.resetAndDestroy();
+      } else if (socket === to && last.length) socket.end(last, () => socket.destroy());
       else socket.end(() => socket.destroy());
       // What it still hears it does not want to know, and a peer that does not read keeps nothing open.
       socket.removeAllListeners('data').resume();

@@ -5,6 +5,7 @@ mod cors;
 mod fall_through;
 mod http2;
 mod library;
+mod middleware;
 mod mounts;
 mod origins;
 mod proxies;
