@@ -80,15 +80,9 @@ impl Frames {
         Self { max_message, max_fragments, slow: None }
     }
 
-    /// Bounds the messages from here on.
+    /// Bounds the messages from the next one on.
     pub(crate) fn limit(&mut self, max_message: usize) {
         self.max_message = max_message;
-        if let Some(slow) = &mut self.slow {
-            slow.context.set_config(|config| {
-                config.max_message_size = Some(max_message);
-                config.max_frame_size = Some(max_message);
-            });
-        }
     }
 
     /// Reads the next message of `input`, and takes from it what was used. `None`: more is needed.

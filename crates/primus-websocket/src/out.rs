@@ -115,16 +115,22 @@ impl Out {
         if self.bytes > 0 {
             self.seal();
             self.buffers.tail = Vec::new();
-            return written;
-        }
-        self.written = 0;
-        let mut buffers = std::mem::take(&mut self.buffers);
-        buffers.pieces.clear();
-        buffers.tail.clear();
-        if buffers.tail.capacity() <= LARGEST && buffers.pieces.capacity() <= SLICES {
-            SPARE.set(buffers);
+        } else {
+            self.give_back();
         }
         written
+    }
+
+    /// Gives the thread its buffers back, emptied.
+    fn give_back(&mut self) {
+        self.written = 0;
+        let Buffers { mut pieces, mut tail } = std::mem::take(&mut self.buffers);
+        let borrowed = tail.capacity() > 0 || pieces.capacity() > 0;
+        if borrowed && tail.capacity() <= LARGEST && pieces.capacity() <= SLICES {
+            pieces.clear();
+            tail.clear();
+            SPARE.set(Buffers { pieces, tail });
+        }
     }
 
     fn write_all<W: AsyncWrite + Unpin + ?Sized>(
@@ -188,9 +194,11 @@ impl io::Write for Out {
 mod tests {
     use super::*;
 
-    /// A socket that takes at most `step` bytes at a time.
+    /// A socket that takes at most `step` bytes at a time, and is full after each `rests` of them.
     struct Narrow {
         step: usize,
+        rests: usize,
+        calls: usize,
         taken: Vec<u8>,
     }
 
@@ -200,6 +208,10 @@ mod tests {
             _: &mut Context<'_>,
             bytes: &[u8],
         ) -> Poll<io::Result<usize>> {
+            self.calls += 1;
+            if self.calls.is_multiple_of(self.rests) {
+                return Poll::Pending;
+            }
             let step = self.step.min(bytes.len());
             self.taken.extend_from_slice(&bytes[..step]);
             Poll::Ready(Ok(step))
@@ -214,10 +226,19 @@ mod tests {
         }
     }
 
+    fn spare() -> usize {
+        let buffers = SPARE.take();
+        let capacity = buffers.tail.capacity();
+        SPARE.set(buffers);
+        capacity
+    }
+
     #[test]
-    fn order_is_kept_through_partial_writes() {
-        for step in [1, 3, 100, 100_000] {
+    fn order_is_kept_through_partial_writes_and_full_sockets() {
+        for (step, rests) in [(1, 7), (3, 2), (100, 3), (100, usize::MAX), (100_000, 2)] {
             let mut out = Out::default();
+            let mut socket = Narrow { step, rests, calls: 0, taken: Vec::new() };
+            let mut cx = Context::from_waker(std::task::Waker::noop());
             let mut expected = Vec::new();
             for index in 0..200_usize {
                 let payload = Payload::from(index.to_string().repeat(1 + index * index / 20));
@@ -227,12 +248,33 @@ mod tests {
                     out.push_message(&payload);
                 }
                 expected.extend_from_slice(&frame::message(&payload));
+                assert_eq!(out.len(), expected.len() - socket.taken.len());
+                if index % 5 == 0 {
+                    let _ = out.poll_write(&mut cx, &mut socket);
+                }
             }
-            assert_eq!(out.len(), expected.len());
-            let mut socket = Narrow { step, taken: Vec::new() };
-            let mut cx = Context::from_waker(std::task::Waker::noop());
-            assert!(matches!(out.poll_write(&mut cx, &mut socket), Poll::Ready(Ok(()))));
-            assert!(socket.taken == expected && out.is_empty(), "step {step}");
+            while out.poll_write(&mut cx, &mut socket).is_pending() {}
+            assert!(socket.taken == expected && out.is_empty(), "step {step}, rests {rests}");
         }
+    }
+
+    #[test]
+    fn the_buffers_are_the_threads_and_those_who_have_nothing_to_write_leave_them_there() {
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        let mut socket = Vec::new();
+        let mut out = Out::default();
+        out.push_message(&"x".repeat(1000).into());
+        assert!(out.poll_write(&mut cx, &mut socket).is_ready());
+        assert_eq!(out.buffers.tail.capacity(), 0);
+        let kept = spare();
+        assert!(kept >= 1000);
+        assert!(Out::default().poll_write(&mut cx, &mut socket).is_ready());
+        assert_eq!(spare(), kept);
+        // What is left for a socket that is full is in a piece of its own size.
+        let mut full = Narrow { step: 10, rests: 2, calls: 0, taken: Vec::new() };
+        out.push_message(&"y".repeat(100).into());
+        assert!(out.poll_write(&mut cx, &mut full).is_pending());
+        assert_eq!((out.len(), out.buffers.tail.capacity()), (92, 0));
+        assert_eq!(out.buffers.pieces[0].len(), 92);
     }
 }

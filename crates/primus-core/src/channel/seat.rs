@@ -20,7 +20,7 @@ use crate::{
     id::SparkId,
     mount::Mount,
     request::BoxFuture,
-    session::{Callbacks, Lane, Mail, MailBox, OnData, Session},
+    session::{Callbacks, Lane, Mail, MailBox, OnData, Popped, Session},
 };
 
 pub(crate) struct Seat {
@@ -262,8 +262,12 @@ impl MailBox for Seat {
         work(&mut self.mail.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn taken(&self, bytes: usize) {
-        self.session.released(1, bytes);
+    fn take(&self, pop: impl FnOnce(&mut Mail) -> Popped) -> Popped {
+        let popped = self.mail(pop);
+        if let Popped::Message(envelope) = &popped {
+            self.session.released(1, envelope.len());
+        }
+        popped
     }
 
     fn mount(&self) -> &Arc<Mount> {

@@ -128,12 +128,19 @@ impl Mail {
     }
 }
 
+/// What was found in a lane.
+pub(crate) enum Popped {
+    Message(Envelope),
+    Transforming(BoxFuture<'static, Option<Message>>),
+    Nothing(Poll<Option<Message>>),
+}
+
 /// Where mail lies.
 pub(crate) trait MailBox {
     /// Works on it, under its lock.
     fn mail<R>(&self, work: impl FnOnce(&mut Mail) -> R) -> R;
-    /// A message of so many bytes has been taken out.
-    fn taken(&self, bytes: usize);
+    /// Takes something out. A message makes room for who waits to deliver one.
+    fn take(&self, pop: impl FnOnce(&mut Mail) -> Popped) -> Popped;
     /// Whose parser and transforms it passes.
     fn mount(&self) -> &Arc<Mount>;
 }
@@ -177,13 +184,6 @@ fn pass(mount: &Arc<Mount>, spark: &Spark, mut message: Message) -> Passing {
     Ok(Some(message))
 }
 
-/// What was found in a lane.
-enum Popped {
-    Message(Envelope),
-    Transforming(BoxFuture<'static, Option<Message>>),
-    Nothing(Poll<Option<Message>>),
-}
-
 /// The next message of a lane, behind the transforms. `None` when no more will come.
 pub(crate) fn poll_mail(
     mailbox: &impl MailBox,
@@ -192,7 +192,7 @@ pub(crate) fn poll_mail(
     cx: &mut Context<'_>,
 ) -> Poll<Option<Message>> {
     loop {
-        let popped = mailbox.mail(|mail| {
+        let popped = mailbox.take(|mail| {
             if let Some(transforming) = mail.queue(lane).transforming.take() {
                 return Popped::Transforming(transforming);
             }
@@ -222,7 +222,6 @@ pub(crate) fn poll_mail(
                 Poll::Ready(None) => continue,
             },
         };
-        mailbox.taken(envelope.len());
         let mount = mailbox.mount();
         let message = Message::unpack(envelope, Arc::clone(&mount.settings().parser));
         match pass(mount, spark, message) {

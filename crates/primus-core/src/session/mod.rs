@@ -53,7 +53,7 @@ pub use self::{
 pub(crate) use self::{
     callbacks::OnData,
     detach::Waiting,
-    mail::{Lane, Mail, MailBox, poll_mail},
+    mail::{Lane, Mail, MailBox, Popped, poll_mail},
 };
 use self::{
     extras::Extras,

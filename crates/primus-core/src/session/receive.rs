@@ -9,7 +9,7 @@ use super::{
     DeliverError, Session,
     control::OWN,
     inbox::Inbox,
-    mail::{Lane, Mail, MailBox, poll_mail},
+    mail::{Lane, Mail, MailBox, Popped, poll_mail},
 };
 use crate::{
     authorize::Rejection,
@@ -341,12 +341,16 @@ impl MailBox for Session {
         work(&mut self.inbox().mail)
     }
 
-    fn taken(&self, _: usize) {
-        if !self.paused.load(Ordering::Relaxed) {
-            return; // nobody waits for room: who does has said so under the lock of the inbox
-        }
-        let room = self.eased(&mut self.inbox());
+    fn take(&self, pop: impl FnOnce(&mut Mail) -> Popped) -> Popped {
+        let mut inbox = self.inbox();
+        let popped = pop(&mut inbox.mail);
+        let room = match &popped {
+            Popped::Message(_) => self.eased(&mut inbox),
+            _ => Vec::new(),
+        };
+        drop(inbox);
         room.into_iter().for_each(Waker::wake);
+        popped
     }
 
     fn mount(&self) -> &Arc<Mount> {

@@ -4,17 +4,31 @@ use super::*;
 
 const MAX: usize = 300;
 
-/// Everything that a stream says, and how it fails: of tungstenite alone, which sees it at once.
-fn by_tungstenite(stream: &[u8]) -> (Vec<Received>, Option<CloseReason>) {
+/// What a stream says, how it fails, and what is answered to it.
+type Read = (Vec<Received>, Option<CloseReason>, Vec<u8>);
+
+fn answers(mut out: Out) -> Vec<u8> {
+    let mut answers = Vec::new();
+    let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+    assert!(out.poll_write(&mut cx, &mut answers).is_ready());
+    answers
+}
+
+/// Of tungstenite alone, which sees it at once.
+fn by_tungstenite(stream: &[u8]) -> Read {
     let config = WebSocketConfig::default()
         .max_message_size(Some(MAX))
         .max_frame_size(Some(MAX))
         .write_buffer_size(0);
     let mut context = WebSocketContext::new(Role::Server, Some(config));
     let (mut out, mut received) = (Out::default(), Vec::new());
-    let mut feed = Feed { input: stream, out: &mut out };
+    let mut input = stream;
     loop {
-        received.push(match context.read(&mut feed) {
+        let mut feed = Feed { input, out: &mut out };
+        let read = context.read(&mut feed);
+        let left = feed.input.len();
+        input = &input[input.len() - left..];
+        received.push(match read {
             Ok(Message::Text(text)) => Received::Text(text.as_str().into()),
             Ok(Message::Binary(bytes)) => Received::Binary(bytes),
             Ok(Message::Pong(_)) => Received::Pong,
@@ -23,18 +37,18 @@ fn by_tungstenite(stream: &[u8]) -> (Vec<Received>, Option<CloseReason>) {
                 received.push(Received::Close(frame.map(|frame| {
                     CloseReason::from_code(frame.code.into(), frame.reason.as_str().to_owned())
                 })));
-                return (received, None);
+                return (received, None, answers(out));
             }
             Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {
-                return (received, None);
+                return (received, None, answers(out));
             }
-            Err(error) => return (received, Some(close_reason(&error))),
+            Err(error) => return (received, Some(close_reason(&error)), answers(out)),
         });
     }
 }
 
 /// The same, of a stream that comes in chunks.
-fn by_frames(stream: &[u8], chunks: &[usize]) -> (Vec<Received>, Option<CloseReason>) {
+fn by_frames(stream: &[u8], chunks: &[usize]) -> Read {
     let mut frames = Frames::new(MAX, usize::MAX);
     let (mut out, mut received) = (Out::default(), Vec::new());
     let (mut rest, mut sizes) = (stream, chunks.iter().cycle());
@@ -47,14 +61,14 @@ fn by_frames(stream: &[u8], chunks: &[usize]) -> (Vec<Received>, Option<CloseRea
                 Ok(None) => {}
                 Ok(Some(Received::Close(reason))) => {
                     received.push(Received::Close(reason));
-                    return (received, None);
+                    return (received, None, answers(out));
                 }
                 Ok(Some(message)) => received.push(message),
-                Err(reason) => return (received, Some(reason)),
+                Err(reason) => return (received, Some(reason), answers(out)),
             }
         }
     }
-    (received, None)
+    (received, None, answers(out))
 }
 
 /// A frame, mostly as a client would send it.
