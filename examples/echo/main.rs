@@ -10,8 +10,13 @@ use std::time::Duration;
 
 use axum::{Router, routing::get};
 use metrics_exporter_prometheus::PrometheusBuilder;
+use mimalloc::MiMalloc;
 use primus::{Builder, Flow, Mount, Payload, Spark, Written};
 use primus_examples::{Args, CONFIG, Choice, Result, listening};
+
+// A program chooses its allocator, a library does not: small messages come and go all the time.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 const ABOUT: &str = "An echo for every client: native at /primus, raw messages at /ws.";
 const THREADS: Choice = ("--threads", "N", "worker threads [default: one a core]");

@@ -71,7 +71,9 @@ pub use self::{
     request::{Body, BoxError, BoxFuture, Head, Io, Query, Request, Response, Upgrade, Upgraded},
     rooms::{JoinError, Keep, Member, NotAvailable, Page, Position, PresenceChange},
     sending::Sending,
-    session::{Asked, Callbacks, Carriage, Carrier, DeliverError, Resume, Session, Taken, Work},
+    session::{
+        Asked, Callbacks, Carriage, Carrier, DeliverError, Resume, Session, Taken, Wire, Work,
+    },
     settings::{Limits, MountSettings, Overflow, Settings},
     shared::Phase,
     spark::{State, WriteError, Written},

@@ -208,6 +208,11 @@ impl Shared {
         self.runtime.get().cloned().or_else(|| Handle::try_current().ok()).expect("a tokio runtime")
     }
 
+    /// Spawns on the runtime that we are in, else on the one that is remembered.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        Handle::try_current().unwrap_or_else(|_| self.runtime()).spawn(task);
+    }
+
     pub(crate) fn remember_runtime(&self) {
         if let Ok(handle) = Handle::try_current() {
             let _ = self.runtime.set(handle);

@@ -1,4 +1,4 @@
-//! The driver: the one task of a connection.
+//! The driver: what the one task of a connection does.
 //!
 //! ```text
 //! each turn:  read once into the thread's scratch ─▶ tungstenite ─▶ inbox, pongs
@@ -65,66 +65,72 @@ enum Taken {
     Gone,
 }
 
-struct Driver {
+pub(crate) struct Driver {
     connection: Connection,
     dialect: Dialect,
     parser: Arc<dyn Parser>,
     stage: Stage,
-    /// A message that found the inbox full.
-    held: Option<Envelope>,
-    /// What the peer did wrong in this turn.
-    failed: Option<CloseReason>,
-    /// Why the peer went, once it did.
-    gone: Option<CloseReason>,
     /// The peer ended the session, so it need not be told.
     ended: bool,
     /// The peer sent a close frame.
     answered: bool,
+    /// A message that found the inbox full.
+    held: Option<Envelope>,
+    /// What the peer did wrong in this turn.
+    failed: Option<Box<CloseReason>>,
+    /// Why the peer went, once it did.
+    gone: Option<Box<CloseReason>>,
     /// Another carrier has the session, or it waits without one; the peer is told this.
-    fenced: Option<CloseReason>,
-}
-
-/// Drives a connection until it is over.
-pub(crate) async fn drive(connection: Connection, mut carrier: Carrier, dialect: Dialect) {
-    let mut driver = Driver {
-        connection,
-        dialect,
-        parser: Arc::clone(&carrier.session().mount().settings().parser),
-        stage: Stage::Open,
-        held: None,
-        failed: None,
-        gone: None,
-        ended: false,
-        answered: false,
-        fenced: None,
-    };
-    let patience = carrier.session().limits().close_timeout;
-    poll_fn(|cx| driver.poll(cx, &mut carrier)).await;
-    let cut = driver.gone.is_none() && driver.fenced.is_none();
-    match driver.gone {
-        Some(_) if driver.is_told(carrier.session().is_resumable()) => {
-            if driver.answered {
-                carrier.answered();
-            }
-            carrier.finish();
-        }
-        Some(reason) => carrier.lost(reason),
-        None => drop(carrier),
-    }
-    if let Some(reason) = driver.fenced {
-        // The session has gone on elsewhere, or waits: this connection alone is over.
-        driver.connection.close(&reason);
-        let last = poll_fn(|cx| driver.connection.out.poll_write(cx, &mut driver.connection.io));
-        let _ = tokio::time::timeout(patience, last).await;
-    }
-    if !cut {
-        // The server closes first (RFC 6455 §7.1.1), and says so properly over TLS, which a peer
-        // that does not read can hold up.
-        let _ = tokio::time::timeout(patience, driver.connection.io.shutdown()).await;
-    }
+    fenced: Option<Box<CloseReason>>,
 }
 
 impl Driver {
+    pub(crate) fn new(connection: Connection, carrier: &Carrier, dialect: Dialect) -> Self {
+        Self {
+            connection,
+            dialect,
+            parser: Arc::clone(&carrier.session().mount().settings().parser),
+            stage: Stage::Open,
+            ended: false,
+            answered: false,
+            held: None,
+            failed: None,
+            gone: None,
+            fenced: None,
+        }
+    }
+
+    /// Lets go of the session. What is left to be said to the peer takes the time of a future.
+    pub(crate) fn finish(self, carrier: Carrier) -> Option<impl Future<Output = ()> + use<>> {
+        let patience = carrier.session().limits().close_timeout;
+        let told = self.is_told(carrier.session().is_resumable());
+        let Self { mut connection, gone, fenced, answered, .. } = self;
+        let cut = gone.is_none() && fenced.is_none();
+        match gone {
+            Some(_) if told => {
+                if answered {
+                    carrier.answered();
+                }
+                carrier.finish();
+            }
+            Some(reason) => carrier.lost(*reason),
+            None => drop(carrier),
+        }
+        if let Some(reason) = &fenced {
+            // The session has gone on elsewhere, or waits: this connection alone is over.
+            connection.close(reason);
+        }
+        (!cut).then(|| async move {
+            if fenced.is_some() {
+                let last = poll_fn(|cx| connection.out.poll_write(cx, &mut connection.io));
+                let _ = tokio::time::timeout(patience, last).await;
+            }
+            // The server closes first (RFC 6455 §7.1.1), and says so properly over TLS, which a peer
+            // that does not read can hold up.
+            let _ = tokio::time::timeout(patience, connection.io.shutdown()).await;
+        })
+    }
+
     /// Whether the peer, which is gone, knows that the session is over: it answered our close, or
     /// wanted it so. One that may come back for the rest has to have said so.
     fn is_told(&self, resumable: bool) -> bool {
@@ -134,14 +140,14 @@ impl Driver {
     }
 
     /// Ready when the connection is over.
-    fn poll(&mut self, cx: &mut Context<'_>, carrier: &mut Carrier) -> Poll<()> {
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>, carrier: &mut Carrier) -> Poll<()> {
         for _ in 0..TURNS {
             carrier.begin_turn();
             let read = self.read(cx, carrier);
             carrier.run();
             if let Some(reason) = self.failed.take() {
                 // Now that what came before the fault has been answered.
-                carrier.end(reason);
+                carrier.end(*reason);
             }
             let waits = self.waits(carrier);
             let taken = self.take(cx, carrier);
@@ -158,7 +164,7 @@ impl Driver {
                     false
                 }
                 Poll::Ready(Err(_)) => {
-                    self.gone.get_or_insert(CloseReason::GOING_AWAY);
+                    self.gone.get_or_insert_with(|| Box::new(CloseReason::GOING_AWAY));
                     return Poll::Ready(());
                 }
             };
@@ -182,6 +188,28 @@ impl Driver {
         }
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+
+    /// Writes what waits, for others than the task. False: the task has to go on with it.
+    pub(crate) fn flush(&mut self, cx: &mut Context<'_>, carrier: &mut Carrier) -> bool {
+        if self.stage != Stage::Open || !self.connection.out.is_empty() {
+            return true; // the task waits for the socket, and takes what there is when that has room
+        }
+        let waits = self.waits(carrier);
+        let taken = self.take(cx, carrier);
+        match self.connection.out.poll_write(cx, &mut self.connection.io) {
+            Poll::Ready(Ok(())) => {
+                taken == Taken::All && self.stage == Stage::Open && waits == self.waits(carrier)
+            }
+            Poll::Pending => {
+                carrier.blocked();
+                taken != Taken::Gone
+            }
+            Poll::Ready(Err(_)) => {
+                self.gone.get_or_insert_with(|| Box::new(CloseReason::GOING_AWAY));
+                false
+            }
+        }
     }
 
     /// Whether reading is stopped, and whether something is ready, by decisions that come with what
@@ -227,7 +255,7 @@ impl Driver {
     }
 
     fn fenced(&mut self, reason: CloseReason) -> Taken {
-        self.fenced = matches!(reason.code(), 4004 | 4006).then_some(reason);
+        self.fenced = matches!(reason.code(), 4004 | 4006).then(|| Box::new(reason));
         Taken::Gone
     }
 
@@ -295,13 +323,13 @@ impl Driver {
     }
 
     fn lost(&mut self) -> Progress {
-        self.gone = Some(CloseReason::GOING_AWAY);
+        self.gone = Some(Box::new(CloseReason::GOING_AWAY));
         Progress::Waiting
     }
 
     /// The peer broke the protocol.
     fn fail(&mut self, reason: CloseReason) -> Progress {
-        self.failed = Some(reason);
+        self.failed = Some(Box::new(reason));
         if self.stage == Stage::Closing {
             self.stage = Stage::Failing;
         }
@@ -320,7 +348,7 @@ impl Driver {
             Received::Close(reason) => {
                 self.answered = true;
                 let unusual = reason.filter(|reason| reason.code() != 1000);
-                self.gone = Some(unusual.unwrap_or(CloseReason::NORMAL));
+                self.gone = Some(Box::new(unusual.unwrap_or(CloseReason::NORMAL)));
                 return true;
             }
         };
@@ -343,7 +371,8 @@ impl Driver {
             }
             Ok(Incoming::Nothing) => {}
             Err(error) => {
-                self.failed = Some(CloseReason::BAD_CONTROL.with_text(error.to_string()));
+                let reason = CloseReason::BAD_CONTROL.with_text(error.to_string());
+                self.failed = Some(Box::new(reason));
             }
         }
         true
@@ -361,7 +390,7 @@ impl Driver {
         if let Some(recv) = recv
             && let Err(reason) = carrier.acked(recv, next)
         {
-            self.failed = Some(reason);
+            self.failed = Some(Box::new(reason));
         }
     }
 

@@ -17,6 +17,7 @@ mod frame;
 mod frames;
 mod handshake;
 mod out;
+mod task;
 mod transformer;
 
 pub use self::transformer::WebSocket;

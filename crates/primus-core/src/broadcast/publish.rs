@@ -15,9 +15,8 @@ use crate::{
     packet::{Delivery, Outgoing, Packet},
     parser::Parser,
     rooms::{Copies, History, Room},
-    session::{Offered, Session},
+    session::{Offered, Session, Wires},
     shared::Shared,
-    spark::Written,
     transform::Flow,
 };
 
@@ -123,12 +122,13 @@ impl Audience {
     ) -> Result<usize, B::Error> {
         let head = Head { channel: self.channel.on_wire(), rooms: labels };
         let mut press = self.press(draft, shared, head);
-        let mut reached = 0;
+        let (mut reached, mut wires) = (0, Wires::new(shared));
         for spark in sparks {
             if let Some(packet) = press.packet(&spark.mount().settings().parser)? {
-                reached += usize::from(self.push(spark, &packet));
+                reached += usize::from(self.push(spark, &packet, &mut wires));
             }
         }
+        drop(wires);
         self.count(shared, reached);
         Ok(reached)
     }
@@ -142,7 +142,7 @@ impl Audience {
     ) -> Result<usize, B::Error> {
         let mut press = self.press(draft, shared, Head::default());
         let plain = self.except.is_empty() && self.filter.is_none() && !per_spark(shared);
-        let mut reached = 0;
+        let (mut reached, mut wires) = (0, Wires::new(shared));
         for mount in mounts {
             if mount.sessions() == 0 {
                 continue;
@@ -151,15 +151,16 @@ impl Audience {
             mount.registry.visit(|session| {
                 let heard = session.belongings_if_any().is_some_and(|own| own.hears_outgoing());
                 let queued = if plain && !heard {
-                    self.push_shared(session, &packet)
+                    self.push_shared(session, &packet, &mut wires)
                 } else {
                     let spark = Spark::from_session(session);
-                    self.selects(&spark) && self.push(&spark, &packet)
+                    self.selects(&spark) && self.push(&spark, &packet, &mut wires)
                 };
                 reached += usize::from(queued);
                 true
             });
         }
+        drop(wires);
         self.count(shared, reached);
         Ok(reached)
     }
@@ -214,18 +215,19 @@ impl Audience {
             }
         }
         // Who comes after this finds it in the history.
-        let (mut reached, mut slow) = (0, Vec::new());
+        let (mut reached, mut slow, mut wires) = (0, Vec::new(), Wires::new(shared));
         for spark in self.sparks_in(rooms) {
             let parser = &spark.mount().settings().parser;
             let copy = copies.iter().find(|(other, _)| Arc::ptr_eq(other, parser));
             let Some((_, packet)) = copy else { continue };
-            match send_shared(&spark, packet, &self.delivery) {
+            match send_shared(&spark, packet, &self.delivery, Some(&mut wires)) {
                 Offered::Queued | Offered::Pressured => reached += 1,
                 Offered::Overflowed(_) => slow.push(spark),
                 Offered::Dropped | Offered::Ended(_) => {}
             }
         }
         drop(histories);
+        drop(wires);
         // What ends now may have hooks that publish to these very rooms.
         slow.iter().for_each(|spark| spark.session().overflowed());
         shared.relieve();
@@ -234,26 +236,25 @@ impl Audience {
     }
 
     /// Gives a message to one receiver, in its own form where a transform looks at the spark.
-    fn push(&self, spark: &Spark, packet: &Arc<Packet>) -> bool {
-        let offered = send_shared(spark, packet, &self.delivery);
-        spark.session().settle();
-        match offered {
-            Offered::Queued | Offered::Pressured => true,
-            Offered::Overflowed(_) => {
-                spark.session().overflowed();
-                false
-            }
-            Offered::Dropped | Offered::Ended(_) => false,
-        }
+    fn push(&self, spark: &Spark, packet: &Arc<Packet>, wires: &mut Wires<'_>) -> bool {
+        let offered = send_shared(spark, packet, &self.delivery, Some(wires));
+        reached(spark.session(), &offered)
+    }
+
+    fn push_shared(
+        &self,
+        session: &Arc<Session>,
+        packet: &Arc<Packet>,
+        wires: &mut Wires<'_>,
+    ) -> bool {
+        let outgoing = Outgoing::Shared(Arc::clone(packet));
+        let offered = session.offer(outgoing, self.delivery.clone(), Some(wires));
+        reached(session, &offered)
     }
 
     fn has_receivers_with(&self, rooms: &[Arc<Room>], parser: &Arc<dyn Parser>) -> bool {
         let same = |spark: &Spark| Arc::ptr_eq(&spark.mount().settings().parser, parser);
         self.sparks_in(rooms).iter().any(same)
-    }
-
-    fn push_shared(&self, session: &Arc<Session>, packet: &Arc<Packet>) -> bool {
-        queued(session.push(Outgoing::Shared(Arc::clone(packet)), self.delivery.clone()))
     }
 
     fn count(&self, shared: &Shared, reached: usize) {
@@ -265,13 +266,19 @@ impl Audience {
 }
 
 /// Offers a shared message to one receiver: behind the transforms that look at the spark, in its own
-/// form, else in the shared one. Overflows, and the budget of all, are left to the caller.
-pub(crate) fn send_shared(spark: &Spark, packet: &Arc<Packet>, delivery: &Delivery) -> Offered {
+/// form, else in the shared one. Overflows, and the budget of all, are left to the caller, and so are the
+/// `wires`, where there are some.
+pub(crate) fn send_shared(
+    spark: &Spark,
+    packet: &Arc<Packet>,
+    delivery: &Delivery,
+    wires: Option<&mut Wires<'_>>,
+) -> Offered {
     show_outgoing(spark, packet.envelope());
     let session = spark.session();
     let shared = &session.mount().shared;
     if !per_spark(shared) {
-        return session.offer(Outgoing::Shared(Arc::clone(packet)), delivery.clone());
+        return session.offer(Outgoing::Shared(Arc::clone(packet)), delivery.clone(), wires);
     }
     let mut own = Message::open(packet.envelope(), Arc::clone(&spark.mount().settings().parser));
     let transforms = &shared.transforms;
@@ -279,7 +286,7 @@ pub(crate) fn send_shared(spark: &Spark, packet: &Arc<Packet>, delivery: &Delive
         return Offered::Dropped;
     }
     let compress = packet.envelope().is_compressible();
-    session.offer(Outgoing::Own(own.close().compress(compress)), delivery.clone())
+    session.offer(Outgoing::Own(own.close().compress(compress)), delivery.clone(), wires)
 }
 
 /// Shows an event to who listens to all that this spark is sent.
@@ -302,6 +309,15 @@ fn per_spark(shared: &Shared) -> bool {
     shared.transforms.shared_prefix() < shared.transforms.outgoing.len()
 }
 
-fn queued<E>(pushed: Result<Written, E>) -> bool {
-    matches!(pushed, Ok(Written::Queued | Written::Pressured))
+/// Whether a session has the message; what comes of it is seen to.
+fn reached(session: &Arc<Session>, offered: &Offered) -> bool {
+    session.settle();
+    match offered {
+        Offered::Queued | Offered::Pressured => true,
+        Offered::Overflowed(_) => {
+            session.overflowed();
+            false
+        }
+        Offered::Dropped | Offered::Ended(_) => false,
+    }
 }

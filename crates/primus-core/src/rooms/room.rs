@@ -179,7 +179,7 @@ impl Room {
         let recovered = match missed {
             _ if *since == Since::Now => None,
             Ok(missed) if spark.session().has_room(missed.len(), bytes(&missed)) => {
-                let sent = |packet| send_shared(spark, packet, &Delivery::Reliable);
+                let sent = |packet| send_shared(spark, packet, &Delivery::Reliable, None);
                 // Each is sent, whatever became of the one before.
                 let unsent = missed.iter().map(sent).filter(Offered::is_refused).count();
                 Some(unsent == 0)

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::{
     Carriage, Carrier, Resume, Session,
     notices::Notice,
-    outbox::{Life, Outbox, Place},
+    outbox::{Carried, Life, Outbox, Place},
 };
 use crate::{
     handle::Spark,
@@ -121,8 +121,8 @@ impl Session {
     ) -> (Place, u64) {
         outbox.claim = outbox.claim.taken_by(&by);
         outbox.blocked = false;
-        let place = Place::Carried { waker: None, drives: carriage.drives };
-        let was = std::mem::replace(&mut outbox.place, place);
+        let carried = Carried { drives: carriage.drives, ..Carried::default() };
+        let was = std::mem::replace(&mut outbox.place, Place::Carried(carried));
         let shared = &self.mount.shared;
         if outbox.transport != transport {
             metrics::switch(outbox.transport, transport);
@@ -158,7 +158,7 @@ impl Session {
         if matches!(was, Place::Detached { .. }) {
             self.sparks().iter().for_each(Spark::be_present);
         }
-        if let Place::Carried { waker: Some(waker), .. } = was {
+        if let Place::Carried(Carried { waker: Some(waker), .. }) = was {
             waker.wake();
         }
         self.schedule();
@@ -178,7 +178,7 @@ impl Session {
         if outbox.claim.generation != generation || !matches!(outbox.place, Place::Parked { .. }) {
             return None;
         }
-        outbox.place = Place::Carried { waker: None, drives: false };
+        outbox.place = Place::Carried(Carried::default());
         let transport = outbox.transport;
         drop(outbox);
         self.seen();

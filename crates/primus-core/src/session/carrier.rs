@@ -10,7 +10,7 @@ use std::{
 use tokio::time::Instant;
 
 use super::{
-    DeliverError, Resume, Session,
+    DeliverError, Resume, Session, Wire,
     outbox::{Life, Outbox, Place},
 };
 use crate::{
@@ -106,6 +106,17 @@ impl Carrier {
     /// Which attach of the session this is, from 1.
     pub fn generation(&self) -> u64 {
         self.generation
+    }
+
+    /// Lends the session what writes without this carrier's task, for as long as it is carried by this
+    /// carrier.
+    pub fn lend(&self, wire: Arc<dyn Wire>) {
+        let mut outbox = self.session.outbox();
+        if outbox.is_carried_by(self.generation)
+            && let Place::Carried(carried) = &mut outbox.place
+        {
+            carried.wire = Some(wire);
+        }
     }
 
     // ---- from the client ----
@@ -229,12 +240,12 @@ impl Carrier {
         }
         if count == 0 && !taken.ping && taken.end.is_none() {
             let mut first = false;
-            if let Place::Carried { waker, .. } = &mut outbox.place {
-                match waker {
+            if let Place::Carried(carried) = &mut outbox.place {
+                match &mut carried.waker {
                     Some(waker) => waker.clone_from(cx.waker()),
                     None => {
                         first = true;
-                        *waker = Some(cx.waker().clone());
+                        carried.waker = Some(cx.waker().clone());
                     }
                 }
             }
@@ -284,8 +295,8 @@ impl Carrier {
         if !outbox.is_carried_by(self.generation) {
             return Poll::Ready(self.leave(outbox));
         }
-        if let Place::Carried { waker, .. } = &mut outbox.place {
-            *waker = Some(cx.waker().clone());
+        if let Place::Carried(carried) = &mut outbox.place {
+            carried.waker = Some(cx.waker().clone());
         }
         drop(outbox);
         if self.session.is_woken() {

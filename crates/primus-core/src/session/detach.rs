@@ -97,14 +97,14 @@ impl Session {
             let mut outbox = self.outbox();
             if outbox.is_ended()
                 || outbox.claim.generation != generation
-                || !matches!(outbox.place, Place::Carried { .. } | Place::Parked { .. })
+                || !matches!(outbox.place, Place::Carried(_) | Place::Parked { .. })
             {
                 return;
             }
             let since = Instant::now();
             let place = Place::Detached { since, reason: reason.clone() };
             let carrier = match std::mem::replace(&mut outbox.place, place) {
-                Place::Carried { waker, .. } => waker,
+                Place::Carried(carried) => carried.waker,
                 _ => None,
             };
             outbox.blocked = false;

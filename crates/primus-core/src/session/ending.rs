@@ -71,7 +71,7 @@ impl Session {
             outbox.life = Life::Ended(reason.clone());
             outbox.clear();
             let carrier = match std::mem::replace(&mut outbox.place, Place::Nowhere) {
-                Place::Carried { waker, .. } => waker,
+                Place::Carried(carried) => carried.waker,
                 _ => None,
             };
             self.refund(&mut outbox);

@@ -105,8 +105,10 @@ impl Session {
         let driver = {
             let outbox = self.outbox();
             match &outbox.place {
-                Place::Carried { waker: Some(waker), drives: true } => Some(waker.clone()),
-                Place::Carried { waker: None, drives: true } => return, // looks when it registers
+                Place::Carried(carried) if carried.drives => match &carried.waker {
+                    Some(waker) => Some(waker.clone()),
+                    None => return, // looks when it registers
+                },
                 _ => None,
             }
         };
@@ -114,10 +116,7 @@ impl Session {
             return waker.wake();
         }
         let session = Arc::clone(self);
-        match tokio::runtime::Handle::try_current() {
-            Ok(runtime) => runtime.spawn(async move { session.run() }),
-            Err(_) => self.mount.shared.runtime().spawn(async move { session.run() }),
-        };
+        self.mount.shared.spawn(async move { session.run() });
     }
 
     /// Polls the handler if it has been woken, then serves the callbacks.

@@ -33,6 +33,7 @@ mod mail;
 mod notices;
 mod outbox;
 mod receive;
+mod wire;
 
 use std::{
     any::Any,
@@ -49,11 +50,13 @@ pub use self::{
     callbacks::Callbacks,
     carrier::{Carriage, Carrier, Taken, Work},
     outbox::Resume,
+    wire::Wire,
 };
 pub(crate) use self::{
     callbacks::OnData,
     detach::Waiting,
     mail::{Lane, Mail, MailBox, Popped, poll_mail},
+    wire::Wires,
 };
 use self::{
     extras::Extras,
@@ -306,7 +309,7 @@ impl Session {
         outgoing: Outgoing,
         delivery: Delivery,
     ) -> Result<Written, WriteError> {
-        let offered = self.offer(outgoing, delivery);
+        let offered = self.offer(outgoing, delivery, None);
         self.settle();
         match offered {
             Offered::Queued => Ok(Written::Queued),
@@ -321,8 +324,14 @@ impl Session {
     }
 
     /// As [`push`](Self::push), but what comes of it, which may run hooks of the application, is left
-    /// to the caller: [`settle`](Self::settle), and [`overflowed`](Self::overflowed).
-    pub(crate) fn offer(self: &Arc<Self>, outgoing: Outgoing, delivery: Delivery) -> Offered {
+    /// to the caller: [`settle`](Self::settle), and [`overflowed`](Self::overflowed). Where there are
+    /// `wires`, they take that of the session, if it has to be flushed; else the carrier is woken.
+    pub(crate) fn offer(
+        self: &Arc<Self>,
+        outgoing: Outgoing,
+        delivery: Delivery,
+        wires: Option<&mut Wires<'_>>,
+    ) -> Offered {
         let mut outbox = self.outbox();
         let charged = outbox.charged;
         let pushed = outbox.push(Entry { outgoing, delivery }, self.resume, self.limits());
@@ -342,15 +351,16 @@ impl Session {
                 return Offered::Dropped;
             }
         };
-        if wake && let Some(carrier) = outbox.carrier() {
-            let carrier = carrier.clone();
-            drop(outbox);
-            if !self.driving.load(Ordering::Acquire) {
-                carrier.wake();
-            }
+        let carrier = if !wake || self.driving.load(Ordering::Acquire) {
+            None // what it has not written yet, or writes at the end of its turn, this goes with
+        } else if let (Some(wires), Some(wire)) = (wires, outbox.wire()) {
+            wires.add(wire);
+            None
         } else {
-            drop(outbox);
-        }
+            outbox.carrier().cloned()
+        };
+        drop(outbox);
+        carrier.into_iter().for_each(Waker::wake);
         for _ in 0..displaced {
             self.meters().dropped("oldest");
         }

@@ -2,10 +2,11 @@
 //!
 //! One ring under one lock, with the carrier's waker beside it. Empty, it holds no heap.
 
-use std::{task::Waker, time::Duration};
+use std::{fmt, sync::Arc, task::Waker, time::Duration};
 
 use tokio::time::Instant;
 
+use super::Wire;
 use crate::{
     close::CloseReason,
     packet::{Delivery, Outgoing},
@@ -27,12 +28,34 @@ pub(super) enum Life {
 pub(super) enum Place {
     /// Nobody: it has not been attached yet, or has ended.
     Nowhere,
-    /// A carrier, which `waker` wakes. One that `drives` polls the handler in its own task.
-    Carried { waker: Option<Waker>, drives: bool },
+    Carried(Carried),
     /// Between two polls.
-    Parked { since: Instant, patience: Duration },
+    Parked {
+        since: Instant,
+        patience: Duration,
+    },
     /// Nobody since then, for this reason; its client may come back.
-    Detached { since: Instant, reason: CloseReason },
+    Detached {
+        since: Instant,
+        reason: CloseReason,
+    },
+}
+
+/// A carrier that is there.
+#[derive(Default)]
+pub(super) struct Carried {
+    /// Wakes its task.
+    pub(super) waker: Option<Waker>,
+    /// Its task polls the handler, too.
+    pub(super) drives: bool,
+    /// Writes without its task.
+    pub(super) wire: Option<Arc<dyn Wire>>,
+}
+
+impl fmt::Debug for Carried {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Carried").field("drives", &self.drives).finish_non_exhaustive()
+    }
 }
 
 /// What a session keeps for a client that may come back.
@@ -122,7 +145,7 @@ impl Outbox {
     pub(super) fn is_carried_by(&self, generation: u64) -> bool {
         self.claim.generation == generation
             && !self.is_ended()
-            && matches!(self.place, Place::Carried { .. })
+            && matches!(self.place, Place::Carried(_))
     }
 
     /// Why a carrier that is not the one any more had to go.
@@ -188,7 +211,7 @@ impl Outbox {
 
     /// Whether a message could not leave at once.
     fn must_wait(&self, limits: &Limits) -> bool {
-        !matches!(self.place, Place::Carried { .. })
+        !matches!(self.place, Place::Carried(_))
             || self.blocked
             || self.ring.waiting_bytes() > limits.pressure
     }
@@ -213,7 +236,15 @@ impl Outbox {
     /// The waker of the carrier, if one waits. It stays registered.
     pub(super) fn carrier(&self) -> Option<&Waker> {
         match &self.place {
-            Place::Carried { waker, .. } => waker.as_ref(),
+            Place::Carried(carried) => carried.waker.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// What writes without its task.
+    pub(super) fn wire(&self) -> Option<&Arc<dyn Wire>> {
+        match &self.place {
+            Place::Carried(carried) => carried.wire.as_ref(),
             _ => None,
         }
     }
