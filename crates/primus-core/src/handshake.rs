@@ -1,6 +1,6 @@
 //! What a session keeps of the request that opened it.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::LazyLock};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -12,7 +12,8 @@ use crate::request::{Head, Query};
 pub struct Handshake {
     path: Box<str>,
     query: Query,
-    headers: HeaderMap,
+    /// `None`: there are none.
+    headers: Option<Box<HeaderMap>>,
     address: Option<IpAddr>,
     secure: bool,
     transformer: &'static str,
@@ -37,7 +38,7 @@ impl Handshake {
         Self {
             path: head.uri.path().into(),
             query: head.query(),
-            headers,
+            headers: (!headers.is_empty()).then(|| Box::new(headers)),
             address: head.address,
             secure: head.secure,
             transformer,
@@ -57,7 +58,8 @@ impl Handshake {
 
     /// The headers named in `keep_headers`.
     pub fn headers(&self) -> &HeaderMap {
-        &self.headers
+        static NONE: LazyLock<HeaderMap> = LazyLock::new(HeaderMap::new);
+        self.headers.as_deref().unwrap_or(&NONE)
     }
 
     /// The client's address.

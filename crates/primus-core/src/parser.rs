@@ -6,7 +6,10 @@ use std::{
     sync::{Arc, LazyLock},
 };
 
-use serde::{Deserialize, Serialize};
+use serde::{
+    Deserialize, Serialize,
+    de::value::{self, BorrowedStrDeserializer},
+};
 
 use crate::message::Payload;
 
@@ -144,6 +147,23 @@ pub trait Parser: Send + Sync + 'static {
     fn client_script(&self) -> Option<Cow<'static, str>> {
         None
     }
+
+    /// Whether it is one of ours, whose small values would take longer to be erased than decoded.
+    #[doc(hidden)]
+    fn own(&self) -> Option<Own> {
+        None
+    }
+}
+
+/// That a parser is one of ours.
+#[doc(hidden)]
+#[derive(Debug, Clone, Copy)]
+pub struct Own(Kind);
+
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Json,
+    Raw,
 }
 
 /// Bytes that are to be text.
@@ -191,15 +211,29 @@ pub fn decode<'de, T: Deserialize<'de>>(
     parser: &dyn Parser,
     payload: &'de Payload,
 ) -> Result<T, DecodeError> {
+    let decoded = match (parser.own().map(|Own(own)| own), payload) {
+        (Some(Kind::Json), Payload::Text(text)) => {
+            serde_json::from_str(text).map_err(DecodeError::new)
+        }
+        (Some(Kind::Raw), Payload::Text(text)) if !text.is_empty() => {
+            T::deserialize(BorrowedStrDeserializer::new(text))
+                .map_err(|error: value::Error| DecodeError::new(error))
+        }
+        _ => decode_erased(parser, payload),
+    };
+    decoded.map_err(|error| locate::<T>(parser, payload, error))
+}
+
+fn decode_erased<'de, T: Deserialize<'de>>(
+    parser: &dyn Parser,
+    payload: &'de Payload,
+) -> Result<T, DecodeError> {
     let mut value = None;
-    let decoded = parser.decode(payload, &mut |deserializer| {
+    parser.decode(payload, &mut |deserializer| {
         value = Some(erased_serde::deserialize(deserializer)?);
         Ok(())
-    });
-    match decoded {
-        Ok(()) => value.ok_or_else(|| DecodeError::new("the parser gave no value")),
-        Err(error) => Err(locate::<T>(parser, payload, error)),
-    }
+    })?;
+    value.ok_or_else(|| DecodeError::new("the parser gave no value"))
 }
 
 /// Adds the place where a `T` cannot be had.

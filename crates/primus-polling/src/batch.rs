@@ -41,11 +41,11 @@ impl Batch {
     pub(crate) fn poll(carrier: &mut Carrier, resumable: bool, cx: &mut Context<'_>) -> Poll<Self> {
         let mut messages = Vec::new();
         let budget = Self::budget(carrier);
-        let mut taken = carrier.poll_take(cx, budget, |message| messages.push(message));
+        let mut taken = carrier.poll_take(cx, budget, |message| messages.push(message.clone()));
         let pinged = matches!(taken, Poll::Ready(Taken { ping: true, end: None, gone: None }));
         if pinged && messages.is_empty() {
             // Nothing to say: every poll is a sign of life, and acknowledges.
-            taken = carrier.poll_take(cx, budget, |message| messages.push(message));
+            taken = carrier.poll_take(cx, budget, |message| messages.push(message.clone()));
         }
         if let Poll::Ready(Taken { gone: Some(reason), .. }) = taken {
             return Poll::Ready(Self::gone(carrier, resumable, reason));

@@ -47,7 +47,7 @@ impl Events {
             return Poll::Ready(Err(Gone.into()));
         };
         let mut messages = Vec::new();
-        let taken = carrier.poll_take(cx, BUDGET, |message| messages.push(message));
+        let taken = carrier.poll_take(cx, BUDGET, |message| messages.push(message.clone()));
         if let Poll::Ready(Taken { gone: Some(reason), .. }) = &taken {
             return self.gone(reason).map_or(Poll::Ready(Err(Gone.into())), |last| {
                 self.ready.push_back(last);

@@ -75,7 +75,7 @@ pub(crate) struct Driver {
     /// The peer sent a close frame.
     answered: bool,
     /// A message that found the inbox full.
-    held: Option<Envelope>,
+    held: Option<Box<Envelope>>,
     /// What the peer did wrong in this turn.
     failed: Option<Box<CloseReason>>,
     /// Why the peer went, once it did.
@@ -120,7 +120,7 @@ impl Driver {
             // The session has gone on elsewhere, or waits: this connection alone is over.
             connection.close(reason);
         }
-        (!cut).then(|| async move {
+        let last = async move {
             if fenced.is_some() {
                 let last = poll_fn(|cx| connection.out.poll_write(cx, &mut connection.io));
                 let _ = tokio::time::timeout(patience, last).await;
@@ -128,7 +128,8 @@ impl Driver {
             // The server closes first (RFC 6455 §7.1.1), and says so properly over TLS, which a peer
             // that does not read can hold up.
             let _ = tokio::time::timeout(patience, connection.io.shutdown()).await;
-        })
+        };
+        (!cut).then_some(last)
     }
 
     /// Whether the peer, which is gone, knows that the session is over: it answered our close, or
@@ -232,7 +233,7 @@ impl Driver {
                 return self.fenced(reason);
             }
             let taken = carrier.poll_take(cx, BATCH, |outgoing| {
-                dialect.write(&outgoing, &**parser, &mut connection.out);
+                dialect.write(outgoing, &**parser, &mut connection.out);
             });
             let Poll::Ready(taken) = taken else {
                 dialect.write_ack(carrier, &mut connection.out);
@@ -274,7 +275,8 @@ impl Driver {
                 Poll::Ready(_) => self.lost(),
             };
         }
-        while let Some(held) = self.held.take().or_else(|| self.dialect.pop_ready()) {
+        let held = |driver: &mut Self| driver.held.take().map(|held| *held);
+        while let Some(held) = held(self).or_else(|| self.dialect.pop_ready()) {
             if !self.deliver(held, carrier, cx) {
                 return Progress::Waiting;
             }
@@ -399,7 +401,7 @@ impl Driver {
         match carrier.deliver(message) {
             Ok(()) => true,
             Err(DeliverError::Full(message)) => {
-                self.held = Some(message);
+                self.held = Some(Box::new(message));
                 // Room may have come up just now: then wake for another turn.
                 if carrier.session().poll_room(cx).is_ready() {
                     cx.waker().wake_by_ref();

@@ -24,7 +24,7 @@ const LARGEST: usize = 256 << 10;
 thread_local! {
     /// The buffers of this thread, which a connection has while it writes: what all write is gathered
     /// in them, and they do not grow anew each time.
-    static SPARE: Cell<Buffers> = const { Cell::new(Buffers::new()) };
+    static SPARE: Cell<Option<Box<Buffers>>> = const { Cell::new(None) };
 }
 
 #[derive(Debug, Default)]
@@ -32,20 +32,14 @@ struct Buffers {
     pieces: VecDeque<Bytes>,
     /// Behind the pieces.
     tail: Vec<u8>,
-}
-
-impl Buffers {
-    const fn new() -> Self {
-        Self { pieces: VecDeque::new(), tail: Vec::new() }
-    }
+    /// Bytes of the tail that have been written.
+    written: usize,
 }
 
 /// Empty, it holds no heap.
 #[derive(Debug, Default)]
 pub(crate) struct Out {
-    buffers: Buffers,
-    /// Bytes of the tail that have been written.
-    written: usize,
+    buffers: Option<Box<Buffers>>,
     bytes: usize,
 }
 
@@ -64,10 +58,10 @@ impl Out {
         if frame.is_empty() {
             return;
         }
-        self.borrow();
-        self.seal();
         self.bytes += frame.len();
-        self.buffers.pieces.push_back(frame);
+        let buffers = self.buffers();
+        buffers.seal();
+        buffers.pieces.push_back(frame);
     }
 
     /// A message for this connection alone.
@@ -82,26 +76,16 @@ impl Out {
 
     /// Something small, gathered with what is small before and behind it.
     pub(crate) fn small(&mut self, put: impl FnOnce(&mut Vec<u8>)) {
-        self.borrow();
-        let before = self.buffers.tail.len();
-        put(&mut self.buffers.tail);
-        self.bytes += self.buffers.tail.len() - before;
+        let tail = &mut self.buffers().tail;
+        let before = tail.len();
+        put(tail);
+        let put = tail.len() - before;
+        self.bytes += put;
     }
 
-    /// Takes the thread's buffers, if it has none.
-    fn borrow(&mut self) {
-        if self.bytes == 0 && self.buffers.tail.capacity() == 0 {
-            self.buffers = SPARE.take();
-        }
-    }
-
-    fn seal(&mut self) {
-        if self.written < self.buffers.tail.len() {
-            let piece = Bytes::copy_from_slice(&self.buffers.tail[self.written..]);
-            self.buffers.pieces.push_back(piece);
-        }
-        self.buffers.tail.clear();
-        self.written = 0;
+    /// Its own buffers, or the thread's.
+    fn buffers(&mut self) -> &mut Buffers {
+        self.buffers.get_or_insert_with(|| SPARE.take().unwrap_or_default())
     }
 
     /// Writes until nothing is left or the socket is full. What is left then is kept in buffers of its
@@ -112,25 +96,15 @@ impl Out {
         socket: &mut W,
     ) -> Poll<io::Result<()>> {
         let written = self.write_all(cx, socket);
-        if self.bytes > 0 {
-            self.seal();
-            self.buffers.tail = Vec::new();
-        } else {
-            self.give_back();
+        if self.bytes == 0 {
+            if let Some(buffers) = self.buffers.take() {
+                buffers.give_back();
+            }
+        } else if let Some(buffers) = &mut self.buffers {
+            buffers.seal();
+            buffers.tail = Vec::new();
         }
         written
-    }
-
-    /// Gives the thread its buffers back, emptied.
-    fn give_back(&mut self) {
-        self.written = 0;
-        let Buffers { mut pieces, mut tail } = std::mem::take(&mut self.buffers);
-        let borrowed = tail.capacity() > 0 || pieces.capacity() > 0;
-        if borrowed && tail.capacity() <= LARGEST && pieces.capacity() <= SLICES {
-            pieces.clear();
-            tail.clear();
-            SPARE.set(Buffers { pieces, tail });
-        }
     }
 
     fn write_all<W: AsyncWrite + Unpin + ?Sized>(
@@ -138,10 +112,11 @@ impl Out {
         cx: &mut Context<'_>,
         socket: &mut W,
     ) -> Poll<io::Result<()>> {
-        while self.bytes > 0 {
-            let Buffers { pieces, tail } = &self.buffers;
+        while let Some(Buffers { pieces, tail, written }) = self.buffers.as_deref()
+            && self.bytes > 0
+        {
             let socket = Pin::new(&mut *socket);
-            let tail = &tail[self.written..];
+            let tail = &tail[*written..];
             let written = match pieces.front() {
                 None => ready!(socket.poll_write(cx, tail))?,
                 Some(piece) if piece.len() == self.bytes => ready!(socket.poll_write(cx, piece))?,
@@ -164,17 +139,42 @@ impl Out {
         Poll::Ready(Ok(()))
     }
 
-    fn advance(&mut self, mut written: usize) {
+    fn advance(&mut self, written: usize) {
         self.bytes -= written;
-        while let Some(piece) = self.buffers.pieces.front_mut() {
+        self.buffers().advance(written);
+    }
+}
+
+impl Buffers {
+    /// What comes next goes behind the tail.
+    fn seal(&mut self) {
+        if self.written < self.tail.len() {
+            self.pieces.push_back(Bytes::copy_from_slice(&self.tail[self.written..]));
+        }
+        self.tail.clear();
+        self.written = 0;
+    }
+
+    fn advance(&mut self, mut written: usize) {
+        while let Some(piece) = self.pieces.front_mut() {
             if written < piece.len() {
                 piece.advance(written);
                 return;
             }
             written -= piece.len();
-            self.buffers.pieces.pop_front();
+            self.pieces.pop_front();
         }
         self.written += written;
+    }
+
+    /// To the thread, emptied.
+    fn give_back(mut self: Box<Self>) {
+        if self.tail.capacity() <= LARGEST && self.pieces.capacity() <= SLICES {
+            self.pieces.clear();
+            self.tail.clear();
+            self.written = 0;
+            SPARE.set(Some(self));
+        }
     }
 }
 
@@ -228,7 +228,7 @@ mod tests {
 
     fn spare() -> usize {
         let buffers = SPARE.take();
-        let capacity = buffers.tail.capacity();
+        let capacity = buffers.as_ref().map_or(0, |buffers| buffers.tail.capacity());
         SPARE.set(buffers);
         capacity
     }
@@ -265,7 +265,7 @@ mod tests {
         let mut out = Out::default();
         out.push_message(&"x".repeat(1000).into());
         assert!(out.poll_write(&mut cx, &mut socket).is_ready());
-        assert_eq!(out.buffers.tail.capacity(), 0);
+        assert!(out.buffers.is_none());
         let kept = spare();
         assert!(kept >= 1000);
         assert!(Out::default().poll_write(&mut cx, &mut socket).is_ready());
@@ -274,7 +274,7 @@ mod tests {
         let mut full = Narrow { step: 10, rests: 2, calls: 0, taken: Vec::new() };
         out.push_message(&"y".repeat(100).into());
         assert!(out.poll_write(&mut cx, &mut full).is_pending());
-        assert_eq!((out.len(), out.buffers.tail.capacity()), (92, 0));
-        assert_eq!(out.buffers.pieces[0].len(), 92);
+        let left = out.buffers.as_ref().unwrap();
+        assert_eq!((out.len(), left.pieces[0].len(), left.tail.capacity()), (92, 92, 0));
     }
 }

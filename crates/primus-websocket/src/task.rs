@@ -15,6 +15,8 @@ use std::{
 
 use primus_core::{BoxFuture, Carrier, Wire};
 
+use tracing::{Instrument as _, Span};
+
 use crate::{connection::Connection, dialect::Dialect, driver::Driver};
 
 /// Drives a connection until it is over.
@@ -39,7 +41,17 @@ struct Work {
 }
 
 impl Task {
-    pub(crate) fn new(connection: Connection, carrier: Carrier, dialect: Dialect) -> Self {
+    pub(crate) fn spawn(connection: Connection, carrier: Carrier, dialect: Dialect) {
+        let task = Self::new(connection, carrier, dialect);
+        let span = Span::current();
+        if span.is_disabled() {
+            tokio::spawn(task); // a span that records nothing takes as much room as the task
+        } else {
+            tokio::spawn(task.instrument(span));
+        }
+    }
+
+    fn new(connection: Connection, carrier: Carrier, dialect: Dialect) -> Self {
         let driver = Driver::new(connection, &carrier, dialect);
         let work = Mutex::new(None);
         let shared = Arc::new(Shared { work, again: AtomicBool::new(false) });

@@ -67,7 +67,7 @@ async fn open(request: Request, mount: Arc<Mount>) -> Result<Response, Response>
                 drop(pending);
                 drop((head, mount));
                 tracing::debug!(spark = %carrier.session().id(), "attached");
-                tokio::spawn(Task::new(connection, carrier, Dialect::Resumable).in_current_span());
+                Task::spawn(connection, carrier, Dialect::Resumable);
             }
         };
         tokio::spawn(attached.instrument(span));
@@ -97,5 +97,5 @@ async fn start(session: Arc<Session>, upgrade: primus_core::Upgrade, dialect: Di
     let connection = Connection::new(upgraded, session.mount().settings());
     drop(session);
     // A task of its own, so that the upgrade's future does not count for the connection's life.
-    tokio::spawn(Task::new(connection, carrier, dialect).in_current_span());
+    Task::spawn(connection, carrier, dialect);
 }

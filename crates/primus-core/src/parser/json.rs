@@ -8,7 +8,7 @@ use serde::{
     forward_to_deserialize_any,
 };
 
-use super::{DecodeError, EncodeError, Parser, Visit, text, top::Top};
+use super::{DecodeError, EncodeError, Kind, Own, Parser, Visit, text, top::Top};
 use crate::message::Payload;
 
 /// The parser that a mount uses unless told otherwise: one JSON text a message (RFC 8259).
@@ -58,6 +58,10 @@ impl Parser for Json {
             }
             None => text(buffer),
         }
+    }
+
+    fn own(&self) -> Option<Own> {
+        Some(Own(Kind::Json))
     }
 
     fn decode<'de>(&self, payload: &'de Payload, visit: Visit<'_, 'de>) -> Result<(), DecodeError> {

@@ -10,7 +10,7 @@ use serde::{
     },
 };
 
-use super::{DecodeError, EncodeError, Parser, Visit, top::Top};
+use super::{DecodeError, EncodeError, Kind, Own, Parser, Visit, top::Top};
 use crate::message::Payload;
 
 /// Text is text and bytes are bytes: no format at all.
@@ -37,6 +37,10 @@ impl Parser for Raw {
                 "the raw parser encodes strings and bytes (`bytes::Bytes`, `serde_bytes`) only",
             )),
         }
+    }
+
+    fn own(&self) -> Option<Own> {
+        Some(Own(Kind::Raw))
     }
 
     fn decode<'de>(&self, payload: &'de Payload, visit: Visit<'_, 'de>) -> Result<(), DecodeError> {

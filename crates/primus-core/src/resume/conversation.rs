@@ -76,7 +76,9 @@ impl Talk {
 
     /// One side puts its next message on the newest carrier.
     fn take(&mut self, side: usize) -> bool {
-        let Some(outgoing) = self.halves[side].ring.take(Some(CAPS)) else { return false };
+        let Some(outgoing) = self.halves[side].ring.take(Some(CAPS), Outgoing::clone) else {
+            return false;
+        };
         let number = outgoing.envelope().body().as_text().unwrap().parse().unwrap();
         self.lane(side).push_back(Frame::Data(number));
         true

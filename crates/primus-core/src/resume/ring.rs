@@ -1,12 +1,20 @@
 //! The sending half: one deque with a cursor.
 
-use std::collections::VecDeque;
+use std::{cell::Cell, collections::VecDeque};
 
 use super::defects::{Defect, is};
 use crate::packet::{Delivery, Outgoing};
 
 /// What one entry costs beside its payload.
 const OVERHEAD: usize = 64;
+
+thread_local! {
+    /// The buffer of a ring that was here and is empty.
+    static SPARE: Cell<VecDeque<Entry>> = const { Cell::new(VecDeque::new()) };
+}
+
+/// A thread keeps no buffer for more messages than this.
+const LARGEST: usize = 64;
 
 /// How much is kept for a peer that may come back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,12 +128,18 @@ impl Ring {
         cost
     }
 
-    /// The next message to write. With `keep` it stays until it is acknowledged, and the oldest
-    /// written ones make room for it beyond the caps; without, it is forgotten.
-    pub(crate) fn take(&mut self, keep: Option<Caps>) -> Option<Outgoing> {
-        let Some(caps) = keep else { return self.take_away() };
+    /// Shows `write` the next message to write. With `keep` it stays until it is acknowledged, and the
+    /// oldest written ones make room for it beyond the caps; without, it is forgotten.
+    pub(crate) fn take<R>(
+        &mut self,
+        keep: Option<Caps>,
+        write: impl FnOnce(&Outgoing) -> R,
+    ) -> Option<R> {
+        let Some(caps) = keep else {
+            return self.take_away().map(|outgoing| write(&outgoing));
+        };
         let entry = self.entries.get(self.written)?;
-        let (outgoing, size) = (entry.outgoing.clone(), entry.len());
+        let (written, size) = (write(&entry.outgoing), entry.len());
         self.written += 1;
         self.written_bytes += size;
         self.sent = self.sent.max(self.floor + self.written as u64);
@@ -138,7 +152,7 @@ impl Ring {
         if is(Defect::TrimmedTooEarly) && self.written > 3 {
             self.swallow_first();
         }
-        Some(outgoing)
+        Some(written)
     }
 
     fn take_away(&mut self) -> Option<Outgoing> {
@@ -281,14 +295,25 @@ impl Ring {
         self.own_bytes -= cost(entry) - OVERHEAD;
     }
 
+    /// Empty, it has no buffer: the thread keeps one.
     fn shrink(&mut self) {
         if self.entries.is_empty() {
-            self.entries = VecDeque::new();
+            let buffer = std::mem::take(&mut self.entries);
+            if (1..=LARGEST).contains(&buffer.capacity()) {
+                let _ = SPARE.try_with(|spare| spare.set(buffer));
+            }
+        }
+    }
+
+    /// Takes the thread's buffer, if it has none: for who will be empty again soon.
+    pub(crate) fn borrow(&mut self) {
+        if self.entries.capacity() == 0 {
+            self.entries = SPARE.try_with(Cell::take).unwrap_or_default();
         }
     }
 
     /// Forgets everything. What was in it comes back, oldest first.
-    pub(crate) fn clear(&mut self) -> impl Iterator<Item = Outgoing> + use<> {
+    pub(crate) fn clear(&mut self) -> impl ExactSizeIterator<Item = Outgoing> + use<> {
         self.floor += self.entries.len() as u64;
         self.sent = self.sent.max(self.floor);
         (self.written, self.written_bytes) = (0, 0);
@@ -440,7 +465,7 @@ mod tests {
                     Step::Take => {
                         let number = ring.next();
                         prop_assert_eq!(number, model.cursor + 1);
-                        let taken = ring.take(Some(caps));
+                        let taken = ring.take(Some(caps), Outgoing::clone);
                         prop_assert_eq!(taken.as_ref().map(which), model.take(caps));
                     }
                     Step::Ack(number) => {

@@ -45,7 +45,7 @@ fn answer(attached: &Attached) -> Value {
 fn written(carrier: &mut Carrier) -> Vec<u64> {
     let mut cx = Context::from_waker(Waker::noop());
     let mut messages = Vec::new();
-    let mut each = |outgoing: Outgoing| messages.push(outgoing.envelope().body());
+    let mut each = |outgoing: &Outgoing| messages.push(outgoing.envelope().body());
     while carrier.poll_take(&mut cx, usize::MAX, &mut each).is_ready() {}
     messages.iter().map(|payload| payload.as_text().unwrap().parse().unwrap()).collect()
 }

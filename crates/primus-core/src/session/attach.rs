@@ -1,10 +1,7 @@
 //! A carrier attaches: the first one, one after a loss, one beside another that is still there.
 //! It is the same each time.
 
-use std::{
-    sync::{Arc, atomic::Ordering},
-    task::Waker,
-};
+use std::sync::{Arc, atomic::Ordering};
 
 use tokio::time::Instant;
 
@@ -98,15 +95,16 @@ impl Session {
             }
             inbox.intake.fence(outbox.claim.generation + 1);
             // Who waits for room to deliver what an older carrier brought waits in vain.
-            room = std::mem::take(&mut inbox.room);
+            room = inbox.room.take();
         }
         let replayed = outbox.ring.rewind(asked.recv).unwrap_or(0);
         let (was, generation) = self.take_over(&mut outbox, asked.claim(), carriage, transport);
         // What the client has needs no room any more.
         let eased = !outbox.is_pressured(self.resume, self.limits());
-        let waiting = if eased { std::mem::take(&mut outbox.waiting) } else { Vec::new() };
+        let waiting = outbox.waiting.take_if(eased);
         drop(outbox);
-        room.into_iter().chain(waiting).for_each(Waker::wake);
+        room.wake();
+        waiting.wake();
         metrics::replayed(replayed);
         Ok(self.carried(was, generation, asked, transport))
     }

@@ -180,10 +180,10 @@ impl Carrier {
         }
         let Ok(replayed) = outbox.ring.rewind(recv) else { return false };
         let eased = !outbox.is_pressured(self.session.resume, self.session.limits());
-        let waiting = if eased { std::mem::take(&mut outbox.waiting) } else { Vec::new() };
+        let waiting = outbox.waiting.take_if(eased);
         drop(outbox);
         metrics::replayed(replayed);
-        waiting.into_iter().for_each(Waker::wake);
+        waiting.wake();
         true
     }
 
@@ -210,7 +210,7 @@ impl Carrier {
         &mut self,
         cx: &mut Context<'_>,
         budget: usize,
-        mut each: impl FnMut(Outgoing),
+        mut each: impl FnMut(&Outgoing),
     ) -> Poll<Taken> {
         let mut taken = Taken::default();
         let session = &self.session;
@@ -227,16 +227,18 @@ impl Carrier {
         let (mut count, mut bytes) = (0u64, 0);
         while bytes < budget
             && count < most
-            && let Some(outgoing) = outbox.ring.take(keep)
+            && let Some(size) = outbox.ring.take(keep, |outgoing| {
+                each(outgoing);
+                outgoing.envelope().len()
+            })
         {
-            bytes += outgoing.envelope().len().max(1);
+            bytes += size.max(1);
             count += 1;
-            each(outgoing);
         }
         if outbox.ring.is_drained()
             && let Life::Ending(reason, _) = &outbox.life
         {
-            taken.end = Some(reason.clone());
+            taken.end = Some((**reason).clone());
         }
         if count == 0 && !taken.ping && taken.end.is_none() {
             let mut first = false;
@@ -259,12 +261,10 @@ impl Carrier {
         let eased = count > 0
             && !outbox.waiting.is_empty()
             && !outbox.is_pressured(session.resume, session.limits());
-        let waiting = if eased { std::mem::take(&mut outbox.waiting) } else { Vec::new() };
+        let waiting = outbox.waiting.take_if(eased);
         drop(outbox);
         self.meters.sent(count, bytes);
-        for waker in waiting {
-            waker.wake();
-        }
+        waiting.wake();
         Poll::Ready(taken)
     }
 
@@ -308,7 +308,8 @@ impl Carrier {
     /// The next thing to do, one at a time.
     pub fn poll_work(&mut self, cx: &mut Context<'_>) -> Poll<Work> {
         let mut message = None;
-        let taken = std::task::ready!(self.poll_take(cx, 1, |outgoing| message = Some(outgoing)));
+        let taken =
+            std::task::ready!(self.poll_take(cx, 1, |outgoing| message = Some(outgoing.clone())));
         if taken.ping && message.is_some() {
             // One thing at a time: the ping comes with the next call.
             self.session.outbox().ping = true;

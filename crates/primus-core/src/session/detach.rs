@@ -86,7 +86,7 @@ impl Session {
         });
         if !self.is_resumable() || final_end {
             let reason = match &self.outbox().life {
-                Life::Ending(reason, _) => reason.clone(),
+                Life::Ending(reason, _) => (**reason).clone(),
                 _ => reason,
             };
             self.close(generation, reason, false);
@@ -102,7 +102,7 @@ impl Session {
                 return;
             }
             let since = Instant::now();
-            let place = Place::Detached { since, reason: reason.clone() };
+            let place = Place::Detached { since, reason: Box::new(reason.clone()) };
             let carrier = match std::mem::replace(&mut outbox.place, place) {
                 Place::Carried(carried) => carried.waker,
                 _ => None,
@@ -117,12 +117,13 @@ impl Session {
             shared.detached.charge(0, outbox.charged);
             self.notify(Notice::Detached(reason.clone()));
             let eased = dropped > 0 && !outbox.is_pressured(self.resume, self.limits());
-            (carrier, if eased { std::mem::take(&mut outbox.waiting) } else { Vec::new() })
+            (carrier, outbox.waiting.take_if(eased))
         };
         shared.detached.enter(self, generation);
         tracing::debug!(spark = %self.id(), %reason, "detached");
         // A carrier that did not know it yet learns it now.
-        carrier.into_iter().chain(eased).for_each(Waker::wake);
+        carrier.into_iter().for_each(Waker::wake);
+        eased.wake();
         self.reschedule();
         shared.relieve();
     }
@@ -163,7 +164,7 @@ impl Session {
         grave: Grave,
     ) -> bool {
         let reason = match &self.outbox().life {
-            Life::Ending(reason, _) => reason.clone(),
+            Life::Ending(reason, _) => (**reason).clone(),
             _ => reason,
         };
         self.mount.bury(self, grave);

@@ -10,7 +10,6 @@ use tokio::time::Instant;
 use super::{
     Session,
     outbox::{Life, Place},
-    wait_in,
 };
 use crate::{close::CloseReason, handle::Spark, resume::Grave, spark::State};
 
@@ -43,12 +42,13 @@ impl Session {
                 // Under the same lock: nothing gets in behind what is left out.
                 outbox.clear();
             }
-            outbox.life = Life::Ending(reason.clone(), Instant::now());
+            outbox.life = Life::Ending(Box::new(reason.clone()), Instant::now());
             let nowhere = matches!(outbox.place, Place::Nowhere);
-            (outbox.carrier().cloned(), std::mem::take(&mut outbox.waiting), nowhere)
+            (outbox.carrier().cloned(), outbox.waiting.take(), nowhere)
         };
         self.end_input();
-        carrier.into_iter().chain(waiting).for_each(Waker::wake);
+        carrier.into_iter().for_each(Waker::wake);
+        waiting.wake();
         if nowhere {
             let generation = self.generation();
             self.close(generation, reason, true);
@@ -68,7 +68,7 @@ impl Session {
             if outbox.claim.generation != generation || outbox.is_ended() {
                 return false;
             }
-            outbox.life = Life::Ended(reason.clone());
+            outbox.life = Life::Ended(Box::new(reason.clone()));
             outbox.clear();
             let carrier = match std::mem::replace(&mut outbox.place, Place::Nowhere) {
                 Place::Carried(carried) => carried.waker,
@@ -76,7 +76,7 @@ impl Session {
             };
             self.refund(&mut outbox);
             let counted = std::mem::take(&mut outbox.counted).then_some(outbox.transport);
-            (carrier, std::mem::take(&mut outbox.waiting), counted)
+            (carrier, outbox.waiting.take(), counted)
         };
         if let Some(transport) = counted {
             self.mount.shared.connected(transport, -1);
@@ -90,7 +90,8 @@ impl Session {
         drop(self.permit.lock().unwrap_or_else(PoisonError::into_inner).take());
         self.end_input();
         self.leave_all(&reason);
-        carrier.into_iter().chain(waiting).for_each(Waker::wake);
+        carrier.into_iter().for_each(Waker::wake);
+        waiting.wake();
         if generation == 0 && self.forget_unstarted() {
             return true;
         }
@@ -132,13 +133,13 @@ impl Session {
         if self.announced.load(Ordering::Acquire) {
             return Poll::Ready(());
         }
-        wait_in(&mut outbox.waiting, cx);
+        outbox.waiting.wait(cx);
         Poll::Pending
     }
 
     pub(super) fn wake_waiting(&self) {
-        let waiting = std::mem::take(&mut self.outbox().waiting);
-        waiting.into_iter().for_each(Waker::wake);
+        let waiting = self.outbox().waiting.take();
+        waiting.wake();
     }
 
     /// Cuts the session without telling the client.
@@ -146,7 +147,7 @@ impl Session {
         let (generation, reason) = {
             let outbox = self.outbox();
             let reason = match &outbox.life {
-                Life::Ending(reason, _) => reason.clone(),
+                Life::Ending(reason, _) => (**reason).clone(),
                 _ => reason,
             };
             (outbox.claim.generation, reason)
@@ -158,7 +159,7 @@ impl Session {
     pub fn close_reason(&self) -> Option<CloseReason> {
         match &self.outbox().life {
             Life::Open => None,
-            Life::Ending(reason, _) | Life::Ended(reason) => Some(reason.clone()),
+            Life::Ending(reason, _) | Life::Ended(reason) => Some((**reason).clone()),
         }
     }
 
@@ -172,7 +173,7 @@ impl Session {
         if outbox.is_ended() {
             return Poll::Ready(());
         }
-        wait_in(&mut outbox.waiting, cx);
+        outbox.waiting.wait(cx);
         Poll::Pending
     }
 

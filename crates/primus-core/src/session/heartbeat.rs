@@ -29,7 +29,7 @@ impl Session {
                 self.sparks().iter().for_each(Spark::be_absent);
             }
             if away > self.limits().resume_window {
-                self.give_up(generation, reason, Grave::Expired);
+                self.give_up(generation, *reason, Grave::Expired);
             }
             return;
         }

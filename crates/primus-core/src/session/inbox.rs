@@ -1,8 +1,9 @@
 //! What was received and waits for the handler.
 
-use std::task::Waker;
-
-use super::mail::{Mail, OVERHEAD};
+use super::{
+    mail::{Mail, OVERHEAD},
+    wakers::Wakers,
+};
 use crate::{resume::Intake, settings::Limits};
 
 #[derive(Default)]
@@ -10,17 +11,18 @@ pub(super) struct Inbox {
     /// For the spark of the root.
     pub(super) mail: Mail,
     /// What waits for the sparks of other channels: messages, and their bytes.
-    pub(super) elsewhere: (usize, usize),
+    pub(super) elsewhere: Option<Box<(usize, usize)>>,
     /// Which message is the next, and who may bring it.
     pub(super) intake: Intake,
     /// Carriers and POSTs that wait for room.
-    pub(super) room: Vec<Waker>,
+    pub(super) room: Wakers,
 }
 
 impl Inbox {
     fn size(&self) -> (usize, usize) {
         let (messages, bytes) = self.mail.size();
-        (messages + self.elsewhere.0, bytes + self.elsewhere.1)
+        let (elsewhere, their_bytes) = self.elsewhere.as_deref().copied().unwrap_or_default();
+        (messages + elsewhere, bytes + their_bytes)
     }
 
     /// At the mark above which the carrier stops reading. Below it any one message has room. Where the

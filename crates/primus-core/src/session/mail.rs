@@ -2,6 +2,7 @@
 //! for their listeners.
 
 use std::{
+    cell::Cell,
     collections::VecDeque,
     sync::Arc,
     task::{Context, Poll, Waker},
@@ -41,7 +42,8 @@ struct Queue {
 #[derive(Default)]
 pub(crate) struct Mail {
     data: Queue,
-    events: Queue,
+    /// Made with the first event.
+    events: Option<Box<Queue>>,
     /// How many have come.
     count: u64,
     bytes: usize,
@@ -50,14 +52,42 @@ pub(crate) struct Mail {
     /// The handler, waiting in `next`.
     pub(crate) reader: Option<Waker>,
     /// Who waits for the end.
-    closing: Option<Waker>,
+    closing: Option<Box<Waker>>,
+}
+
+thread_local! {
+    /// A queue that is empty has no buffer: this thread's is used again, and does not grow anew.
+    static SPARE: Cell<VecDeque<(u64, Envelope)>> = const { Cell::new(VecDeque::new()) };
+}
+
+/// A thread keeps no buffer for more messages than this.
+const LARGEST: usize = 64;
+
+impl Queue {
+    fn push(&mut self, place: u64, envelope: Envelope) {
+        if self.waiting.capacity() == 0 {
+            self.waiting = SPARE.try_with(Cell::take).unwrap_or_default();
+        }
+        self.waiting.push_back((place, envelope));
+    }
+
+    fn pop(&mut self) -> Option<Envelope> {
+        let (_, envelope) = self.waiting.pop_front()?;
+        if self.waiting.is_empty() {
+            let buffer = std::mem::take(&mut self.waiting);
+            if buffer.capacity() <= LARGEST {
+                let _ = SPARE.try_with(|spare| spare.set(buffer));
+            }
+        }
+        Some(envelope)
+    }
 }
 
 impl Mail {
     fn queue(&mut self, lane: Lane) -> &mut Queue {
         match lane {
             Lane::Data => &mut self.data,
-            Lane::Events => &mut self.events,
+            Lane::Events => self.events.get_or_insert_default(),
         }
     }
 
@@ -65,15 +95,11 @@ impl Mail {
         self.count += 1;
         self.bytes += envelope.len();
         let place = self.count;
-        self.queue(lane).waiting.push_back((place, envelope));
+        self.queue(lane).push(place, envelope);
     }
 
     fn pop(&mut self, lane: Lane) -> Option<Envelope> {
-        let queue = self.queue(lane);
-        let (_, envelope) = queue.waiting.pop_front()?;
-        if queue.waiting.is_empty() && queue.waiting.capacity() > 8 {
-            queue.waiting = VecDeque::new();
-        }
+        let envelope = self.queue(lane).pop()?;
         self.bytes -= envelope.len();
         Some(envelope)
     }
@@ -81,23 +107,28 @@ impl Mail {
     /// No more will come. Who waited for more, or for this, has to be woken.
     pub(crate) fn close(&mut self) -> impl Iterator<Item = Waker> + use<> {
         self.closed = true;
-        self.reader.take().into_iter().chain(self.closing.take())
+        let closing = self.closing.take().map(|waker| *waker);
+        self.reader.take().into_iter().chain(closing)
     }
 
     pub(crate) fn wait_for_close(&mut self, cx: &Context<'_>) {
-        self.closing = Some(cx.waker().clone());
+        self.closing = Some(Box::new(cx.waker().clone()));
     }
 
     /// Forgets what waits: so many messages, and their bytes.
     pub(crate) fn clear(&mut self) -> (usize, usize) {
         let size = self.size();
-        (self.data.waiting, self.events.waiting, self.bytes) = Default::default();
+        (self.data.waiting, self.bytes) = Default::default();
+        if let Some(events) = &mut self.events {
+            events.waiting = VecDeque::new();
+        }
         size
     }
 
     /// Messages, and their bytes.
     pub(crate) fn size(&self) -> (usize, usize) {
-        (self.data.waiting.len() + self.events.waiting.len(), self.bytes)
+        let events = self.events.as_ref().map_or(0, |events| events.waiting.len());
+        (self.data.waiting.len() + events, self.bytes)
     }
 
     /// Which lane is the next, where both are served by one. One that is under way comes first.
@@ -106,7 +137,7 @@ impl Mail {
             Some(_) => Some(0),
             None => queue.waiting.front().map(|(place, _)| *place),
         };
-        match (place(&self.data), place(&self.events)) {
+        match (place(&self.data), self.events.as_deref().and_then(place)) {
             (None, None) => None,
             (Some(data), Some(event)) if event < data => Some(Lane::Events),
             (Some(_), _) => Some(Lane::Data),
@@ -116,15 +147,16 @@ impl Mail {
 
     pub(crate) fn has(&self, lane: Lane) -> bool {
         let queue = match lane {
-            Lane::Data => &self.data,
-            Lane::Events => &self.events,
+            Lane::Data => Some(&self.data),
+            Lane::Events => self.events.as_deref(),
         };
-        !queue.waiting.is_empty() || queue.transforming.is_some()
+        queue.is_some_and(|queue| !queue.waiting.is_empty() || queue.transforming.is_some())
     }
 
     /// Takes away what awaits: it may hold the spark that this belongs to.
     pub(crate) fn take_transforming(&mut self) -> impl Sized + use<> {
-        (self.data.transforming.take(), self.events.transforming.take())
+        let events = self.events.as_mut().and_then(|events| events.transforming.take());
+        (self.data.transforming.take(), events)
     }
 }
 

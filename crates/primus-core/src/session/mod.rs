@@ -33,6 +33,7 @@ mod mail;
 mod notices;
 mod outbox;
 mod receive;
+mod wakers;
 mod wire;
 
 use std::{
@@ -425,7 +426,7 @@ impl Session {
     pub(crate) fn undelivered(&self) -> Vec<Message> {
         let parser = &self.mount.settings().parser;
         let open = |outgoing: &Outgoing| Message::open(outgoing.envelope(), Arc::clone(parser));
-        self.outbox().undelivered.iter().map(open).collect()
+        self.outbox().undelivered.iter().flatten().map(open).collect()
     }
 
     pub(crate) fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<Result<(), WriteError>> {
@@ -440,19 +441,13 @@ impl Session {
         if self.backlog.swap(false, Ordering::Relaxed) {
             return Poll::Ready(Err(WriteError::Backlogged));
         }
-        wait_in(&mut outbox.waiting, cx);
+        outbox.waiting.wait(cx);
         drop(outbox);
         if !self.awaits_room.swap(true, Ordering::Relaxed) {
             // The acknowledgement may be behind what nobody reads at the moment.
             self.read_on();
         }
         Poll::Pending
-    }
-}
-
-fn wait_in(waiting: &mut Vec<Waker>, cx: &Context<'_>) {
-    if !waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
-        waiting.push(cx.waker().clone());
     }
 }
 

@@ -22,7 +22,7 @@ const MOST: usize = 16;
 
 /// `None` inside: no task is telling anything.
 #[derive(Default)]
-pub(super) struct Notices(Mutex<Option<VecDeque<Notice>>>);
+pub(super) struct Notices(Mutex<Option<Box<VecDeque<Notice>>>>);
 
 impl Session {
     /// Tells the application, after everything that it has been told before.
@@ -43,7 +43,7 @@ impl Session {
                 }
                 return;
             }
-            *running = Some(VecDeque::from([notice]));
+            *running = Some(Box::new(VecDeque::from([notice])));
         }
         let session = Arc::clone(self);
         self.mount.shared.runtime().spawn(async move {
@@ -60,7 +60,7 @@ impl Session {
 
     fn next_notice(&self) -> Option<Notice> {
         let mut running = self.notices.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let next = running.as_mut().and_then(VecDeque::pop_front);
+        let next = running.as_mut().and_then(|queue| queue.pop_front());
         if next.is_none() {
             *running = None;
         }
@@ -77,7 +77,7 @@ impl Session {
                 callbacks.announce(&spark, &reason);
                 hooks.disconnect(spark, reason).await;
                 // Nobody asks any more.
-                self.outbox().undelivered = Vec::new();
+                self.outbox().undelivered = None;
             }
         }
     }

@@ -6,7 +6,7 @@ use std::{fmt, sync::Arc, task::Waker, time::Duration};
 
 use tokio::time::Instant;
 
-use super::Wire;
+use super::{Wire, wakers::Wakers};
 use crate::{
     close::CloseReason,
     packet::{Delivery, Outgoing},
@@ -19,8 +19,8 @@ use crate::{
 pub(super) enum Life {
     Open,
     /// What is queued is written, then the reason; cut when that takes too long.
-    Ending(CloseReason, Instant),
-    Ended(CloseReason),
+    Ending(Box<CloseReason>, Instant),
+    Ended(Box<CloseReason>),
 }
 
 /// Who carries the session.
@@ -37,7 +37,7 @@ pub(super) enum Place {
     /// Nobody since then, for this reason; its client may come back.
     Detached {
         since: Instant,
-        reason: CloseReason,
+        reason: Box<CloseReason>,
     },
 }
 
@@ -90,9 +90,9 @@ pub(super) struct Outbox {
     /// What it has been charged for, among all that are detached.
     pub(super) charged: usize,
     /// Tasks that wait for room or for the end.
-    pub(super) waiting: Vec<Waker>,
+    pub(super) waiting: Wakers,
     /// What the client is not known to have, once the session is over.
-    pub(super) undelivered: Vec<Outgoing>,
+    pub(super) undelivered: Option<Box<[Outgoing]>>,
 }
 
 /// What became of a push.
@@ -124,8 +124,8 @@ impl Outbox {
             displaced: 0,
             ping: false,
             charged: 0,
-            waiting: Vec::new(),
-            undelivered: Vec::new(),
+            waiting: Wakers::default(),
+            undelivered: None,
         }
     }
 
@@ -151,9 +151,9 @@ impl Outbox {
     /// Why a carrier that is not the one any more had to go.
     pub(super) fn why_gone(&self, generation: u64) -> CloseReason {
         match (&self.life, &self.place) {
-            (Life::Ended(reason), _) => reason.clone(),
+            (Life::Ended(reason), _) => (**reason).clone(),
             (_, Place::Detached { reason, .. }) if self.claim.generation == generation => {
-                reason.clone()
+                (**reason).clone()
             }
             _ => CloseReason::REPLACED,
         }
@@ -200,6 +200,9 @@ impl Outbox {
             }
         }
         let wake = self.ring.is_drained();
+        if resume == Resume::Never {
+            self.ring.borrow(); // until it is written
+        }
         self.ring.push(entry);
         if !self.is_pressured(resume, limits) {
             return Pushed::Queued { wake };
@@ -230,7 +233,10 @@ impl Outbox {
     /// Keeps what is left for whoever asks what is not known to have arrived.
     pub(super) fn clear(&mut self) {
         let left = self.ring.clear();
-        self.undelivered.extend(left);
+        if left.len() > 0 {
+            let before = self.undelivered.take().unwrap_or_default();
+            self.undelivered = Some(before.into_iter().chain(left).collect());
+        }
     }
 
     /// The waker of the carrier, if one waits. It stays registered.

@@ -10,6 +10,7 @@ use super::{
     control::OWN,
     inbox::Inbox,
     mail::{Lane, Mail, MailBox, Popped, poll_mail},
+    wakers::Wakers,
 };
 use crate::{
     authorize::Rejection,
@@ -178,8 +179,9 @@ impl Session {
         };
         match self.seat(channel) {
             Some(seat) => {
-                inbox.elsewhere.0 += 1;
-                inbox.elsewhere.1 += message.len();
+                let (messages, bytes) = &mut **inbox.elsewhere.get_or_insert_default();
+                *messages += 1;
+                *bytes += message.len();
                 drop(inbox);
                 seat.deliver(lane, message);
             }
@@ -246,29 +248,31 @@ impl Session {
 
     /// Who waits for room to deliver may look again.
     pub(super) fn read_on(&self) {
-        let room = std::mem::take(&mut self.inbox().room);
-        room.into_iter().for_each(Waker::wake);
+        let room = self.inbox().room.take();
+        room.wake();
     }
 
     /// A spark of a channel has taken messages that were counted here.
     pub(crate) fn released(&self, messages: usize, bytes: usize) {
         let room = {
             let mut inbox = self.inbox();
-            inbox.elsewhere.0 = inbox.elsewhere.0.saturating_sub(messages);
-            inbox.elsewhere.1 = inbox.elsewhere.1.saturating_sub(bytes);
+            if let Some(elsewhere) = &mut inbox.elsewhere {
+                elsewhere.0 = elsewhere.0.saturating_sub(messages);
+                elsewhere.1 = elsewhere.1.saturating_sub(bytes);
+            }
             self.eased(&mut inbox)
         };
-        room.into_iter().for_each(Waker::wake);
+        room.wake();
     }
 
     /// Who has waited for room, if there is some.
-    fn eased(&self, inbox: &mut Inbox) -> Vec<Waker> {
+    fn eased(&self, inbox: &mut Inbox) -> Wakers {
         if inbox.is_full(self.limits(), || self.expects()) {
-            return Vec::new();
+            return Wakers::default();
         }
         // Also when who waited for room has gone away meanwhile.
         self.paused.store(false, Ordering::Relaxed);
-        std::mem::take(&mut inbox.room)
+        inbox.room.take()
     }
 
     /// The client has everything up to `recv`, said by way of a carrier of `generation`. Where
@@ -288,12 +292,12 @@ impl Session {
                     return Err(CloseReason::BAD_CONTROL.with_text("it acknowledges too much"));
                 }
                 Ok(freed) if freed > 0 && !outbox.is_pressured(self.resume, self.limits()) => {
-                    std::mem::take(&mut outbox.waiting)
+                    outbox.waiting.take()
                 }
                 Ok(_) => return Ok(()),
             }
         };
-        waiting.into_iter().for_each(Waker::wake);
+        waiting.wake();
         Ok(())
     }
 
@@ -306,9 +310,7 @@ impl Session {
         }
         // The deadline of the heartbeat does not run while we are the ones who do not read.
         self.paused.store(true, Ordering::Relaxed);
-        if !inbox.room.iter().any(|waker| waker.will_wake(cx.waker())) {
-            inbox.room.push(cx.waker().clone());
-        }
+        inbox.room.wait(cx);
         Poll::Pending
     }
 
@@ -321,9 +323,10 @@ impl Session {
     pub fn end_input(self: &Arc<Self>) {
         let (readers, room) = {
             let mut inbox = self.inbox();
-            (inbox.mail.close(), std::mem::take(&mut inbox.room))
+            (inbox.mail.close(), inbox.room.take())
         };
-        readers.chain(room).for_each(Waker::wake);
+        readers.for_each(Waker::wake);
+        room.wake();
         self.schedule();
     }
 
@@ -346,10 +349,10 @@ impl MailBox for Session {
         let popped = pop(&mut inbox.mail);
         let room = match &popped {
             Popped::Message(_) => self.eased(&mut inbox),
-            _ => Vec::new(),
+            _ => Wakers::default(),
         };
         drop(inbox);
-        room.into_iter().for_each(Waker::wake);
+        room.wake();
         popped
     }
 

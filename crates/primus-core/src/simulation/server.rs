@@ -258,7 +258,7 @@ fn take(
     air: &mut Air,
 ) -> Took {
     let mut messages = Vec::new();
-    let each = |outgoing: Outgoing| messages.push(outgoing.envelope().body());
+    let each = |outgoing: &Outgoing| messages.push(outgoing.envelope().body());
     let Poll::Ready(taken) = carrier.poll_take(cx, budget, each) else { return Took::Nothing };
     let current = carrier.session().generation() == carrier.generation();
     assert!(current || messages.is_empty(), "a fenced carrier was given messages");
