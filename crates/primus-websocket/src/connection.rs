@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// What a worker thread reads into. Nothing of it survives a turn.
-const SCRATCH: usize = 64 << 10;
+pub(crate) const SCRATCH: usize = 64 << 10;
 
 thread_local! {
     static READ: Cell<Box<[u8]>> = Cell::default();

@@ -20,7 +20,7 @@ use primus_core::{Carrier, CloseReason, DeliverError, Envelope, Parser, Payload}
 use tokio::io::{AsyncWrite as _, AsyncWriteExt as _};
 
 use crate::{
-    connection::{Connection, Scratch},
+    connection::{Connection, SCRATCH, Scratch},
     dialect::{Dialect, Incoming},
     frames::Received,
 };
@@ -49,6 +49,8 @@ enum Stage {
 enum Progress {
     /// There may be more at once.
     More,
+    /// The socket gave less than it was asked for, so there is hardly more.
+    Drained,
     /// The socket or the inbox wakes us.
     Waiting,
     /// Too much waits to be written.
@@ -260,8 +262,20 @@ impl Driver {
         Taken::Gone
     }
 
-    /// Reads once and handles every complete frame of it.
+    /// Reads what there is and handles every complete frame of it.
     fn read(&mut self, cx: &mut Context<'_>, carrier: &mut Carrier) -> Progress {
+        match self.read_once(cx, carrier) {
+            // A socket wakes us for more once it has said that there is nothing: a turn only to hear
+            // that would cost as much as the message.
+            Progress::Drained => match self.read_once(cx, carrier) {
+                Progress::Drained => Progress::More,
+                progress => progress,
+            },
+            progress => progress,
+        }
+    }
+
+    fn read_once(&mut self, cx: &mut Context<'_>, carrier: &mut Carrier) -> Progress {
         if self.gone.is_some() {
             return Progress::Waiting;
         }
@@ -289,6 +303,7 @@ impl Driver {
         let backlog = std::mem::take(&mut self.connection.backlog);
         let mut scratch = Scratch::take();
         let mut input = &backlog[..];
+        let mut all = Progress::More;
         if input.is_empty() {
             input = match self.connection.poll_read(cx, &mut scratch) {
                 Poll::Pending => return Progress::Waiting,
@@ -296,10 +311,13 @@ impl Driver {
                 Poll::Ready(_) => return self.lost(),
             };
             carrier.session().seen();
+            if input.len() < SCRATCH {
+                all = Progress::Drained;
+            }
         }
         let progress = loop {
             match self.connection.frames.next(&mut input, &mut self.connection.out) {
-                Ok(None) => return Progress::More,
+                Ok(None) => return all,
                 Err(reason) => return self.fail(reason),
                 Ok(Some(received)) => {
                     if !self.handle(received, carrier, cx) || self.gone.is_some() {

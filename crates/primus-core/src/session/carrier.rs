@@ -77,15 +77,15 @@ pub struct Carrier {
     /// The number of the next message from the client; 0: what comes is dropped until it says.
     expected: u64,
     /// Messages received and not acknowledged yet, and their bytes.
-    untold: (u64, usize),
+    untold: (u32, u32),
     done: bool,
 }
 
 /// Acknowledgements go alone after so many messages, or so many bytes of them: half of what a peer
 /// keeps by default.
-const ACK_AFTER: (u64, usize) = (128, 32 << 10);
+const ACK_AFTER: (u32, u32) = (128, 32 << 10);
 /// They ride on messages from so many on.
-const RIDE_AFTER: u64 = 16;
+const RIDE_AFTER: u32 = 16;
 
 impl Carrier {
     pub(super) fn new(
@@ -144,7 +144,7 @@ impl Carrier {
         }
         self.expected += 1;
         self.untold.0 += 1;
-        self.untold.1 += size;
+        self.untold.1 = self.untold.1.saturating_add(u32::try_from(size).unwrap_or(u32::MAX));
         Ok(())
     }
 

@@ -22,6 +22,7 @@ const MOST: usize = 16;
 
 /// `None` inside: no task is telling anything.
 #[derive(Default)]
+#[expect(clippy::box_collection, reason = "a pointer, where there is nearly never anything")]
 pub(super) struct Notices(Mutex<Option<Box<VecDeque<Notice>>>>);
 
 impl Session {

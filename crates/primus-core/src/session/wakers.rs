@@ -4,6 +4,7 @@ use std::task::{Context, Waker};
 
 /// Each of them once. Nearly always nobody: then it is one pointer.
 #[derive(Debug, Default)]
+#[expect(clippy::box_collection, reason = "a pointer, where there is nearly never anybody")]
 #[must_use = "who has been taken out has to be woken"]
 pub(super) struct Wakers(Option<Box<Vec<Waker>>>);
 
