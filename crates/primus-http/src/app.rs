@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use http::{HeaderValue, Method, StatusCode, header};
 use primus_core::{
-    Head, Mount, Primus, Request, Response, Transformer,
+    BoxFuture, Head, Mount, Primus, Request, Response, Transformer,
     request::{full, json, text},
 };
 use primus_library::{Library, LibraryConfig};
 use serde::Serialize;
-use tracing::Instrument as _;
+use tracing::{Instrument as _, instrument::Instrumented};
 
 use crate::{cors, forwarded, options::Options, scripts::Scripts};
 
@@ -47,6 +47,16 @@ pub(crate) enum Route {
         mount: usize,
         transformer: Arc<dyn Transformer>,
     },
+}
+
+/// What has become of a request.
+enum Answer {
+    /// Answered, and no page of another origin may read it.
+    Closed(Response),
+    /// Answered, and pages that may connect may read it.
+    Open(Response),
+    /// As `Open`, in time.
+    Awaited(Instrumented<BoxFuture<'static, Response>>),
 }
 
 impl App {
@@ -95,60 +105,78 @@ impl App {
         })
     }
 
-    /// Answers a request that [`route`](Self::route) found to be ours.
-    pub(crate) async fn answer(&self, route: Route, mut request: Request) -> Response {
+    /// Answers a request that [`route`](Self::route) found to be ours. While a transformer takes its
+    /// time, nothing of the request is kept but what that needs of it.
+    pub(crate) fn answer(
+        &self,
+        route: Route,
+        request: Request,
+    ) -> impl Future<Output = Response> + Send + use<> {
+        let origin = request.head.headers.get(header::ORIGIN).map(copy);
+        let app = self.clone();
+        let answer = Box::pin(self.clone().begin(route, request));
+        async move {
+            let answer = answer.await;
+            let mut response = match answer {
+                Answer::Closed(response) => return response,
+                Answer::Open(response) => response,
+                Answer::Awaited(response) => response.await,
+            };
+            cors::allow(origin.as_ref(), &app.options().origins, response.headers_mut());
+            response
+        }
+    }
+
+    async fn begin(self, route: Route, mut request: Request) -> Answer {
         let Inner { primus, mounts, options } = &*self.inner;
         let head = &mut request.head;
         forwarded::resolve(head, &options.trusted_proxies);
         if head.headers.len() > options.max_headers {
             let error = format!("more than {} headers (max_headers)", options.max_headers);
-            return refuse(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, &error);
+            return Answer::Closed(refuse(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, &error));
         }
-        let origin = head.headers.get(header::ORIGIN).cloned();
-        let mut response = match route {
+        match route {
             Route::Library { library, immutable } => {
-                return library.respond(&head.method, &head.headers, immutable).map(full);
+                Answer::Closed(library.respond(&head.method, &head.headers, immutable).map(full))
             }
             Route::OtherLibrary => {
                 let error = "this is the URL of another client library; load primus.js";
-                return refuse(StatusCode::NOT_FOUND, error);
+                Answer::Closed(refuse(StatusCode::NOT_FOUND, error))
             }
             Route::Spec { mount } => {
                 let spec = mounts[mount].spec(primus);
                 if options.origins.check(head).is_err() {
-                    return spec; // no secret, and nothing for scripts of that origin either
+                    // No secret, and nothing for scripts of that origin either.
+                    return Answer::Closed(spec);
                 }
-                spec
+                Answer::Open(spec)
             }
             Route::Preflight => match options.origins.check(head) {
-                Ok(()) => cors::answer_preflight(),
-                Err(error) => return refuse(StatusCode::FORBIDDEN, &error),
+                Ok(()) => Answer::Open(cors::answer_preflight()),
+                Err(error) => Answer::Closed(refuse(StatusCode::FORBIDDEN, &error)),
             },
             Route::Transform { mount, transformer } => {
                 if let Err(error) = options.origins.check(head) {
                     // A page cannot read why; whoever runs the server can.
                     tracing::warn!(address = ?head.address, "{error}");
-                    return refuse(StatusCode::FORBIDDEN, &error);
+                    return Answer::Closed(refuse(StatusCode::FORBIDDEN, &error));
                 }
-                match primus.middleware().run(head).await {
-                    Some(response) => response,
-                    None => {
-                        // Without the query, which may hold a token.
-                        let span = tracing::debug_span!(
-                            "request",
-                            transformer = transformer.name(),
-                            method = %head.method,
-                            path = head.uri.path(),
-                            address = ?head.address,
-                        );
-                        let mount = Arc::clone(&mounts[mount].mount);
-                        transformer.serve(request, mount).instrument(span).await
-                    }
+                if let Some(response) = primus.middleware().run(head).await {
+                    return Answer::Open(response);
                 }
+                // Without the query, which may hold a token.
+                let span = tracing::debug_span!(
+                    "request",
+                    transformer = transformer.name(),
+                    method = %head.method,
+                    path = head.uri.path(),
+                    address = ?head.address,
+                );
+                let mount = Arc::clone(&mounts[mount].mount);
+                let answer = span.in_scope(|| transformer.serve(request, mount));
+                Answer::Awaited(answer.instrument(span))
             }
-        };
-        cors::allow(origin.as_ref(), &options.origins, response.headers_mut());
-        response
+        }
     }
 
     /// The answer where nobody is behind us.
@@ -247,6 +275,11 @@ fn tail<'a>(path: &'a str, mount: &str) -> Option<&'a str> {
         return Some(path);
     }
     path.strip_prefix(mount).filter(|tail| tail.is_empty() || tail.starts_with('/'))
+}
+
+/// A value of its own, which keeps no buffer alive that a request was read into.
+fn copy(value: &HeaderValue) -> HeaderValue {
+    HeaderValue::from_bytes(value.as_bytes()).unwrap_or_else(|_| value.clone())
 }
 
 /// Whether this could stand in the immutable URL of a client library.

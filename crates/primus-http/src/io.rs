@@ -7,6 +7,8 @@ use hyper_util::rt::TokioIo;
 use primus_core::{BoxError, Upgrade, Upgraded};
 use tokio::net::TcpStream;
 
+use crate::socket::Socket;
+
 /// A request extension: the peer of the connection. Servers that Primus is mounted into insert it
 /// so that `spark.address()` is known and limits per address hold; our own listener does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,14 +31,21 @@ pub(crate) fn upgrade(on: OnUpgrade) -> Upgrade {
 }
 
 fn unwrap(upgraded: HyperUpgraded) -> Upgraded {
-    let upgraded = match upgraded.downcast::<TokioIo<TcpStream>>() {
+    let upgraded = match upgraded.downcast::<TokioIo<Socket<TcpStream>>>() {
         Ok(parts) => {
-            return Upgraded { io: Box::new(parts.io.into_inner()), read: parts.read_buf };
+            return Upgraded { io: parts.io.into_inner().into_io(), read: parts.read_buf };
         }
         Err(upgraded) => upgraded,
     };
     #[cfg(feature = "tls")]
-    let upgraded = match upgraded.downcast::<TokioIo<crate::tls::TlsStream>>() {
+    let upgraded = match upgraded.downcast::<TokioIo<Socket<crate::tls::TlsStream>>>() {
+        Ok(parts) => {
+            return Upgraded { io: parts.io.into_inner().into_io(), read: parts.read_buf };
+        }
+        Err(upgraded) => upgraded,
+    };
+    // An HTTP server that somebody else runs.
+    let upgraded = match upgraded.downcast::<TokioIo<TcpStream>>() {
         Ok(parts) => {
             return Upgraded { io: Box::new(parts.io.into_inner()), read: parts.read_buf };
         }

@@ -10,17 +10,20 @@
 #![deny(clippy::unwrap_used)]
 
 mod app;
+mod awaited;
 mod cors;
 mod forwarded;
 mod io;
 mod listen;
 mod options;
 mod origin;
+mod outflow;
 mod page;
 pub mod post;
 mod scripts;
 mod serve;
 mod service;
+mod socket;
 #[cfg(feature = "tls")]
 mod tls;
 

@@ -1,8 +1,8 @@
 //! Listening by ourselves.
 
-use std::{io, net::SocketAddr, time::Duration};
+use std::{future::ready, io, net::SocketAddr, time::Duration};
 
-use primus_core::{BoxError, ListenerGuard};
+use primus_core::{BoxFuture, ListenerGuard};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::watch,
@@ -156,25 +156,24 @@ impl Listener {
         service: PrimusService<S>,
         mut shutdown: watch::Receiver<()>,
     ) -> impl Future<Output = ()> + Send + use<S> {
-        let app = self.app.clone();
         #[cfg(feature = "tls")]
         let tls = self.tls.clone();
-        async move {
+        // Boxed, so that a connection that is being served has no room for how it began.
+        let begin = Box::pin(async move {
             let _ = stream.set_nodelay(true);
+            let options = service.app().options();
             // The sender is dropped when the listener closes; nothing is ever sent.
-            let shutdown = async move { while shutdown.changed().await.is_ok() {} };
-            let mut shutdown = std::pin::pin!(shutdown);
-            let options = app.options();
+            let mut shutdown: BoxFuture<'static, ()> =
+                Box::pin(async move { while shutdown.changed().await.is_ok() {} });
             #[cfg(feature = "tls")]
             if let Some(tls) = tls {
-                let served = tokio::select! {
-                    served = crate::tls::accept(tls, stream, options) => served,
+                let accepted = tokio::select! {
+                    accepted = crate::tls::accept(tls, stream, options) => accepted,
                     () = &mut shutdown => None,
                 };
-                let Some((stream, version)) = served else { return };
+                let (stream, version) = accepted?;
                 let peer = PeerAddr { address: peer, secure: true };
-                report(serve(stream, version, peer, service, options, shutdown).await);
-                return;
+                return Some(serve(stream, version, peer, service, shutdown));
             }
             let version = tokio::select! {
                 version = sniff(&stream, options) => version,
@@ -182,20 +181,18 @@ impl Listener {
                 () = &mut shutdown => Ok(None),
             };
             match version {
-                Ok(Some(version)) => {
-                    let peer = PeerAddr::from(peer);
-                    report(serve(stream, version, peer, service, options, shutdown).await);
-                }
-                Ok(None) => {}
-                Err(error) => report(Err(error.into())),
+                Ok(version) => Some(serve(stream, version?, peer.into(), service, shutdown)),
+                Err(error) => Some(Box::pin(ready(Err(error.into())))),
+            }
+        });
+        async move {
+            let serving = begin.await;
+            if let Some(serving) = serving
+                && let Err(error) = serving.await
+            {
+                tracing::debug!(%error, "connection failed");
             }
         }
-    }
-}
-
-fn report(result: Result<(), BoxError>) {
-    if let Err(error) = result {
-        tracing::debug!(%error, "connection failed");
     }
 }
 

@@ -1,6 +1,14 @@
 //! Serves HTTP on one connection: HTTP/1.1 or HTTP/2, with the limits of the options.
 
-use std::{future::Future, io, net::SocketAddr, pin::pin};
+use std::{
+    convert::Infallible,
+    future::{Future, poll_fn, ready},
+    io,
+    net::SocketAddr,
+    pin::{Pin, pin},
+    sync::{Mutex, PoisonError},
+    task::{Context, Poll},
+};
 
 use http::Request;
 use hyper::{
@@ -9,19 +17,18 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use primus_core::BoxError;
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::TcpStream,
-    time::timeout,
-};
+use primus_core::{BoxError, BoxFuture, Io, Response};
+use tokio::{io::AsyncWriteExt as _, net::TcpStream, time::timeout};
 use tower_service::Service;
 
 use crate::{
     app::App,
+    awaited::{Asked, Awaited, Held, What},
     io::PeerAddr,
     options::Options,
+    outflow::Outflow,
     service::{Inner, PrimusService},
+    socket::Socket,
 };
 
 /// Which HTTP a connection speaks.
@@ -49,11 +56,10 @@ impl App {
         let guard = self.primus().listener();
         let served = async {
             let Some(version) = sniff(&stream, self.options()).await? else { return Ok(()) };
-            let shutdown = async {
+            let shutdown = Box::pin(async {
                 guard.closing().await;
-            };
-            let service = self.around(inner);
-            serve(stream, version, peer.into(), service, self.options(), shutdown).await
+            });
+            serve(stream, version, peer.into(), self.around(inner), shutdown).await
         };
         let deadline = async {
             match guard.closing().await.deadline {
@@ -88,58 +94,179 @@ pub(crate) async fn sniff(stream: &TcpStream, options: &Options) -> io::Result<O
 }
 
 /// Serves until the connection closes; after `shutdown` it finishes what is under way.
-pub(crate) async fn serve<I, S>(
+pub(crate) fn serve<'a, I: Io, S: Inner>(
     io: I,
     version: Version,
     peer: PeerAddr,
     service: PrimusService<S>,
-    options: &Options,
-    shutdown: impl Future<Output = ()>,
-) -> Result<(), BoxError>
-where
-    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    S: Inner,
-{
+    shutdown: BoxFuture<'a, ()>,
+) -> BoxFuture<'a, Result<(), BoxError>> {
+    match version {
+        Version::One => Box::pin(one(io, peer, service, shutdown)),
+        Version::Two => Box::pin(two(io, peer, service, shutdown)),
+    }
+}
+
+/// HTTP/1.1. While an answer is awaited and while a stream is open, the connection has no HTTP
+/// server: hyper is given up, and made anew when it is needed. So that hyper writes the head of every
+/// answer, it is asked again for one that was awaited, and has it at hand.
+///
+/// ```text
+///  ┌─▶ hyper ──an answer is awaited──▶ waiting ──it is there──▶ hyper, asked again ─┐
+///  │     └─────a stream is awaited───▶ outflow ──its end──┐                         │
+///  └──────────────────────────────────────────────────────┴─────────────────────────┘
+/// ```
+///
+/// No `async fn`, whose future would have room for its arguments twice.
+fn one<'a, I: Io, S: Inner>(
+    io: I,
+    peer: PeerAddr,
+    service: PrimusService<S>,
+    mut shutdown: BoxFuture<'a, ()>,
+) -> impl Future<Output = Result<(), BoxError>> + Send + use<'a, I, S> {
+    let awaited = Awaited::default();
+    let mut draining = false;
+    let mut connection = http1(Socket::new(io, awaited.clone()), peer, &service, None);
+    async move {
+        loop {
+            let held = poll_fn(|cx| {
+                if !draining && shutdown.as_mut().poll(cx).is_ready() {
+                    draining = true;
+                    Pin::new(&mut *connection).graceful_shutdown();
+                }
+                match Pin::new(&mut *connection).poll(cx) {
+                    Poll::Ready(done) => Poll::Ready(done.map(|()| None)),
+                    Poll::Pending => {
+                        awaited.take().map_or(Poll::Pending, |it| Poll::Ready(Ok(Some(it))))
+                    }
+                }
+            });
+            let Some((held, mut socket)) = held.await?.zip(take_apart(connection)) else {
+                return Ok(());
+            };
+            let mut poll_shutdown = |cx: &mut Context<'_>| {
+                draining = draining || shutdown.as_mut().poll(cx).is_ready();
+            };
+            let Held { what, asked } = held;
+            connection = match what {
+                What::Answer(mut answer) => {
+                    let answered = poll_fn(|cx| {
+                        poll_shutdown(cx);
+                        match answer.as_mut().poll(cx) {
+                            Poll::Ready(answer) => Poll::Ready(Some(answer)),
+                            Poll::Pending => socket.poll_gone(cx).map(|()| None),
+                        }
+                    });
+                    let Some(answer) = answered.await else { return Ok(()) };
+                    socket.unread(asked.again(!draining).as_bytes());
+                    http1(socket, peer, &service, Some((answer, asked)))
+                }
+                What::Stream(body) => {
+                    let mut outflow = Outflow::new(body, asked.is_chunked());
+                    let written = poll_fn(|cx| {
+                        poll_shutdown(cx);
+                        match outflow.poll(&mut socket, cx) {
+                            Poll::Ready(written) => Poll::Ready(written.map(|()| true)),
+                            Poll::Pending => socket.poll_gone(cx).map(|()| Ok(false)),
+                        }
+                    });
+                    if !written.await? {
+                        return Ok(()); // the client has gone
+                    }
+                    if draining || !asked.goes_on() {
+                        return Ok(socket.shutdown().await?);
+                    }
+                    http1(socket, peer, &service, None)
+                }
+            };
+        }
+    }
+}
+
+/// hyper over a connection. `answer`: it is to be asked for that first.
+fn http1<I: Io, S: Inner>(
+    socket: Socket<I>,
+    peer: PeerAddr,
+    service: &PrimusService<S>,
+    answer: Option<(Response, Asked)>,
+) -> Box<http1::UpgradeableConnection<TokioIo<Socket<I>>, Answering<S>>> {
+    let options = service.app().options();
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new())
+        .header_read_timeout(options.handshake_timeout)
+        .max_headers(options.max_headers)
+        .max_buf_size(options.max_header_bytes.max(8192))
+        .half_close(false);
+    let service = Answering {
+        service: service.clone(),
+        peer,
+        awaited: socket.awaited(),
+        answer: Mutex::new(answer),
+    };
+    Box::new(http.serve_connection(TokioIo::new(socket), service).with_upgrades())
+}
+
+/// The socket, and nothing of hyper.
+fn take_apart<I: Io, S: Inner>(
+    connection: Box<http1::UpgradeableConnection<TokioIo<Socket<I>>, Answering<S>>>,
+) -> Option<Socket<I>> {
+    let parts = connection.into_parts()?;
+    let mut socket = parts.io.into_inner();
+    socket.unread(&parts.read_buf);
+    Some(socket)
+}
+
+/// The service, behind the answer to a request that is asked for again.
+struct Answering<S> {
+    service: PrimusService<S>,
+    peer: PeerAddr,
+    awaited: Awaited,
+    answer: Mutex<Option<(Response, Asked)>>,
+}
+
+impl<S: Inner> hyper::service::Service<Request<Incoming>> for Answering<S> {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response, Infallible>>;
+
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        let answer = self.answer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some((answer, asked)) = answer {
+            let answer = self.awaited.clone().stream(asked, answer);
+            return Box::pin(ready(Ok(answer)));
+        }
+        request.extensions_mut().insert(self.peer);
+        request.extensions_mut().insert(self.awaited.clone());
+        self.service.clone().call(request)
+    }
+}
+
+async fn two<I: Io, S: Inner>(
+    io: I,
+    peer: PeerAddr,
+    service: PrimusService<S>,
+    mut shutdown: BoxFuture<'_, ()>,
+) -> Result<(), BoxError> {
+    let app = service.app().clone();
+    let options = app.options();
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(peer);
         let mut service = service.clone();
         async move { service.call(request).await }
     });
-    let io = TokioIo::new(io);
-    let mut shutdown = pin!(shutdown);
-    match version {
-        Version::One => {
-            let connection = http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(options.handshake_timeout)
-                .max_headers(options.max_headers)
-                .max_buf_size(options.max_header_bytes.max(8192))
-                .half_close(false)
-                .serve_connection(io, service)
-                .with_upgrades();
-            let mut connection = pin!(connection);
-            tokio::select! {
-                result = &mut connection => return Ok(result?),
-                () = &mut shutdown => connection.as_mut().graceful_shutdown(),
-            }
-            Ok(connection.await?)
-        }
-        Version::Two => {
-            let connection = http2::Builder::new(TokioExecutor::new())
-                .timer(TokioTimer::new())
-                .enable_connect_protocol()
-                .max_concurrent_streams(128)
-                .max_header_list_size(u32::try_from(options.max_header_bytes).unwrap_or(u32::MAX))
-                .max_pending_accept_reset_streams(20)
-                .max_send_buf_size(64 << 10)
-                .keep_alive_interval(std::time::Duration::from_secs(30))
-                .serve_connection(io, service);
-            let mut connection = pin!(connection);
-            tokio::select! {
-                result = &mut connection => return Ok(result?),
-                () = &mut shutdown => connection.as_mut().graceful_shutdown(),
-            }
-            Ok(connection.await?)
-        }
+    let connection = http2::Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .enable_connect_protocol()
+        .max_concurrent_streams(128)
+        .max_header_list_size(u32::try_from(options.max_header_bytes).unwrap_or(u32::MAX))
+        .max_pending_accept_reset_streams(20)
+        .max_send_buf_size(64 << 10)
+        .keep_alive_interval(std::time::Duration::from_secs(30))
+        .serve_connection(TokioIo::new(io), service);
+    let mut connection = pin!(connection);
+    tokio::select! {
+        result = &mut connection => return Ok(result?),
+        () = &mut shutdown => connection.as_mut().graceful_shutdown(),
     }
+    Ok(connection.await?)
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::Request;
+use http::{Method, Request};
 use http_body_util::BodyExt as _;
 use hyper::{body::Incoming, ext::Protocol};
 use primus_core::{Body, BoxError, BoxFuture, Head, Request as CoreRequest, Response};
@@ -17,6 +17,7 @@ use tower_service::Service;
 
 use crate::{
     app::App,
+    awaited::{Asked, Awaited},
     io::{PeerAddr, upgrade},
 };
 
@@ -73,6 +74,12 @@ pub struct PrimusService<S> {
 pub struct NotFound<B> {
     app: App,
     body: PhantomData<fn(B)>,
+}
+
+impl<S> PrimusService<S> {
+    pub(crate) fn app(&self) -> &App {
+        &self.app
+    }
 }
 
 impl<B> Clone for NotFound<B> {
@@ -149,7 +156,9 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
+        let awaited = parts.extensions.remove::<Awaited>();
+        let asked = Asked::of(parts.version, &parts.headers);
         let (head, mut parts) = take_head(parts);
         let Some(route) = self.app.route(&head) else {
             (parts.method, parts.uri, parts.headers) = (head.method, head.uri, head.headers);
@@ -162,8 +171,18 @@ where
             let mut request = Request::from_parts(parts, ());
             upgrade(hyper::upgrade::on(&mut request))
         });
-        let request = CoreRequest { head, body: body.map_err(Into::into).boxed_unsync(), upgrade };
-        let app = self.app.clone();
-        Box::pin(async move { Ok(app.answer(route, request).await) })
+        // Of a HEAD there is nothing to wait for once the head is there.
+        let awaited = awaited.filter(|_| upgrade.is_none() && head.method != Method::HEAD);
+        let body = body.map_err(Into::into).boxed_unsync();
+        let body = awaited.iter().fold(body, |body, awaited| awaited.after(body));
+        let request = CoreRequest { head, body, upgrade };
+        let answer = self.app.answer(route, request);
+        match awaited {
+            None => Box::pin(async move { Ok(answer.await) }),
+            Some(awaited) => {
+                let answer = Box::pin(answer);
+                Box::pin(async move { Ok(awaited.answer(asked, answer).await) })
+            }
+        }
     }
 }

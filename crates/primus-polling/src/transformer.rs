@@ -1,7 +1,7 @@
 //! Which requests are of this family, and how each is answered.
 
 use std::{
-    future::poll_fn,
+    future::{poll_fn, ready},
     sync::Arc,
     task::{Context, Poll, Waker},
 };
@@ -59,30 +59,37 @@ impl Transformer for Polling {
     }
 
     fn serve(self: Arc<Self>, request: Request, mount: Arc<Mount>) -> BoxFuture<'static, Response> {
-        Box::pin(async move {
-            let head = &request.head;
-            if post::tail(head, &mount) == "/send" {
-                return post::send(request, mount).await;
-            }
-            let resumable = is_resumable(head);
-            let answer = match head.method {
-                Method::GET if resumable || post::token(head).is_some() => {
-                    poll(head, &mount, resumable).await
+        let head = &request.head;
+        if post::tail(head, &mount) == "/send" {
+            return Box::pin(post::send(request, mount));
+        }
+        let resumable = is_resumable(head);
+        match head.method {
+            Method::GET if resumable || post::token(head).is_some() => {
+                match poll(head, &mount, resumable) {
+                    Ok(polled) => Box::pin(polled),
+                    Err(rejection) => Box::pin(ready(answer(Err(rejection)))),
                 }
-                Method::GET => open_plain(head, &mount).await,
-                Method::POST if resumable => attach(request, &mount).await,
-                Method::POST => return post::message(NAME, request, mount).await,
-                _ => return post::wrong_method("GET, POST"),
-            };
-            let mut response = answer.unwrap_or_else(Rejection::into_response);
-            post::no_store(&mut response);
-            response
-        })
+            }
+            Method::GET => Box::pin(async move { answer(open_plain(&request.head, &mount).await) }),
+            Method::POST if resumable => {
+                Box::pin(async move { answer(attach(request, &mount).await) })
+            }
+            Method::POST => Box::pin(post::message(NAME, request, mount)),
+            _ => Box::pin(ready(post::wrong_method("GET, POST"))),
+        }
     }
 
     fn client_module(&self) -> Option<&'static str> {
         Some(NAME)
     }
+}
+
+/// An answer, whether granted or refused, that nobody keeps.
+fn answer(answer: Result<Response, Rejection>) -> Response {
+    let mut response = answer.unwrap_or_else(Rejection::into_response);
+    post::no_store(&mut response);
+    response
 }
 
 /// Attaches. The answer begins with the server's attach frame.
@@ -128,8 +135,12 @@ fn first_poll(carrier: Carrier, resumable: bool) -> (Held, Batch) {
     (held, batch)
 }
 
-/// Holds a poll until there is something to say.
-async fn poll(head: &Head, mount: &Arc<Mount>, resumable: bool) -> Result<Response, Rejection> {
+/// Holds a poll until there is something to say. What is held has nothing of the request.
+fn poll(
+    head: &Head,
+    mount: &Arc<Mount>,
+    resumable: bool,
+) -> Result<impl Future<Output = Response> + Send + use<>, Rejection> {
     let (session, generation) = post::find(head, mount)?;
     let recv = if resumable { recv(head)? } else { None };
     let carrier = session.unpark(generation).ok_or_else(|| refusal(&session, generation))?;
@@ -138,15 +149,17 @@ async fn poll(head: &Head, mount: &Arc<Mount>, resumable: bool) -> Result<Respon
         let error = "the messages behind recv cannot be had by a poll; attach anew";
         return Err(Rejection::new(StatusCode::NOT_FOUND, error));
     }
-    let patience = session.limits().poll_timeout;
-    let Ok(batch) = timeout(patience, poll_fn(|cx| held.poll(cx))).await else {
-        return Ok(post::nothing());
-    };
-    match &batch.end {
-        _ if batch.gone => Err(refusal(&session, generation)),
-        Some(reason) if batch.lines.is_empty() => Ok(held.say(ended(reason).into_response())),
-        _ => Ok(held.answer(batch)),
-    }
+    Ok(async move {
+        let patience = session.limits().poll_timeout;
+        let Ok(batch) = timeout(patience, poll_fn(|cx| held.poll(cx))).await else {
+            return answer(Ok(post::nothing()));
+        };
+        answer(match &batch.end {
+            _ if batch.gone => Err(refusal(&session, generation)),
+            Some(reason) if batch.lines.is_empty() => Ok(held.say(ended(reason).into_response())),
+            _ => Ok(held.answer(batch)),
+        })
+    })
 }
 
 /// What a poll says that the client has.

@@ -12,6 +12,7 @@ mod proxies;
 mod statuses;
 mod subprotocols;
 mod tls;
+mod waiting;
 
 use std::net::SocketAddr;
 

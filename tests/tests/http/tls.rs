@@ -16,7 +16,10 @@ use tokio_rustls::{
 };
 use tokio_tungstenite::tungstenite::{ClientRequestBuilder, Message};
 
-use crate::http2::Tunnel;
+use crate::{
+    http2::Tunnel,
+    waiting::{Bare, open_polls},
+};
 
 /// A certificate for `localhost` in a folder of its own, which goes with it.
 struct Certificate {
@@ -102,6 +105,28 @@ async fn http1_by_alpn_and_without_it() {
     let large = format!("\"{}\"", "x".repeat(200_000));
     soon(client.send(Message::text(&*large))).await.unwrap();
     assert_eq!(soon(client.next()).await.unwrap().unwrap(), Message::text(large));
+}
+
+#[tokio::test]
+async fn over_tls_a_stream_and_a_poll_wait_too() {
+    let certificate = Certificate::new("waiting");
+    let server = Server::start(certificate.builder()).await;
+    let connect = async || Bare::new(certificate.connect(server.address(), &["http/1.1"]).await.0);
+    let mut stream = connect().await;
+    stream.get("/primus/sse").await;
+    stream.to(":\n\n\r\n").await;
+    let mut polls = connect().await;
+    let poll = open_polls(&mut polls).await;
+    for round in 0..3 {
+        // The second is more than one record, and more than a socket takes at once.
+        let text = "x".repeat(if round == 1 { 900_000 } else { 10 });
+        polls.get(&poll).await;
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        assert_eq!(server.write(&text).unwrap(), 2);
+        assert_eq!(polls.answer().await.1, format!("\"{text}\"\n"));
+        let chunk = stream.to("\n\n\r\n").await;
+        assert!(chunk.ends_with(&format!("data: \"{text}\"\n\n\r\n")), "{chunk:.80}");
+    }
 }
 
 #[tokio::test]

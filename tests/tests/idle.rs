@@ -1,0 +1,175 @@
+//! What a client costs that is there and says nothing: bytes on the server's heap, where the server
+//! is a process of its own, `weigh`.
+
+use std::{
+    io::{BufRead as _, BufReader, Lines, Read as _, Write as _},
+    net::{SocketAddr, TcpStream},
+    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+use primus_tests::server::PATIENCE;
+
+/// More than this on the heap is more than an idle client may cost.
+const MOST: usize = 4096;
+/// Clients that are weighed, and those that come before, for what is allocated once.
+const CLIENTS: usize = 500;
+const BEFORE: usize = 64;
+
+struct Server {
+    child: Child,
+    ask: ChildStdin,
+    lines: Lines<BufReader<ChildStdout>>,
+    to: SocketAddr,
+}
+
+impl Server {
+    fn start() -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_weigh"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the server starts");
+        let ask = child.stdin.take().expect("its input");
+        let mut lines = BufReader::new(child.stdout.take().expect("its output")).lines();
+        let line = lines.next().expect("where it listens").expect("where it listens");
+        let to = line.strip_prefix("listening on http://").expect("where it listens");
+        let to = to.parse().expect("an address");
+        Self { child, ask, lines, to }
+    }
+
+    fn heap(&mut self) -> usize {
+        self.ask.write_all(b"\n").expect("it runs");
+        self.lines.next().expect("it answers").expect("it answers").parse().expect("a number")
+    }
+
+    /// The heap once nothing changes any more.
+    fn heap_at_rest(&mut self) -> usize {
+        let deadline = Instant::now() + PATIENCE;
+        let mut last = self.heap();
+        loop {
+            sleep(Duration::from_millis(200));
+            let now = self.heap();
+            if now == last || Instant::now() > deadline {
+                return now;
+            }
+            last = now;
+        }
+    }
+
+    /// Bytes for each of many clients.
+    fn weigh(&mut self, open: impl Fn(SocketAddr) -> TcpStream) -> usize {
+        let mut clients: Vec<_> = (0..BEFORE).map(|_| open(self.to)).collect();
+        let before = self.heap_at_rest();
+        clients.extend((0..CLIENTS).map(|_| open(self.to)));
+        let each = self.heap_at_rest().saturating_sub(before) / CLIENTS;
+        drop(clients);
+        each
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// What a browser says of itself with each request.
+const HEADERS: &str = "Host: localhost:8080\r\n\
+    User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/141.0\r\n\
+    Origin: http://localhost:8080\r\n\
+    Referer: http://localhost:8080/\r\n\
+    Accept-Encoding: gzip, deflate, br, zstd\r\n\
+    Accept-Language: en-GB,en;q=0.9\r\n\
+    Cache-Control: no-store\r\n\
+    Cookie: session=0123456789abcdef0123456789abcdef; theme=dark\r\n\
+    Sec-Fetch-Mode: cors\r\n\
+    Sec-Fetch-Site: same-origin\r\n";
+
+fn connect(to: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(to).expect("somebody listens");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
+    stream
+}
+
+fn ask(stream: &mut TcpStream, line: &str, headers: &str, body: &str) {
+    let length = body.len();
+    let request =
+        format!("{line} HTTP/1.1\r\n{HEADERS}{headers}Content-Length: {length}\r\n\r\n{body}");
+    stream.write_all(request.as_bytes()).expect("it is sent");
+}
+
+/// Reads up to what the answer has to have; returns what was read.
+fn read_to(stream: &mut TcpStream, end: &str) -> String {
+    let mut read = Vec::new();
+    let mut piece = [0; 2048];
+    loop {
+        let count = stream.read(&mut piece).expect("an answer");
+        assert!(count > 0, "closed after {:?}", String::from_utf8_lossy(&read));
+        read.extend_from_slice(&piece[..count]);
+        let text = String::from_utf8_lossy(&read);
+        if text.contains(end) {
+            return text.into_owned();
+        }
+    }
+}
+
+fn plain_stream(to: SocketAddr) -> TcpStream {
+    let mut stream = connect(to);
+    let request = format!("GET /primus/sse HTTP/1.1\r\n{HEADERS}Accept: text/event-stream\r\n\r\n");
+    stream.write_all(request.as_bytes()).expect("it is sent");
+    read_to(&mut stream, ":\n\n");
+    stream
+}
+
+fn resumable_stream(to: SocketAddr) -> TcpStream {
+    let mut stream = connect(to);
+    ask(&mut stream, "POST /primus/sse?v=2", "", "primus::attach::{}");
+    read_to(&mut stream, "primus::attach::");
+    stream
+}
+
+/// A poll that waits, on the connection by which the session was opened.
+fn resumable_poll(to: SocketAddr) -> TcpStream {
+    let mut stream = connect(to);
+    ask(&mut stream, "POST /primus/poll?v=2", "", "primus::attach::{}");
+    let answer = read_to(&mut stream, "}\n");
+    let (_, token) = answer.split_once("\"token\":\"").expect("a token");
+    let (token, _) = token.split_once('"').expect("a token");
+    let poll =
+        format!("GET /primus/poll?v=2&recv=0 HTTP/1.1\r\n{HEADERS}Primus-Token: {token}\r\n\r\n");
+    stream.write_all(poll.as_bytes()).expect("it is sent");
+    stream
+}
+
+fn plain_poll(to: SocketAddr) -> TcpStream {
+    let mut stream = connect(to);
+    let open = format!("GET /primus/poll HTTP/1.1\r\n{HEADERS}\r\n");
+    stream.write_all(open.as_bytes()).expect("it is sent");
+    let answer = read_to(&mut stream, "\r\n\r\n");
+    let (_, token) = answer.split_once("primus-token: ").expect("a token");
+    let (token, _) = token.split_once('\r').expect("a token");
+    let poll = format!("GET /primus/poll?token={token} HTTP/1.1\r\n{HEADERS}\r\n");
+    stream.write_all(poll.as_bytes()).expect("it is sent");
+    stream
+}
+
+fn cheap(what: &str, open: impl Fn(SocketAddr) -> TcpStream) {
+    let each = Server::start().weigh(open);
+    println!("{what}: {each} bytes");
+    assert!(each <= MOST, "{what} costs {each} bytes of heap");
+}
+
+#[test]
+fn an_idle_event_stream_costs_no_more_than_four_kib() {
+    cheap("a bare event stream", plain_stream);
+    cheap("an event stream of our client", resumable_stream);
+}
+
+#[test]
+fn a_parked_poll_costs_no_more_than_four_kib() {
+    cheap("a bare poll", plain_poll);
+    cheap("a poll of our client", resumable_poll);
+}
