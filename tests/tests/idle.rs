@@ -5,11 +5,11 @@ use std::{
     io::{BufRead as _, BufReader, Lines, Read as _, Write as _},
     net::{SocketAddr, TcpStream},
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
-    thread::sleep,
     time::{Duration, Instant},
 };
 
 use primus_tests::server::PATIENCE;
+use tokio::time::sleep;
 
 /// More than this on the heap is more than an idle client may cost.
 const MOST: usize = 4096;
@@ -45,11 +45,11 @@ impl Server {
     }
 
     /// The heap once nothing changes any more.
-    fn heap_at_rest(&mut self) -> usize {
+    async fn heap_at_rest(&mut self) -> usize {
         let deadline = Instant::now() + PATIENCE;
         let mut last = self.heap();
         loop {
-            sleep(Duration::from_millis(200));
+            sleep(Duration::from_millis(200)).await;
             let now = self.heap();
             if now == last || Instant::now() > deadline {
                 return now;
@@ -59,11 +59,11 @@ impl Server {
     }
 
     /// Bytes for each of many clients.
-    fn weigh(&mut self, open: impl Fn(SocketAddr) -> TcpStream) -> usize {
+    async fn weigh(&mut self, open: impl Fn(SocketAddr) -> TcpStream) -> usize {
         let mut clients: Vec<_> = (0..BEFORE).map(|_| open(self.to)).collect();
-        let before = self.heap_at_rest();
+        let before = self.heap_at_rest().await;
         clients.extend((0..CLIENTS).map(|_| open(self.to)));
-        let each = self.heap_at_rest().saturating_sub(before) / CLIENTS;
+        let each = self.heap_at_rest().await.saturating_sub(before) / CLIENTS;
         drop(clients);
         each
     }
@@ -156,20 +156,20 @@ fn plain_poll(to: SocketAddr) -> TcpStream {
     stream
 }
 
-fn cheap(what: &str, open: impl Fn(SocketAddr) -> TcpStream) {
-    let each = Server::start().weigh(open);
+async fn cheap(what: &str, open: impl Fn(SocketAddr) -> TcpStream) {
+    let each = Server::start().weigh(open).await;
     println!("{what}: {each} bytes");
     assert!(each <= MOST, "{what} costs {each} bytes of heap");
 }
 
-#[test]
-fn an_idle_event_stream_costs_no_more_than_four_kib() {
-    cheap("a bare event stream", plain_stream);
-    cheap("an event stream of our client", resumable_stream);
+#[tokio::test]
+async fn an_idle_event_stream_costs_no_more_than_four_kib() {
+    cheap("a bare event stream", plain_stream).await;
+    cheap("an event stream of our client", resumable_stream).await;
 }
 
-#[test]
-fn a_parked_poll_costs_no_more_than_four_kib() {
-    cheap("a bare poll", plain_poll);
-    cheap("a poll of our client", resumable_poll);
+#[tokio::test]
+async fn a_parked_poll_costs_no_more_than_four_kib() {
+    cheap("a bare poll", plain_poll).await;
+    cheap("a poll of our client", resumable_poll).await;
 }

@@ -121,8 +121,9 @@ impl Awaited {
     }
 
     /// Lends the body of an answer that is a stream.
-    pub(crate) fn stream(self, asked: Asked, response: Response) -> Response {
+    pub(crate) fn stream(self, mut asked: Asked, response: Response) -> Response {
         let headers = response.headers();
+        asked.keep_alive &= !has_token(headers, header::CONNECTION, "close");
         let framed = [header::CONTENT_LENGTH, header::TRANSFER_ENCODING];
         if response.body().size_hint().exact().is_some()
             || framed.iter().any(|name| headers.contains_key(name))

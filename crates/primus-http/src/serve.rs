@@ -130,18 +130,19 @@ fn one<'a, I: Io, S: Inner>(
     async move {
         loop {
             let held = poll_fn(|cx| {
-                if !draining && shutdown.as_mut().poll(cx).is_ready() {
+                // First hyper, which closes at once if it is told to end before it has read anything,
+                // also when there is an answer to write.
+                while Pin::new(&mut *connection).poll(cx)?.is_pending() {
+                    if draining || shutdown.as_mut().poll(cx).is_pending() {
+                        let held = awaited.take();
+                        return held.map_or(Poll::Pending, |held| Poll::Ready(Ok(Some(held))));
+                    }
                     draining = true;
                     Pin::new(&mut *connection).graceful_shutdown();
                 }
-                match Pin::new(&mut *connection).poll(cx) {
-                    Poll::Ready(done) => Poll::Ready(done.map(|()| None)),
-                    Poll::Pending => {
-                        awaited.take().map_or(Poll::Pending, |it| Poll::Ready(Ok(Some(it))))
-                    }
-                }
+                Poll::Ready(Ok::<_, hyper::Error>(None))
             });
-            let Some((held, mut socket)) = held.await?.zip(take_apart(connection)) else {
+            let Some((held, mut socket)) = held.await?.zip(take_apart(*connection)) else {
                 return Ok(());
             };
             let mut poll_shutdown = |cx: &mut Context<'_>| {
@@ -208,7 +209,7 @@ fn http1<I: Io, S: Inner>(
 
 /// The socket, and nothing of hyper.
 fn take_apart<I: Io, S: Inner>(
-    connection: Box<http1::UpgradeableConnection<TokioIo<Socket<I>>, Answering<S>>>,
+    connection: http1::UpgradeableConnection<TokioIo<Socket<I>>, Answering<S>>,
 ) -> Option<Socket<I>> {
     let parts = connection.into_parts()?;
     let mut socket = parts.io.into_inner();
