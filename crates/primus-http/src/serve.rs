@@ -142,7 +142,7 @@ fn one<'a, I: Io, S: Inner>(
                 }
                 Poll::Ready(Ok::<_, hyper::Error>(None))
             });
-            let Some((held, mut socket)) = held.await?.zip(take_apart(*connection)) else {
+            let Some((held, mut socket)) = held.await?.zip(take_apart(connection)) else {
                 return Ok(());
             };
             let mut poll_shutdown = |cx: &mut Context<'_>| {
@@ -208,8 +208,12 @@ fn http1<I: Io, S: Inner>(
 }
 
 /// The socket, and nothing of hyper.
+#[expect(
+    clippy::boxed_local,
+    reason = "unboxed before, the future of `one` would have room for it"
+)]
 fn take_apart<I: Io, S: Inner>(
-    connection: http1::UpgradeableConnection<TokioIo<Socket<I>>, Answering<S>>,
+    connection: Box<http1::UpgradeableConnection<TokioIo<Socket<I>>, Answering<S>>>,
 ) -> Option<Socket<I>> {
     let parts = connection.into_parts()?;
     let mut socket = parts.io.into_inner();
