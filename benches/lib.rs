@@ -1,4 +1,6 @@
-//! Sessions without sockets, for measuring what the machine itself costs.
+//! Sessions without sockets, for measuring what the machine itself costs; and sockets in memory.
+
+mod sockets;
 
 use std::{
     sync::Arc,
@@ -14,6 +16,8 @@ use primus_core::{
     request::{BoxError, empty},
     transform::Transforms,
 };
+
+pub use self::sockets::Sockets;
 
 const FORM: WireForm = WireForm("bench");
 /// So many messages a client takes before it acknowledges them.

@@ -1,45 +1,74 @@
-//! So many writes, or so many events of the same arguments, to one spark, each taken and framed at
-//! once: `instructions write|emit COUNT`. `cargo xtask test instructions` counts what they cost.
+//! So much of one thing, for callgrind: `instructions THING COUNT`. `cargo xtask test instructions` counts
+//! what each costs.
 
 use std::{env, hint::black_box, process::ExitCode};
 
-use primus_benches::Bench;
-use primus_core::{Resume, WriteError, handle::Spark};
-use serde_json::json;
+use primus_benches::{Bench, Sockets};
+use primus_core::{BoxError, Resume};
+use serde_json::{Value, json};
+
+const USAGE: &str = "instructions write|emit|broadcast|echo COUNT
+  write      messages to one spark, each taken and framed at once
+  emit       the same of events of the same arguments
+  broadcast  messages to 100 WebSockets in memory; COUNT is that of what they hear
+  echo       messages of one WebSocket in memory to the server and back";
+
+/// Clients of a broadcast.
+const CLIENTS: usize = 100;
+/// 64 bytes.
+const TEXT: &str = "what a fine day it is, is it not, said the walrus to the lobster";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
-    let (write, count) = match &arguments[..] {
-        [what, count] if what == "write" || what == "emit" => (what == "write", count.parse()),
-        _ => return usage(),
-    };
-    let Ok(count) = count else { return usage() };
+    let [thing, count] = &arguments[..] else { return usage() };
+    let Ok(count) = count.parse() else { return usage() };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
     let runtime = runtime.expect("a runtime");
     let _entered = runtime.enter();
-    let mut bench = runtime.block_on(Bench::new(1, Resume::Acknowledged)).expect("a session");
-    let spark = bench.primus.everyone().sparks().remove(0);
-    // 64 bytes of JSON.
-    let value = json!({ "from": "Ada", "room": "lobby", "text": "what a fine day, is it" });
-    for _ in 0..count {
-        let sent = if write { by_write(&spark, &value) } else { by_emit(&spark, &value) };
-        sent.expect("it is sent");
-        assert_eq!(bench.drain(), 1);
-    }
+    let done = match &**thing {
+        "write" | "emit" => runtime.block_on(send(thing == "write", count)),
+        "broadcast" => runtime.block_on(broadcast(count / CLIENTS)),
+        "echo" => runtime.block_on(echo(count)),
+        _ => return usage(),
+    };
+    done.expect("nothing is lost in memory");
     ExitCode::SUCCESS
 }
 
-#[inline(never)]
-fn by_write(spark: &Spark, value: &serde_json::Value) -> Result<(), WriteError> {
-    spark.write(black_box(value)).map(drop)
+async fn send(write: bool, count: usize) -> Result<(), BoxError> {
+    let mut bench = Bench::new(1, Resume::Acknowledged).await?;
+    let spark = bench.primus.everyone().sparks().remove(0);
+    // 64 bytes of JSON.
+    let value: Value = json!({ "from": "Ada", "room": "lobby", "text": "what a fine day, is it" });
+    for _ in 0..count {
+        if write {
+            spark.write(black_box(&value))?;
+        } else {
+            spark.emit("moved", black_box(&value))?;
+        }
+        assert_eq!(bench.drain(), 1);
+    }
+    Ok(())
 }
 
-#[inline(never)]
-fn by_emit(spark: &Spark, value: &serde_json::Value) -> Result<(), WriteError> {
-    spark.emit("moved", black_box(value)).map(drop)
+async fn broadcast(count: usize) -> Result<(), BoxError> {
+    let mut sockets = Sockets::new(CLIENTS).await?;
+    for _ in 0..count {
+        sockets.primus.write_message(black_box(TEXT));
+        sockets.all_hear(TEXT.as_bytes()).await?;
+    }
+    Ok(())
+}
+
+async fn echo(count: usize) -> Result<(), BoxError> {
+    let mut sockets = Sockets::new(1).await?;
+    for _ in 0..count {
+        sockets.echo(0, black_box(TEXT.as_bytes())).await?;
+    }
+    Ok(())
 }
 
 fn usage() -> ExitCode {
-    eprintln!("instructions write|emit COUNT");
+    eprintln!("{USAGE}");
     ExitCode::FAILURE
 }

@@ -39,6 +39,24 @@ impl Parser for Counting {
     }
 }
 
+/// JSON whose name cannot be had for a while.
+struct Fragile(Arc<AtomicBool>);
+
+impl Parser for Fragile {
+    fn name(&self) -> &'static str {
+        assert!(!self.0.load(Ordering::Relaxed), "it has no name now");
+        "fragile"
+    }
+
+    fn encode(&self, value: &dyn erased_serde::Serialize) -> Result<Payload, EncodeError> {
+        Json.encode(value)
+    }
+
+    fn decode<'de>(&self, payload: &'de Payload, visit: Visit<'_, 'de>) -> Result<(), DecodeError> {
+        Json.decode(payload, visit)
+    }
+}
+
 #[track_caller]
 fn counted(server: &Server, encoded: u64, framed: u64) {
     let counters = server.frame_counters();
@@ -293,6 +311,27 @@ async fn a_slow_consumer_is_ended_and_holds_nobody_up() {
     for peer in &mut fast {
         assert_eq!(peer.text().await, "go on");
     }
+}
+
+#[tokio::test]
+async fn a_parser_that_panics_over_a_frame_ends_that_connection_and_no_other() {
+    let broken = Arc::<AtomicBool>::default();
+    let parser = Fragile(Arc::clone(&broken));
+    let server = Server::start(Primus::builder().add_parser(parser).parser("fragile")).await;
+    let mut before = ws::Client::resumable(server.address()).await;
+    let mut plain = ws::Client::plain(server.address()).await;
+    let mut behind = ws::Client::resumable(server.address()).await;
+    broken.store(true, Ordering::Relaxed);
+    // Only the frame for a plain client asks for the name.
+    assert_eq!(server.everyone().emit("news", &1).unwrap(), 3);
+    assert_eq!(before.text().await, "primus::event:news::1");
+    assert_eq!(behind.text().await, "primus::event:news::1");
+    assert_eq!(plain.message().await, None);
+    broken.store(false, Ordering::Relaxed);
+    until("the end of one", || server.sessions() == 2).await;
+    assert_eq!(server.write(&2).unwrap(), 2);
+    assert_eq!(before.text().await, "2");
+    assert_eq!(behind.text().await, "2");
 }
 
 #[tokio::test]

@@ -29,7 +29,7 @@ pub(crate) const SUITES: &[Suite] = &[
     },
     Suite {
         name: "instructions",
-        what: "what an event costs more than a message, counted by callgrind",
+        what: "what messages, events and broadcasts cost, counted by callgrind",
         run: instructions,
     },
     Suite {
@@ -224,7 +224,7 @@ fn instructions(run: &Run<'_>) -> Outcome {
     }
     let valgrind = || run.tools.command("valgrind", run.root);
     let program = run.target.join("release/instructions");
-    instructions::compare(&run.processes, valgrind, &program)
+    instructions::compare(&run.processes, valgrind, &program, run.root)
 }
 
 fn client_script(run: &Run<'_>, script: &str) -> Command {

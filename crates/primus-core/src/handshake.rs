@@ -1,6 +1,9 @@
 //! What a session keeps of the request that opened it.
 
-use std::{net::IpAddr, sync::LazyLock};
+use std::{
+    net::IpAddr,
+    sync::{LazyLock, OnceLock},
+};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -13,11 +16,35 @@ pub struct Handshake {
     path: Box<str>,
     query: Query,
     /// `None`: there are none.
-    headers: Option<Box<HeaderMap>>,
+    kept: Option<Box<Kept>>,
     address: Option<IpAddr>,
     secure: bool,
     transformer: &'static str,
     protocol: Option<Box<str>>,
+}
+
+/// Headers, as a list: a map of one header takes as much room as the rest of the session, so it is made
+/// only for who asks.
+#[derive(Debug, Clone)]
+struct Kept {
+    list: Box<[(HeaderName, HeaderValue)]>,
+    map: OnceLock<Box<HeaderMap>>,
+}
+
+impl Kept {
+    fn new(list: Box<[(HeaderName, HeaderValue)]>) -> Self {
+        Self { list, map: OnceLock::new() }
+    }
+
+    fn map(&self) -> &HeaderMap {
+        self.map.get_or_init(|| {
+            let mut map = HeaderMap::with_capacity(self.list.len());
+            for (name, value) in &self.list {
+                map.append(name, value.clone());
+            }
+            Box::new(map)
+        })
+    }
 }
 
 impl Handshake {
@@ -27,18 +54,16 @@ impl Handshake {
         transformer: &'static str,
         protocol: Option<&str>,
     ) -> Self {
-        let mut headers = HeaderMap::new();
-        for name in keep {
-            for value in head.headers.get_all(name) {
-                if let Ok(copy) = HeaderValue::from_bytes(value.as_bytes()) {
-                    headers.append(name.clone(), copy);
-                }
-            }
-        }
+        let copy = |name: &HeaderName, value: &HeaderValue| {
+            Some((name.clone(), HeaderValue::from_bytes(value.as_bytes()).ok()?))
+        };
+        let values = |name| head.headers.get_all(name).iter().map(move |value| (name, value));
+        let headers: Box<[_]> =
+            keep.iter().flat_map(values).filter_map(|(name, value)| copy(name, value)).collect();
         Self {
             path: head.uri.path().into(),
             query: head.query(),
-            headers: (!headers.is_empty()).then(|| Box::new(headers)),
+            kept: (!headers.is_empty()).then(|| Box::new(Kept::new(headers))),
             address: head.address,
             secure: head.secure,
             transformer,
@@ -59,7 +84,7 @@ impl Handshake {
     /// The headers named in `keep_headers`.
     pub fn headers(&self) -> &HeaderMap {
         static NONE: LazyLock<HeaderMap> = LazyLock::new(HeaderMap::new);
-        self.headers.as_deref().unwrap_or(&NONE)
+        self.kept.as_ref().map_or(&NONE, |kept| kept.map())
     }
 
     /// The client's address.

@@ -17,7 +17,9 @@ mod frame;
 mod frames;
 mod handshake;
 mod out;
+mod sync;
 mod task;
 mod transformer;
+mod turns;
 
 pub use self::transformer::WebSocket;

@@ -1,37 +1,26 @@
 //! The task of a connection, and the wire by which others write without it.
-//!
-//! Whoever works on the connection holds its lock for as long, which is never across an await. Nobody but
-//! the task waits for it: who finds it held leaves word, and who holds it looks for that when done.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError, TryLockError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
     task::{Context, Poll, Waker},
 };
 
 use primus_core::{BoxFuture, Carrier, Wire};
-
 use tracing::{Instrument as _, Span};
 
-use crate::{connection::Connection, dialect::Dialect, driver::Driver};
+use crate::{connection::Connection, dialect::Dialect, driver::Driver, turns::Turns};
 
 /// Drives a connection until it is over.
 pub(crate) struct Task {
-    shared: Arc<Shared>,
+    wire: Arc<SocketWire>,
     /// What is left to be done once the driver is: rare, and large.
     farewell: Option<BoxFuture<'static, ()>>,
 }
 
-struct Shared {
-    /// `None`: the connection is over.
-    work: Mutex<Option<Work>>,
-    /// Somebody came while another was at work.
-    again: AtomicBool,
-}
+/// `None`: the connection is over.
+struct SocketWire(Turns<Option<Work>>);
 
 struct Work {
     driver: Driver,
@@ -53,11 +42,24 @@ impl Task {
 
     fn new(connection: Connection, carrier: Carrier, dialect: Dialect) -> Self {
         let driver = Driver::new(connection, &carrier, dialect);
-        let work = Mutex::new(None);
-        let shared = Arc::new(Shared { work, again: AtomicBool::new(false) });
-        carrier.lend(Arc::clone(&shared) as Arc<dyn Wire>);
-        *shared.lock() = Some(Work { driver, carrier, waker: Waker::noop().clone() });
-        Self { shared, farewell: None }
+        let wire = Arc::new(SocketWire(Turns::new(None)));
+        carrier.lend(Arc::clone(&wire) as Arc<dyn Wire>);
+        let work = Work { driver, carrier, waker: Waker::noop().clone() };
+        wire.0.take(|place| *place = Some(work));
+        Self { wire, farewell: None }
+    }
+
+    /// Ready with what is left of it once the connection is over.
+    fn poll_work(&self, cx: &mut Context<'_>) -> Poll<Option<Work>> {
+        let (polled, again) = self.wire.0.take(|place| {
+            let Some(Work { driver, carrier, waker }) = place else { return Poll::Ready(None) };
+            waker.clone_from(cx.waker());
+            driver.poll(cx, carrier).map(|()| place.take())
+        });
+        if polled.is_pending() && again {
+            cx.waker().wake_by_ref();
+        }
+        polled
     }
 }
 
@@ -66,11 +68,7 @@ impl Future for Task {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         if self.farewell.is_none() {
-            let work = match self.shared.poll(cx) {
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(None) => return Poll::Ready(()),
-                Poll::Ready(Some(work)) => work,
-            };
+            let Some(work) = std::task::ready!(self.poll_work(cx)) else { return Poll::Ready(()) };
             self.farewell = work.driver.finish(work.carrier).map(|last| Box::pin(last) as _);
         }
         match &mut self.farewell {
@@ -83,75 +81,25 @@ impl Future for Task {
 impl Drop for Task {
     fn drop(&mut self) {
         // The session holds the wire, and the wire's carrier the session.
-        let work = self.shared.lock().take();
+        let (work, _) = self.wire.0.take(Option::take);
         drop(work);
     }
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Option<Work>> {
-        self.work.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Ready with what is left of it once the connection is over.
-    fn poll(&self, cx: &mut Context<'_>) -> Poll<Option<Work>> {
-        let mut work = self.lock();
-        let Some(Work { driver, carrier, waker }) = &mut *work else { return Poll::Ready(None) };
-        waker.clone_from(cx.waker());
-        if driver.poll(cx, carrier).is_ready() {
-            return Poll::Ready(work.take());
-        }
-        drop(work);
-        if self.is_asked_again() {
-            cx.waker().wake_by_ref();
-        }
-        Poll::Pending
-    }
-
-    /// Whether somebody found the lock held; to be asked by who held it, after.
-    fn is_asked_again(&self) -> bool {
-        // Both sides swap: if this one comes first, the other sees that the lock is free.
-        self.again.swap(false, Ordering::AcqRel)
-    }
-
-    fn try_flush(&self) -> bool {
-        let mut work = match self.work.try_lock() {
-            Ok(work) => work,
-            Err(TryLockError::Poisoned(work)) => work.into_inner(),
-            Err(TryLockError::WouldBlock) => return false,
-        };
-        let Some(Work { driver, carrier, waker }) = &mut *work else { return true };
-        let mut cx = Context::from_waker(waker);
-        // A parser of the application that panics ends this connection, as it does in the task.
-        match catch_unwind(AssertUnwindSafe(|| driver.flush(&mut cx, carrier))) {
-            Ok(true) => {}
-            Ok(false) => waker.wake_by_ref(),
-            Err(_) => {
-                let broken = work.take();
-                drop(work);
-                if let Some(broken) = broken {
-                    broken.waker.wake_by_ref();
-                }
-            }
-        }
-        true
-    }
-}
-
-impl Wire for Shared {
+impl Wire for SocketWire {
     fn flush(&self) {
-        let mut asked = false;
-        loop {
-            if self.try_flush() {
-                if !self.is_asked_again() {
-                    return;
+        self.0.visit(|place| {
+            let Some(Work { driver, carrier, waker }) = place else { return };
+            let mut cx = Context::from_waker(waker);
+            match catch_unwind(AssertUnwindSafe(|| driver.flush(&mut cx, carrier))) {
+                Ok(true) => {}
+                Ok(false) => waker.wake_by_ref(),
+                // A parser of the application that panics ends this connection, as it does in the task.
+                Err(_) => {
+                    waker.wake_by_ref();
+                    drop(place.take());
                 }
-                asked = false;
-            } else if std::mem::replace(&mut asked, true) {
-                return; // who holds it sees that we asked
-            } else {
-                self.again.swap(true, Ordering::AcqRel);
             }
-        }
+        });
     }
 }
