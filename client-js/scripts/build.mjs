@@ -4,7 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { build } from 'esbuild';
-import { classic, everything, module, root, served } from './bundle.mjs';
+import { classic, configuration, everything, module, root, served } from './bundle.mjs';
 
 const dist = join(root, 'dist');
 const tests = process.argv.includes('--tests');
@@ -27,12 +27,13 @@ const jobs = [
     footer: { js: 'module.exports = Object.assign(module.exports.Primus, module.exports);' },
   }),
 ];
+const ALL = ['websocket', 'sse', 'polling'];
 for (const [name, minify] of [
   ['primus', false],
   ['primus.min', true],
 ]) {
   jobs.push(
-    classic(['websocket', 'sse', 'polling'], '{ version: "0.1.0" }', { minify, sourcemap: true }).then(({ text, map }) =>
+    classic(ALL, configuration(ALL), { minify, sourcemap: true }).then(({ text, map }) =>
       Promise.all([
         writeFile(join(dist, name + '.js'), `${text}//# sourceMappingURL=${name}.js.map\n`),
         writeFile(join(dist, name + '.js.map'), map),

@@ -1,6 +1,6 @@
 // How the source becomes the files that are shipped. Used by the build and by the check that the committed files are fresh.
 import { createHash } from 'node:crypto';
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFile, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
@@ -15,12 +15,11 @@ export const served = fileURLToPath(new URL('../../crates/primus-library/client'
 /** What the server replaces by its configuration. */
 export const TOKEN = '__PRIMUS_CONFIG__';
 
-/** A script as a server with a typical configuration sends it. */
-export const typical = (name, text) => {
-  const transports = name.replace('.js', '').split('-');
-  const config = { path: '/primus', transports, global: 'Primus', parser: 'json', ping: 30000, timeout: 10000, version: '0.1.0', options: {}, plugins: [] };
-  return text.replace(TOKEN, () => JSON.stringify(config));
-};
+/** What a server with nothing but defaults bakes in. */
+export const configuration = (transports) => JSON.stringify({ path: '/primus', transports, version: '0.1.0' });
+
+/** A script as such a server sends it. */
+export const typical = (name, text) => text.replace(TOKEN, () => configuration(name.replace('.js', '').split('-')));
 
 export const combinations = [
   ['websocket'],
@@ -78,7 +77,26 @@ export async function classic(transports, config, { minify = true, sourcemap = f
     result.outputFiles.length > 1 ? result.outputFiles.map((file) => file.text) : [undefined, result.outputFiles[0].text];
   if (!minify) return { text, map };
   const small = await squeeze(text, { ...SQUEEZE, sourceMap: map && { content: map, filename: 'script.js' } });
-  return { text: small.code + '\n', map: small.map, privates: new Set(Object.values(result.mangleCache)) };
+  // What esbuild makes of `const` is the only `var`.
+  return { text: small.code.replace('(()=>{var ', '(()=>{let ') + '\n', map: small.map, privates: await meetings(result.mangleCache) };
+}
+
+/**
+ * The private properties, by the letters that esbuild gave them, each with those that it may meet in one object, because an interface has both. Others may
+ * have the same name in the end.
+ */
+async function meetings(letters) {
+  const files = (await readdir(root + 'src', { recursive: true })).filter((name) => name.endsWith('.ts'));
+  const texts = await Promise.all(files.map((name) => readFile(join(root, 'src', name), 'utf8')));
+  const interfaces = [...texts.join('').matchAll(/^(?:export )?interface (\w+)(?: extends (\w+))? \{$([^]*?)^\}$/gm)];
+  const members = (wanted) => interfaces.filter(([, name]) => name == wanted).flatMap(([, , base, body]) => [...(body.match(/\b_[a-z]\w*/g) || []), ...members(base)]);
+  const all = interfaces.map(([, name]) => members(name));
+  const met = Object.entries(letters).map(([name, letter]) => {
+    const others = all.filter((one) => one.includes(name)).flat();
+    if (!others[0]) throw new Error(`${name}: no interface has it`);
+    return [letter, new Set(others.filter((one) => one != name).map((one) => letters[one]))];
+  });
+  return new Map(met);
 }
 
 let built;

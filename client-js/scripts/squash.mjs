@@ -11,16 +11,16 @@ const still = (node) =>
   !node ||
   /Function|^Literal$/.test(node.type) ||
   (node.type == 'UnaryExpression' && node.argument.type == 'Literal') ||
-  (/^(Array|Object)Expression$/.test(node.type) && !(node.elements || node.properties).length) ||
+  (/^(Array|Object)Expression$/.test(node.type) && (node.elements || node.properties).every((one) => !one || (!one.computed && one.kind != 'get' && still(one.value || one)))) ||
   (node.type == 'NewExpression' && /^(Map|Set)$/.test(node.callee.name) && !node.arguments.length);
 
 /** What binds more tightly than a comparison. */
 const TIGHT = /^(Literal|Identifier|(Member|Chain|Call|Unary)Expression|TemplateLiteral)$/;
 
 /**
- * A script in pieces: texts, and places where something is named. `variables` and `properties` are what has names; variables that `clash` must
- * have different ones, and all properties must. `groups` are lists whose members may stand in any order; after a change of one, `flow` makes
- * the pieces anew. `privates` are the names of the private properties.
+ * A script in pieces: texts, and places where something is named. `variables` and `properties` are what has names; those that `clash` must have
+ * different ones. `groups` are lists whose members may stand in any order; after a change of one, `flow` makes the pieces anew. `privates` has the
+ * names of the private properties, each with those that it clashes with.
  */
 const dissect = (text, privates) => {
   /** In the order of the text, and what each of them is: a variable, found by its scope in the end, or a property. */
@@ -48,11 +48,11 @@ const dissect = (text, privates) => {
   };
 
   const groups = [];
-  /** Where so many nodes in a row are `fine`, with nothing but `separator` between them, they are a group. */
-  const group = (nodes, fine, separator = ',') => {
+  /** Where so many nodes in a row are `fine`, with nothing but `separator` between them, they are a group. Those that are `free` may go before any other. */
+  const group = (nodes, fine, separator = ',', free = () => true) => {
     let run = [];
     const end = () => {
-      if (run.length > 1) groups.push({ start: run[0].start, end: run.at(-1).end, nodes: run, separator });
+      if (run.length > 1) groups.push({ start: run[0].start, end: run.at(-1).end, nodes: run, separator, free });
       run = [];
     };
     for (const node of nodes) {
@@ -63,7 +63,7 @@ const dissect = (text, privates) => {
     end();
   };
   const grouping = {
-    VariableDeclaration: ({ declarations }) => group(declarations, ({ id, init }) => id.type == 'Identifier' && still(init)),
+    VariableDeclaration: ({ declarations }) => group(declarations, ({ id }) => id.type == 'Identifier', ',', ({ init }) => still(init)),
     ObjectPattern: ({ properties }) => group(properties, ({ computed, value }) => !computed && value?.type == 'Identifier'),
     // The order of what others may see, in JSON for example, stays what it is.
     ObjectExpression: ({ properties }) =>
@@ -201,7 +201,7 @@ const dissect = (text, privates) => {
       const one = set && !(name?.start < set.start) ? sets.shift() : name && names.shift();
       list.push(text.slice(start, one ? one.start : end));
       if (!one) return list;
-      if (one == set) one.list = one.nodes.map(({ start, end }) => cut(start, end));
+      if (one == set) one.list = one.nodes.map((node, at) => ({ at, free: one.free(node), pieces: cut(node.start, node.end) }));
       list.push(one);
       start = one.end;
     }
@@ -214,7 +214,7 @@ const dissect = (text, privates) => {
       else
         one.list.forEach((member, n) => {
           if (n) pieces.push(one.separator);
-          add(member);
+          add(member.pieces);
         });
     }
   };
@@ -230,9 +230,10 @@ const dissect = (text, privates) => {
 const assemble = ({ pieces }) => {
   let text = '';
   for (const piece of pieces) {
-    if (typeof piece == 'string') text += piece;
-    else if (piece.key && piece.key.name != piece.what.name) text += piece.key.name + ':' + piece.what.name;
-    else text += piece.what.name;
+    const { key, what } = piece;
+    if (!what) text += piece;
+    else if (key && key.name != what.name) text += key.name + ':' + what.name;
+    else text += what.name;
   }
   return text;
 };
@@ -246,7 +247,7 @@ const random = (seed) => () => {
 };
 
 /** How many bits worse a step may be at first, by and large. */
-const HEAT = 3;
+const HEAT = 2;
 
 /**
  * Renames and reorders at random, `rounds` times, and keeps what makes the script smaller; at first also what makes it a little larger, so as not to
@@ -256,11 +257,16 @@ const HEAT = 3;
 export const squash = (text, privates, { rounds, open, finish }) => {
   const script = dissect(text, privates);
   const { variables, properties, globals, groups, pieces } = script;
+  for (const one of properties) one.clash = new Set(properties.filter(({ name }) => privates.get(one.name).has(name)));
   if (assemble(script) != text) throw new Error('squash.mjs does not understand the script');
 
   const chance = random(1);
   const under = (limit) => Math.floor(chance() * limit);
   const pick = (list, of = list.length) => list[under(of)];
+
+  // What counts is the whole file.
+  const value = finish(open);
+  globals.get(open).name = value;
 
   let undo;
   const rename = (one, name) => {
@@ -323,56 +329,63 @@ export const squash = (text, privates, { rounds, open, finish }) => {
     return /^[a-zA-Z$_]$/.test(/^[\w$]*/.exec(file.slice(found, found + 9))[0]) ? file[found] : one.name;
   };
 
+  /** A name that is in use: that of any place. */
+  const used = () => {
+    for (;;) {
+      const { what } = pick(pieces);
+      if (what?.clash && what.name.length == 1) return what.name;
+    }
+  };
+  const another = (one) => {
+    const name = chance() < 0.3 ? likely(one) : chance() < 0.8 ? used() : pick(LETTERS);
+    return name != one.name && give(one, name);
+  };
+
   const moves = [
-    /** Two properties change names. */
-    () => {
-      const [one, other] = [pick(properties), pick(properties)];
-      const { name } = one;
-      rename(one, other.name);
-      rename(other, name);
-      return one != other;
-    },
+    /** A property gets another name. */
+    () => another(pick(properties)),
     /** A variable gets another name. */
-    () => {
-      const one = pick(variables);
-      const name = chance() < 0.5 ? likely(one) : pick(LETTERS, chance() < 0.7 ? 16 : LETTERS.length);
-      return name != one.name && give(one, name);
-    },
+    () => another(pick(variables)),
     /** A member of a group gets another place. */
     () => {
       const set = pick(groups);
       const { list } = set;
       const [from, to] = [under(list.length), under(list.length)];
+      const one = list[from];
+      // Whoever comes to stand before one that was before it must be free.
+      for (let n = to; n != from; n += Math.sign(from - to)) {
+        const [first, second] = from > to ? [one, list[n]] : [list[n], one];
+        if (first.at > second.at && !first.free) return false;
+      }
       undo.push(() => {
         set.list = list;
         script.flow();
       });
       set.list = list.filter((_, n) => n != from);
-      set.list.splice(to, 0, list[from]);
+      set.list.splice(to, 0, one);
       script.flow();
       return from != to;
     },
   ];
 
-  look(finish(assemble(script)));
+  look(assemble(script));
   let size = deflated(file);
-  let best = { size, text: assemble(script) };
+  let best = { size, text: file };
   for (let round = 0; round < rounds; round++) {
     undo = [];
     const dice = chance();
-    if (moves[dice < 0.1 ? 0 : dice < 0.7 ? 1 : 2]()) {
+    if (moves[dice < 0.15 ? 0 : dice < 0.85 ? 1 : 2]()) {
       const next = assemble(script);
-      const whole = finish(next);
-      const bits = deflated(whole);
+      const bits = deflated(next);
       const heat = Math.max(0, HEAT * (1 - (1.1 * round) / rounds));
       if (bits <= size - heat * Math.log(chance())) {
         size = bits;
-        look(whole);
+        look(next);
         if (bits < best.size) best = { size, text: next };
         continue;
       }
     }
     for (const back of undo.reverse()) back();
   }
-  return best.text;
+  return best.text.replace(value, () => open);
 };

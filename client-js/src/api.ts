@@ -365,8 +365,10 @@ export interface Primus<ServerEvents = any, ClientEvents = any> extends Face<Eve
 
 /** What the server bakes into the script that it serves; the npm package uses the defaults. */
 export interface Config {
-  path?: string;
-  transports?: string[];
+  path: string;
+  /** Where the script came from, which says so itself: the server, if nobody names another one. Else that is the page's. */
+  home?: string;
+  transports: Options['transports'];
   global?: string;
   /** A name, or what the script of a parser evaluates to. */
   parser?: 'json' | 'raw' | Parser;

@@ -20,10 +20,10 @@ export interface PrimusConstructor<More = unknown> {
 }
 
 /** Makes the constructor for a way to connect. */
-export const assemble = (connect: Connect, config: Config, origin = globalThis.location?.origin): PrimusConstructor => {
+export const assemble = (connect: Connect, config: Config): PrimusConstructor => {
   // A class could not be called without `new`. `new.target` is the subclass of who extends it.
   function Assembled(url?: unknown, options?: Options): Primus {
-    return create((new.target || Assembled).prototype, connect, config, origin, url, options);
+    return create((new.target || Assembled).prototype, connect, config, url, options);
   }
   return Object.assign(Assembled, {
     connect: Assembled,

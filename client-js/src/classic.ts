@@ -9,7 +9,8 @@ declare const define: any;
 export const publish = (connect: Connect, config: Config): void => {
   const page = globalThis as any;
   // Only while the script runs does the page know where it came from.
-  const Primus = assemble(connect, config, page.document?.currentScript?.src || undefined);
+  config.home = page.document?.currentScript?.src;
+  const Primus = assemble(connect, config);
   page[config.global || 'Primus'] = Primus;
   if (typeof module == 'object' && module.exports) module.exports = Primus;
   else if (typeof define == 'function' && define.amd) define(() => Primus);

@@ -35,5 +35,11 @@ export const refusal = (body: any, after?: number): CloseReason =>
     reconnect: body.status == 400 ? false : undefined,
   });
 
+/** The reason for an end, from the JSON in which the server says it. */
+export const ending = (json: string): CloseReason & { recv?: number } => {
+  const end = JSON.parse(json);
+  return closing(end.code, end.reason, end);
+};
+
 /** The error for a reason, with all that it has. */
 export const failure = <R extends { reason: string }>(reason: R): Error & R => Object.assign(new Error(reason.reason), reason);

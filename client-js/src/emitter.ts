@@ -3,7 +3,10 @@ import type { Listener } from './api';
 /** Calls the listeners of an event; tells whether there were any. */
 export type Emit = (event: string, ...args: unknown[]) => boolean;
 
-type Once = Listener & { _of?: Listener };
+/** A listener that may stand for another one. */
+interface Once extends Listener {
+  _of?: Listener;
+}
 
 /**
  * Calls a listener. One that throws cannot stop the others, nor the state machine that emitted: its error is reported as an uncaught one,
@@ -28,21 +31,19 @@ export const emitter = (target: any): Emit => {
     events[event] = [...listeners(event), listener];
     return target;
   };
-  const off = (event: string, listener?: Listener) => {
-    events[event] = listeners(event).filter((one) => listener && one != listener && one._of != listener);
+  const off = (event?: string, listener?: Listener) => {
+    if (event || listener) events[event!] = listeners(event!).filter((one) => listener && one != listener && one._of != listener);
+    else events = { __proto__: null } as any;
     return target;
   };
   const emit = (event: string, ...args: unknown[]) =>
     listeners(event).map((listener) => call(target, listener, args)).length > 0;
-  const clear = () => {
-    events = { __proto__: null } as any;
-    return target;
-  };
-  Object.assign(clear(), {
+  Object.assign(off(), {
     on,
     off,
     listeners,
     removeListener: off,
+    removeAllListeners: off,
     once(event: string, listener: Listener) {
       const once: Once = (...args) => {
         off(event, once);
@@ -51,7 +52,6 @@ export const emitter = (target: any): Emit => {
       once._of = listener;
       return on(event, once);
     },
-    removeAllListeners: (event?: string) => (event ? off(event) : clear()),
   });
   return emit;
 };

@@ -1,8 +1,8 @@
-import { closing, refusal } from './close';
-import { parse } from './frames';
+import { closing, refusal, type CloseReason } from './close';
+import { parse, type Payload } from './frames';
 import type { Stop } from './race';
 import { session } from './session';
-import type { AttachReply, Carrier, Dial, Transport, Wire } from './transport';
+import type { AttachReply, Carrier, Dial, Transport } from './transport';
 
 /**
  * Opens a carrier that takes part in an attempt, and waits for the server's attach frame. Who has been made to leave calls nobody any more.
@@ -10,40 +10,38 @@ import type { AttachReply, Carrier, Dial, Transport, Wire } from './transport';
 export const enter = (
   transport: Transport,
   dial: Dial,
-  attached: (carrier: Carrier, wire: Wire, reply: AttachReply) => void,
-  down: Wire['_down'],
-  opened = () => {},
+  attached: (carrier: Carrier, reply: AttachReply) => void,
+  down: Carrier['_down'],
+  alive = () => {},
 ): Stop => {
-  let carrier: Carrier | undefined;
-  const wire: Wire = {
-    _alive() {},
-    _opened: opened,
-    _frame(data) {
+  const carrier = {
+    _alive: alive,
+    _frame(data: Payload) {
       try {
         const { _kind, _body } = parse(data);
         const reply = JSON.parse(_body);
-        if (_kind == 'refuse') wire._down(refusal(reply));
-        else if (_kind == 'attach' && reply.id && dial._fits(reply)) attached(carrier!, wire, reply);
+        if (_kind == 'refuse') carrier._down(refusal(reply));
+        else if (_kind == 'attach' && dial._fits(reply)) attached(carrier, reply);
         else throw 0;
       } catch {
-        wire._down(closing(4400, 'protocol error'));
+        carrier._down(closing(4400, 'protocol error'));
       }
     },
-    _down(reason, soft) {
-      wire._down = () => {};
-      carrier?._close(0);
+    _down(reason: CloseReason, soft?: boolean) {
+      carrier._down = () => {};
+      carrier._close?.(0);
       down(reason, soft);
     },
-  };
+  } as Carrier;
   try {
-    carrier = transport._dial(dial, wire);
+    transport._dial(dial, carrier);
   } catch (error: any) {
-    wire._down(closing(1006, error.message));
+    carrier._down(closing(1006, error.message));
   }
   return (how = dial._leave) => {
-    down = wire._opened = () => {};
+    down = carrier._alive = () => {};
     // Too late: then it ends the session that it did get.
-    attached = (one, _wire, reply) => ALONE || one._attached(reply, session());
-    carrier?._close(how);
+    attached = (one, reply) => ALONE || one._attached(reply, session());
+    carrier._close?.(how);
   };
 };

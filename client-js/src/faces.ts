@@ -1,6 +1,6 @@
-import type { Channel, ChannelOptions, Listener, Options, Packet, RequestOptions, SubscribeOptions, WriteOptions } from './api';
+import type { Channel, ChannelOptions, Listener, Packet, RequestOptions, SubscribeOptions, WriteOptions } from './api';
 import { EVER } from './backoff';
-import { closing, failure, type CloseReason } from './close';
+import { closing, ending, failure, type CloseReason } from './close';
 import { call, emitter, type Emit } from './emitter';
 import { control, escape, toFrame, type Frame, type Payload } from './frames';
 import { keep } from './keep';
@@ -17,7 +17,7 @@ const OUTGOING = 'outgoing::';
 
 /** Whether a name is one of the events of the client itself, or of the protocol. */
 export const reserved = (event?: string): boolean =>
-  /^(open|data|close|end|error|readyStateChange|timeout|o(n|ff)line|destroy|resumed|lost|missed|transport)$|^(reconnect|(incom|outgo)ing::|primus\.)/.test(
+  /^(open|data|close|end|error|readyStateChange|timeout|online|offline|destroy|resumed|lost|missed|transport)$|^(reconnect|incoming::|outgoing::|primus\.)/.test(
     event!,
   );
 
@@ -64,13 +64,12 @@ export interface Faces {
   _receive(frame: Frame): void;
   /** There is a new session, or the client has ended. */
   _renew(ended?: CloseReason): void;
-  /** Whether a request waits for its answer. */
-  _asking(): boolean;
+  /** How many requests wait for their answers. */
+  _asking(): number;
 }
 
 /** What they need of the client. */
 export interface Client {
-  _options: Options;
   _parser: Parser;
   _passes(type: string, packet: Packet): boolean;
   /** Queues a frame, and sends it if that can be done. Without `how` there is always room for it; else it throws if there is none. */
@@ -100,7 +99,7 @@ export interface Client {
 export const faces = (
   primus: any,
   emit: Emit,
-  { _options, _parser, _passes, _send, _drop, _changed, _ended, _busy }: Client,
+  { _parser, _passes, _send, _drop, _changed, _ended, _busy }: Client,
 ): Faces => {
   const requests = new Map<number, Request>();
   const channels = new Map<string, ChannelFace>();
@@ -129,7 +128,7 @@ export const faces = (
     if (!_frame.slice) throw closed();
     try {
       return await new Promise<any>((resolve, _reject) => {
-        requests.set(id, { _frame, _gate, _reject, _resolve: (body) => resolve(new Promise((done) => done(decode(body)))) });
+        requests.set(id, { _frame, _gate, _reject, _resolve: (body) => resolve((async () => decode(body))()) });
         _changed();
         signal?.addEventListener('abort', () => _reject(signal.reason), over);
         if (timeout > 0) timer = setTimeout(() => _reject(failure({ name: 'TimeoutError', reason: 'timeout' })), Math.min(timeout, EVER));
@@ -153,7 +152,6 @@ export const faces = (
 
     /** Sends a value, with a head if it is no plain message. False if it was not taken, true if a transform dropped it. */
     const post = (packet: Packet, how: WriteOptions = {}, head?: string) => {
-      const { event } = packet;
       if (over() || (how.volatile && (mine._held || _busy()))) return false;
       if (!_passes('outgoing', packet)) return true;
       // A transform may have ended it.
@@ -161,7 +159,7 @@ export const faces = (
       const payload = encode(packet.data);
       const frame = wrap(head ? control(head, payload) : toFrame(payload));
       _send(frame, mine, how);
-      if (event) emit(OUTGOING, event, packet.data);
+      if (head) emit(OUTGOING, packet.event, packet.data);
       return frame;
     };
 
@@ -181,14 +179,14 @@ export const faces = (
       return kind + escape(event);
     };
 
-    const command: Face['_command'] = (mine._command = (name, args, done = () => {}) =>
+    const command: Face['_command'] = (mine._command = (name, args, done) =>
       ask(
         mine,
         (id) => {
           const frame = wrap(control(`request:${id}:primus.${name}`, JSON.stringify(args)));
           return !over() && (_send(frame, mine), frame);
         },
-        (body) => done(JSON.parse(body)),
+        (body) => done?.(JSON.parse(body)),
       ));
 
     /** Answers a request of the server, if the session is still the one in which it came. */
@@ -218,10 +216,9 @@ export const faces = (
       rooms.set(room, one);
       one._ready = new Promise((resolve, reject) => {
         one._renew = keep(
-          (done) =>
+          () =>
             command('subscribe', { room, since: one._since, last: one._since ? undefined : last }, (reply) => {
               const { epoch, offset, recovered } = reply;
-              done();
               one._since = epoch && { epoch, offset };
               if (answered && recovered === false) emit('missed', room);
               answered = true;
@@ -246,7 +243,7 @@ export const faces = (
     Object.assign(target, {
       write: (data: unknown, how?: WriteOptions) => tell({ data }, how),
       emit: (event: string, data: unknown = null, how?: WriteOptions) => tell({ data, event }, how, title('event:', event)),
-      request: (event: string, data: unknown = null, { timeout = _options.requestTimeout, signal }: RequestOptions = {}) =>
+      request: (event: string, data: unknown = null, { timeout = primus.options.requestTimeout, signal }: RequestOptions = {}) =>
         ask(
           mine,
           (id) => {
@@ -282,6 +279,8 @@ export const faces = (
 
     mine._receive = ({ _kind, _numbers, _name: event, _rooms = [], _body }) => {
       if (_kind == 'request') return answer(_numbers[0], event!, _body);
+      // The root has no `_end`: there, this throws.
+      if (event == 'primus.end') return (mine as ChannelFace)._end(ending(_body));
       if (event == 'primus.error') return emit('error', refused('EventError', _body));
       if (reserved(event)) throw 0;
       /** Those who get it instead of everybody, each by the first of its rooms. */
@@ -292,13 +291,11 @@ export const faces = (
         one?._listeners.forEach((listener) => subscribers.has(listener) || subscribers.set(listener, room));
       }
       try {
-        const packet: Packet = { data: _parser.decoder(_body) };
-        if (event) packet.event = event;
+        const packet = { data: _parser.decoder(_body), event };
         if (!_passes('incoming', packet)) return;
         const { data } = packet;
-        subscribers.forEach((room, listener) => call(target, listener, [data, event, room]));
-        if (subscribers.size) return;
-        if (event) {
+        if (subscribers.size) subscribers.forEach((room, listener) => call(target, listener, [data, event, room]));
+        else if (event) {
           emit(INCOMING, event, data);
           emit(event, data);
         } else emit('data', data, _body);
@@ -320,7 +317,7 @@ export const faces = (
     const mine = { _held: true, _channel: channel } as ChannelFace;
     const emit = emitter(channel);
     const wrap = (frame: Payload) => control(head, frame);
-    const { _receive } = face(mine, channel, emit, wrap);
+    face(mine, channel, emit, wrap);
 
     const goodbye = () => _send(wrap(control('event:primus.end', '{}')), passing);
     /** Its name is free. While the answer is missing, the next channel has to wait for that. */
@@ -334,10 +331,6 @@ export const faces = (
       else free();
       emit(event, why);
     };
-    mine._receive = (frame) => {
-      if (frame._name == 'primus.end') mine._end({ ...closing(4000, 'ended'), ...JSON.parse(frame._body) });
-      else _receive(frame);
-    };
     channel.end = () => {
       if (!mine._over && !mine._held) goodbye();
       mine._end(closing(1000, 'normal'));
@@ -345,10 +338,9 @@ export const faces = (
     };
     channels.set(name, mine);
     mine._renew = keep(
-      async (done) => {
+      async () => {
         await before?._renew();
         await root._command('open', { channel: name, auth: await asked(auth) }, ({ id }) => {
-          done();
           if (mine._over) {
             goodbye();
             free();
@@ -375,18 +367,15 @@ export const faces = (
       const request = requests.get(+_numbers[0]);
       const one = _channel ? channels.get(_channel) : root;
       if (_kind == 'reply') request?._resolve(_body);
-      else if (_kind == 'refuse') {
-        const error = refused('RefusedError', _body);
-        request?._reject(error);
-      }
+      else if (_kind == 'refuse') request?._reject(refused('RefusedError', _body));
       // What is on its way while we leave, or before we are let in, is for nobody.
       else if (one && !one._held && !one._over) one._receive(frame);
     },
     _renew(ended) {
-      const waiting = new Set(primus.buffer);
+      const { buffer } = primus;
       const all = [...channels.values()];
       sessions++;
-      giveUp((one) => !waiting.has(one._frame));
+      giveUp((one) => !buffer.includes(one._frame));
       if (ended) root._rooms.clear();
       all.map((one) => {
         if (ended) return one._end(ended);
@@ -395,6 +384,6 @@ export const faces = (
       });
       [root, ...all].map((one) => one._rooms.forEach((room) => room._renew()));
     },
-    _asking: () => requests.size > 0,
+    _asking: () => requests.size,
   };
 };

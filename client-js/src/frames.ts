@@ -20,10 +20,10 @@ const PREFIX = 'primus::';
 
 /** Numbers, or numbers and a name behind them, end the head; what a name has of its own is percent-encoded. */
 const HEAD =
-  /^primus::(?:(attach|refuse|end|binary|data(?::b64)?|p[io]ng(?::\d+){1,2}|ack:\d+(?::[1-9]\d*)?(?=::$)|re(?:ply|fuse):\d+)|(event|room|channel|request:\d+):([!-9;-~]+))::/;
+  /^primus::(?:(attach|refuse|end|binary|data(?::b64)?|p[io]ng(?::\d+){1,2}|ack:\d+(?::[1-9]\d*)?(?=::$)|re(?:ply|fuse):\d+)|(event|room|channel|request:\d+):([^:]+))::/;
 
-/** The messages, so that what may be in a room, in a channel, and in bytes or base64 are the first two, four and all of them. */
-const MESSAGES = 'data event request room channel reply'.split(' ');
+/** What may be in bytes or base64. */
+const MESSAGES = 'data event request room channel reply';
 
 const toBase64 = (bytes: Uint8Array): string => {
   let text = '';
@@ -43,8 +43,8 @@ export const utf8 = () => new TextDecoder(undefined, { fatal: true, ignoreBOM: t
 
 const toUtf8 = (text: string): Uint8Array => new TextEncoder().encode(text);
 
-/** A frame as text in which each byte is a character, as far as heads go. */
-const toText = (frame: Payload): string => (typeof frame == 'string' ? frame : new TextDecoder('latin1').decode(frame));
+/** A frame as text. A head has ASCII only: as far as that goes each byte is a character. */
+const toText = (frame: Payload): string => (typeof frame == 'string' ? frame : new TextDecoder().decode(frame));
 
 /** Whether it begins as only what has a head does. */
 const isHeaded = (frame: Payload): boolean => toText(frame.slice(0, 8)) == PREFIX;
@@ -94,19 +94,19 @@ const exact = (field: string): string => {
 };
 
 /**
- * Takes a frame apart, down to the message in it. Throws when it is malformed, or of a kind that has no place there: where `first` is not 0, it is one
- * of the first so many messages.
+ * Takes a frame apart, down to the message in it. Throws when it is malformed, or of a kind that has no place there:
+ * `kinds` are those that have, if not all.
  */
-export const parse = (frame: Payload, first = typeof frame == 'string' ? 0 : 6): Frame => {
+export const parse = (frame: Payload, kinds = typeof frame == 'string' ? '' : MESSAGES): Frame => {
   if (!isHeaded(frame)) return { _kind: 'data', _numbers: [], _body: frame };
   const [start, plain, named, field] = HEAD.exec(toText(frame))!;
   const [_kind, ..._numbers] = (plain || named).split(/:(?=\d)/).map(exact);
   const _body: any = frame.slice(start.length);
-  if (first && !MESSAGES.slice(0, first).includes(_kind)) throw 0;
-  if (_kind == 'channel') return { ...parse(_body, 4), _channel: unescape(field) };
+  if (kinds && !kinds.includes(_kind)) throw 0;
+  if (_kind == 'channel') return { ...parse(_body, 'data event request room'), _channel: unescape(field) };
   if (_kind == 'room')
     return {
-      ...parse(_body, 2),
+      ...parse(_body, 'data event'),
       _rooms: field.split(',').map((one) => {
         const [, room, offset] = /^([^@]+)(?:@(\d+))?$/.exec(one)!;
         return [unescape(room), offset && +exact(offset)];
@@ -114,7 +114,7 @@ export const parse = (frame: Payload, first = typeof frame == 'string' ? 0 : 6):
     };
   if (!ALONE) {
     if (_kind == 'binary') return parse(fromBase64(_body).buffer as ArrayBuffer);
-    if (_kind == 'data:b64') return parse(utf8().decode(fromBase64(_body)), 6);
+    if (_kind == 'data:b64') return parse(utf8().decode(fromBase64(_body)), MESSAGES);
   }
   return { _kind, _numbers, _name: field && unescape(field), _body };
 };

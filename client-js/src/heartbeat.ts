@@ -18,28 +18,30 @@ export const heartbeat = (
   dead: () => void,
 ): Heartbeat => {
   let timer: ReturnType<typeof setTimeout> | undefined;
-  let heard = Date.now();
-  let asked = 0;
+  /** When we have heard or asked for the last time. */
+  let last = Date.now();
+  let asked = false;
 
   const look = () => {
     clearTimeout(timer);
     if (!quiet || !wait) return;
-    const left = (asked ? asked + wait : heard + quiet) - Date.now();
+    const left = last + (asked ? wait : quiet) - Date.now();
     if (left > 0) timer = setTimeout(look, left);
     else if (asked) dead();
     else inquire();
   };
   const inquire = () => {
-    asked = Date.now();
+    last = Date.now();
+    asked = true;
     ask();
     look();
   };
   look();
   return {
     _heard() {
-      heard = Date.now();
+      last = Date.now();
       if (asked) {
-        asked = 0;
+        asked = false;
         look();
       }
     },

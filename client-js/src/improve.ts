@@ -3,7 +3,7 @@ import type { CloseReason } from './close';
 import { enter } from './enter';
 import { session } from './session';
 import type { Stop } from './race';
-import type { AttachReply, Carrier, Dial, Transport, Wire } from './transport';
+import type { AttachReply, Carrier, Dial, Transport } from './transport';
 
 /** How long a transport is left alone before the best one is tried, and by how much more after each attempt, at random. */
 const REST = 3000;
@@ -16,14 +16,14 @@ const PATIENCE = 4000;
 let tries = 1;
 
 /**
- * While the carrier of `wire` is at work, which was not the first choice, tries that now and then, beside it. When it has attached to the
+ * While the `carrier` is at work, which was not the first choice, tries that now and then, beside it. When it has attached to the
  * session it replaces the other: `won`. What this returns stops that.
  */
 export const improve = (
   best: Transport,
   dial: Dial,
-  wire: Wire,
-  won: (transport: Transport, carrier: Carrier, wire: Wire, reply: AttachReply) => void,
+  carrier: Carrier,
+  won: (transport: Transport, carrier: Carrier, reply: AttachReply) => void,
 ): Stop => {
   /** 0 once it is over. */
   let timer: ReturnType<typeof setTimeout> | 0 | -1 = -1;
@@ -35,17 +35,17 @@ export const improve = (
 
   const look = (fresh: Dial) => {
     if (!timer) return;
-    const { _down } = wire;
+    const { _down } = carrier;
     let fallen: CloseReason | undefined;
     // The server lets the old carrier go as soon as the new one has attached: that may be known here before the answer is.
-    wire._down = (reason) => {
+    carrier._down = (reason) => {
       fallen = reason;
     };
     const vain = (how: 0 | 1 = 0) => {
       clearTimeout(timer);
       tries++;
       trial?.(how);
-      wire._down = _down;
+      carrier._down = _down;
       fresh._vain();
       if (fallen) _down(fallen);
       else rest();
@@ -54,11 +54,11 @@ export const improve = (
     trial = enter(
       best,
       fresh,
-      (one, its, reply) => {
+      (one, reply) => {
         if (reply.resumed) {
           stop();
           tries = 1;
-          return won(best, one, its, reply);
+          return won(best, one, reply);
         }
         // The session cannot be had, and this is another one. Whether it is gone its own carrier will find out.
         one._attached(reply, session());

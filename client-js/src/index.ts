@@ -4,7 +4,7 @@ import { race } from './race';
 import { polling } from './transports/polling';
 import { sse } from './transports/sse';
 import { websocket } from './transports/websocket';
-import { version } from './version';
+import { standard } from './standard';
 
 export type * from './api';
 export type { PrimusConstructor } from './assemble';
@@ -18,6 +18,6 @@ export type { Parser } from './parsers';
 export type Primus<ServerEvents = any, ClientEvents = any> = Client<ServerEvents, ClientEvents>;
 
 /** The constructor, with all transports: WebSocket, SSE and long polling. */
-export const Primus: PrimusConstructor = assemble(race([websocket, sse, polling]), { version });
+export const Primus: PrimusConstructor = assemble(race([websocket, sse, polling]), standard);
 
 export default Primus;

@@ -6,14 +6,14 @@
 const LIFE = 600000;
 
 let memory: { primus?: string } = {};
-try {
-  memory = sessionStorage as any;
-} catch {}
 
 /** The transport that worked lately. */
-export const recall = (): string | undefined => {
-  const [name, until] = memory.primus?.split(' ') || [];
-  return +until > Date.now() ? name : undefined;
+export const recall = (): string | false => {
+  try {
+    memory = sessionStorage as any;
+  } catch {}
+  const [name, until] = (memory.primus || '').split(' ');
+  return +until > Date.now() && name;
 };
 
 /** `name` has worked. */

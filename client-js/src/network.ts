@@ -4,10 +4,10 @@ export interface Network extends EventTarget {
   document?: { visibilityState?: string };
 }
 
-/** Listens to the events of the page and the network; what it returns stops that. */
-export const watch = (network: Network, handlers: Record<string, (event: any) => void>): (() => void) => {
+/** Listens to the events of the page and the network; what it returns can stop that. */
+export const watch = (network: Network, handlers: Record<string, (event: any) => void>): AbortController => {
   // It has a `signal`, which is all that the options of a listener need.
   const abort = new AbortController();
   for (const name in handlers) network.addEventListener(name, handlers[name], abort);
-  return () => abort.abort();
+  return abort;
 };

@@ -4,7 +4,7 @@ import { race } from './race';
 import { polling } from './transports/polling';
 import { sse } from './transports/sse';
 import { websocket } from './transports/websocket';
-import { version } from './version';
+import { standard } from './standard';
 import type { Options, Primus as Client } from './api';
 
 export type * from './index';
@@ -62,7 +62,7 @@ const warn = (_primus: Client, { WebSocket = globalThis.WebSocket, transports }:
 };
 
 /** The constructor, with all transports and with `stream()`. */
-export const Primus: PrimusConstructor<Streams> = assemble(race([websocket, sse, polling]), { version, plugins: [warn] }) as PrimusConstructor<Streams>;
+export const Primus: PrimusConstructor<Streams> = assemble(race([websocket, sse, polling]), { ...standard, plugins: [warn] }) as PrimusConstructor<Streams>;
 
 Object.assign(Primus.prototype, { stream });
 

@@ -1,6 +1,6 @@
 import type { Config, Options, Packet, Plugin, Primus, Recovery } from './api';
 import { delay, EVER, type ReconnectOptions } from './backoff';
-import { closing, failure, type CloseReason } from './close';
+import { closing, ending, failure, type CloseReason } from './close';
 import { emitter } from './emitter';
 import { faces, reserved } from './faces';
 import { control, parse, type Payload } from './frames';
@@ -11,7 +11,7 @@ import { parsers, type Parser } from './parsers';
 import type { Connect, Stop } from './race';
 import { session } from './session';
 import { iterate, readable, writable } from './streams';
-import type { AttachReply, Carrier, Dial, Wire } from './transport';
+import type { AttachReply, Carrier, Dial } from './transport';
 
 const OPENING = 1;
 const CLOSED = 2;
@@ -35,7 +35,6 @@ export const create = (
   prototype: object,
   connect: Connect,
   config: Config,
-  origin: string | undefined,
   url?: any,
   given?: Options,
 ): Primus => {
@@ -73,11 +72,11 @@ export const create = (
   let reply: AttachReply | undefined;
   let heart: Heartbeat | undefined;
   let pings = 0;
-  let unwatch: (() => void) | undefined;
+  let watching: AbortController | undefined;
   let reading: ReadableStream | undefined;
   let writing: WritableStream | undefined;
 
-  if (url && typeof url == 'object' && !url.href) {
+  if (Object(url) === url && !url.href) {
     given = url;
     url = url.url || url.uri;
   }
@@ -87,6 +86,9 @@ export const create = (
     queueSize: 262144,
     requestTimeout: 30000,
     transports: config.transports,
+    parser: config.parser || 'json',
+    WebSocket: globalThis.WebSocket,
+    fetch: globalThis.fetch,
     reconnect: {
       min: 500,
       max: 30000,
@@ -96,9 +98,9 @@ export const create = (
     },
   });
   // A page from a file has no server.
-  const home = /^http/.test(origin!) ? origin : 'http://127.0.0.1';
-  const mount = new URL(url || '/', home);
-  const path = mount.pathname != '/' ? mount.pathname : (options.pathname ?? config.path ?? '/primus');
+  const home = config.home || globalThis.location?.origin;
+  const mount = new URL(url || '/', /^http/.test(home!) ? home : 'http://127.0.0.1');
+  const path = mount.pathname != '/' ? mount.pathname : (options.pathname ?? config.path);
   const base = mount.origin.replace(/^ws/, 'http') + path.replace(/\/$/, '');
 
   const primus: { -readonly [K in keyof Primus]: Primus[K] } = {
@@ -144,19 +146,19 @@ export const create = (
       if (!live) {
         abandon();
         live = true;
-        ended = reply = named = why = reading = writing = undefined;
+        ended = reply = reading = writing = undefined;
         const { network = true } = options;
         const target: any = network === true ? globalThis : network;
         if (target.addEventListener) {
           away = target.navigator?.onLine === false;
-          unwatch = watch(target, {
+          watching = watch(target, {
             offline: gone,
             online: back,
             // Somebody looks at the page again, perhaps after a long sleep.
             pageshow: wake,
             visibilitychange: () => target.document?.visibilityState == 'hidden' || wake(),
             // The page goes, and will not come back.
-            pagehide: (event) => event.persisted || end(undefined, 2),
+            pagehide: (event) => event.persisted || (primus as any).end(undefined, 2),
           });
         }
         primus.online = !away;
@@ -165,9 +167,22 @@ export const create = (
       }
       return primus;
     },
-    end: (data?: unknown) => end(data),
+    end(data?: unknown, how: 1 | 2 = 1) {
+      if (live || timer) {
+        if (data !== undefined) primus.write(data);
+        const leaving = carrier;
+        still(false);
+        carrier = undefined;
+        // It keeps this session to its end; what is written later must not get into it.
+        box = session();
+        missed = [];
+        leaving?._close(how);
+        finish(closing(1000, 'normal'));
+      }
+      return primus;
+    },
     destroy() {
-      end();
+      primus.end();
       emit('destroy');
       return primus.removeAllListeners();
     },
@@ -205,9 +220,12 @@ export const create = (
     }
   };
 
+  /** The same for `online`. */
   const reachable = (yes: boolean) => {
-    primus.online = yes;
-    emit(yes ? 'online' : 'offline');
+    if (primus.online != yes) {
+      primus.online = yes;
+      emit(yes ? 'online' : 'offline');
+    }
   };
 
   /** Stops whatever is under way, and gives the next thing its number. */
@@ -262,18 +280,16 @@ export const create = (
         ? ({} as any)
         : {
             _again: ask,
-            _vain() {
-              still(false);
-              carrier?._flush();
-            },
+            _vain: () => still(false),
           }),
     };
   };
 
-  /** Nothing may overtake an attach frame beside a living carrier: nothing new is sent, and nothing read. */
+  /** Nothing may overtake an attach frame beside a living carrier: nothing new is sent, and nothing read, until that is over. */
   const still = (on: boolean) => {
-    box._still(on);
+    if (!ALONE) box._still(on);
     hold(still, on);
+    if (!on) carrier?._flush();
   };
 
   /** The session is gone: what was sent in it is not repeated. */
@@ -299,7 +315,7 @@ export const create = (
   };
 
   /** A carrier has attached: the first, the next, or a better one than that which is at work. */
-  const opened = (name: string, one: Carrier, wire: Wire, attached: AttachReply, stop?: Stop) => {
+  const opened = (name: string, one: Carrier, attached: AttachReply, stop?: Stop) => {
     const again = recovery;
     const old = ALONE ? undefined : carrier;
     const before = reply;
@@ -311,7 +327,6 @@ export const create = (
     cancel = stop;
     recovery = undefined;
     primus.transport = name;
-    carrier = one;
     reply = attached;
     if (!resumed) {
       forget(attached.reason || why);
@@ -319,26 +334,24 @@ export const create = (
     }
     named = { id, key, generation, epoch };
     box._attached(attached);
-    const pulse = (heart = heartbeat(
+    heart = heartbeat(
       options.ping ?? (ping && ping + timeout / 2),
       options.pingTimeout ?? timeout / 2,
       () => one._flush(control(`ping:${++pings}:${box._seen()}`)),
       () => {
         // Who does not read cannot hear; but the server hears that we are still there.
-        if (holders.size) return pulse._ask();
+        if (holders.size) return heart!._ask();
         reachable(false);
-        wire._down(closing(4004, 'heartbeat'));
+        one._down(closing(4004, 'heartbeat'));
       },
-    ));
-    wire._alive = pulse._heard;
-    wire._down = (reason) => carrier == one && lost(reason);
-    wire._frame = (data) => {
-      pulse._heard();
-      if (carrier == one) receive(data, wire);
-    };
+    );
+    one._alive = heart._heard;
+    one._down = (reason) => carrier == one && lost(reason);
+    one._frame = (data) => carrier == one && receive(data);
     one._attached(attached, box);
-    if (ALONE) hold();
-    else still(false);
+    // Only now, because nothing can be sent by it before.
+    carrier = one;
+    still(false);
 
     const tell = (event: string, ...args: unknown[]) => carrier == one && emit(event, ...args);
     if (name != previous) tell('transport', name, previous);
@@ -349,9 +362,9 @@ export const create = (
       }
       if (before) tell('resumed', resumed, resumed ? undefined : why);
       handOver(missed.splice(0));
-      if (carrier == one && !primus.online) reachable(true);
-      if (carrier == one) become(OPEN);
     }
+    if (carrier == one) reachable(true);
+    if (carrier == one) become(OPEN);
     if (carrier == one) {
       one._flush();
       if (!old && (!resumed || options.openOnReconnect)) emit('open');
@@ -404,7 +417,7 @@ export const create = (
     const was = carrier;
     was?._close(0);
     carrier = undefined;
-    if (!ALONE) still(false);
+    still(false);
     if (over) forget(reason.reason);
     reason.reconnect &&= strategy(away ? 'online' : 'disconnect');
     become(CLOSED);
@@ -420,11 +433,10 @@ export const create = (
     live = away = reason.reconnect = false;
     ended = reason;
     abandon();
-    unwatch?.();
+    watching?.abort();
     recovery = undefined;
     forget();
-    const rest = missed.concat(primus.buffer);
-    missed = [];
+    const rest = missed.splice(0).concat(primus.buffer);
     box = session();
     if (!known) become(CLOSED);
     talk._renew(reason);
@@ -434,21 +446,22 @@ export const create = (
   };
 
   /** A frame has come. */
-  const receive = (data: Payload, wire: Wire) => {
+  const receive = (data: Payload) => {
+    heart!._heard();
     try {
       const frame = parse(data);
       const { _kind, _numbers, _body } = frame;
       const [first, second] = _numbers;
-      if (/^(data|event|re)/.test(_kind) && (first || _kind != 'refuse')) {
+      // A refusal without a number is that of an attach.
+      if (/^(data|event|re.*\d)/.test(_kind + first)) {
         if (!box._came(data)) return;
         if (box._due(reply!.ack)) carrier!._flush(control('ack:' + box._seen()));
         talk._receive(frame);
       } else if (_kind == 'end') {
-        const end = JSON.parse(_body);
-        const reason = closing(end.code, end.reason, end);
-        box._ack(end.recv);
+        const reason = ending(_body);
+        box._ack(reason.recv!);
         // Over HTTP, these are said of a carrier: it was given up, or replaced.
-        if (!ALONE && /400[46]/.test(end.code)) wire._down(reason);
+        if (!ALONE && /400[46]/.test(reason.code as any)) carrier!._down(reason);
         else lost(reason, true);
       } else {
         // `attach` and `refuse` have no numbers, and no place here.
@@ -465,29 +478,11 @@ export const create = (
   const hold = (who?: unknown, on?: boolean) => {
     holders[on ? 'add' : 'delete'](who);
     // Behind what nobody reads may be the answer that somebody waits for.
-    carrier?._pause(holders.has(still) || (holders.size > 0 && !talk._asking()));
+    carrier?._pause(holders.has(still) || (holders.size && !talk._asking()));
   };
 
   /** Whether a writer had better wait. */
-  const busy = () => !ended && (primus.readyState != OPEN || carrier!._busy());
-
-  const end = (data?: unknown, how: 1 | 2 = 1) => {
-    if (live || timer) {
-      if (data !== undefined) primus.write(data);
-      const leaving = carrier;
-      if (!ALONE) {
-        still(false);
-        leaving?._flush();
-      }
-      carrier = undefined;
-      // It keeps this session to its end; what is written later must not get into it.
-      box = session();
-      missed = [];
-      leaving?._close(how);
-      finish(closing(1000, 'normal'));
-    }
-    return primus;
-  };
+  const busy = () => carrier?._busy() ?? !ended;
 
   /** The network has gone. */
   const gone = () => {
@@ -512,26 +507,23 @@ export const create = (
     else if (timer && !cancel && !told) attempt();
   };
 
-  const wanted: any = options.parser || config.parser || 'json';
-  const parser: Parser = parsers[wanted] || wanted;
+  const parser: Parser = parsers[options.parser as string] || options.parser;
   const talk = faces(primus, emit, {
-    _options: options,
     _parser: parser,
     _passes: (type, packet) => transformers[type].every((transformer) => transformer.call(primus, packet) !== false),
     _send(frame, gate, how) {
-      const open = primus.readyState == OPEN;
-      box._put(frame, !how || (open && !gate._held) ? Infinity : options.queueSize, how?.conflate, gate);
-      if (open) carrier?._flush();
+      box._put(frame, how && (!carrier || gate._held) ? options.queueSize : Infinity, how?.conflate, gate);
+      carrier?._flush();
     },
     _drop: (what) => box._drop(what),
     _ended: () => ended,
     _busy: busy,
     _changed() {
       hold();
-      if (primus.readyState == OPEN) carrier?._flush();
+      carrier?._flush();
     },
   });
-  [config, options].map(({ plugins }) => plugins?.map((one) => primus.plugin(...([one].flat() as [Plugin]))));
+  for (const one of [config.plugins, options.plugins].flat()) if (one) primus.plugin(...([one].flat() as [Plugin]));
   if (!options.manual) timer = setTimeout(primus.open);
   return primus;
 };

@@ -2,7 +2,7 @@ import type { CloseReason } from './close';
 import { enter } from './enter';
 import { improve } from './improve';
 import { recall, remember } from './memory';
-import type { AttachReply, Carrier, Dial, Transport, Wire } from './transport';
+import type { AttachReply, Carrier, Dial, Transport } from './transport';
 
 /** How long a transport may keep us waiting before the next one is started beside it. */
 const STAGGER = 700;
@@ -19,7 +19,7 @@ export type Stop = (how?: 0 | 1) => void;
  */
 export type Connect = (
   dial: Dial,
-  won: (name: string, carrier: Carrier, wire: Wire, reply: AttachReply, stop?: Stop) => void,
+  won: (name: string, carrier: Carrier, reply: AttachReply, stop?: Stop) => void,
   failed: (reason: CloseReason) => void,
 ) => Stop;
 
@@ -42,9 +42,7 @@ export const race =
   (all: Transport[]): Connect =>
   (dial, won, failed) => {
     /** The transports that are wanted and that this environment can do, the best first. */
-    const able = (dial._options.transports?.flatMap((name) => all.filter((one) => one._name == name)) ?? all).filter((one) =>
-      one._able(dial._options),
-    );
+    const able = dial._options.transports!.flatMap((name) => all.filter((one) => one._name == name && dial._options[one._needs]));
     // What worked lately goes first.
     const known = recall();
     const transports = [...able].sort((a, b) => ((b._name == known) as any) - ((a._name == known) as any));
@@ -58,10 +56,10 @@ export const race =
       for (const leave of leaves) if (leave != winner) leave(how);
     };
 
-    const win = (transport: Transport, carrier: Carrier, wire: Wire, reply: AttachReply) => {
+    const win = (transport: Transport, carrier: Carrier, reply: AttachReply) => {
       // Who had no choice has learnt nothing.
       if (able[1]) remember(transport._name);
-      won(transport._name, carrier, wire, reply, transport == able[0] ? undefined : improve(able[0], dial, wire, win));
+      won(transport._name, carrier, reply, transport == able[0] ? undefined : improve(able[0], dial, carrier, win));
     };
 
     const patience = (time: number) => {
@@ -77,10 +75,10 @@ export const race =
       const leave = enter(
         transport,
         dial,
-        (carrier, wire, reply) => {
+        (carrier, reply) => {
           // Where the session is gone, others have got new ones as well.
           finish(reply.resumed ? 0 : 1, leave);
-          win(transport, carrier, wire, reply);
+          win(transport, carrier, reply);
         },
         (reason, soft) => {
           running--;

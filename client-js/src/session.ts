@@ -101,9 +101,9 @@ export const session = (): Session => {
     _waiting: () => waiting.map((one) => one._payload),
     _put(_payload, room, _key, _gate) {
       const _size = byteLength(_payload);
-      const old = _key == null ? undefined : waiting.find((one) => one._key == _key && one._gate == _gate);
+      const old = _key != null && waiting.find((one) => one._key == _key && one._gate == _gate);
       // There is always room for one message.
-      if (bytes && bytes + _size - (old?._size ?? 0) > room!) throw new Error('queue full');
+      if (bytes && bytes + _size - ((old && old._size) || 0) > room!) throw new Error('queue full');
       if (old) take((one) => one == old);
       bytes += _size;
       waiting.push({ _payload, _key, _gate, _size });
@@ -112,7 +112,7 @@ export const session = (): Session => {
       take((one) => one._payload == what || one._gate == what);
     },
     _place: () => ({ recv, next: acked + 1, sent: sent() }),
-    _peek: (n) => (n <= sent() ? kept[n - acked - 1] : ALONE || limit == null ? first()?._payload : undefined),
+    _peek: (n) => kept[n - acked - 1] ?? (ALONE || limit == null ? first()?._payload : undefined),
     _take(n) {
       if (n > sent()) {
         const one = first()!;

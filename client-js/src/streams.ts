@@ -27,7 +27,7 @@ export const readable = (
       end = (reason) => {
         stop();
         // A normal end ends the stream; that the server can no longer be reached is an error.
-        if (/^[14]000|4003/.test(reason.code as any)) controller.close();
+        if (/[14]00[03]/.test(reason.code as any)) controller.close();
         else controller.error(failure(reason));
       };
       primus.on('data', data).on('end', end);
@@ -43,9 +43,7 @@ export const writable = (primus: Primus, busy: () => boolean): WritableStream =>
   const drained = async () => {
     while (busy()) await (primus.readyState == 3 ? sleep(LOOK) : primus.ready);
   };
-  const end = () => {
-    primus.end();
-  };
+  const end = (): any => primus.end();
   return new WritableStream({
     async write(value) {
       await drained();
@@ -58,14 +56,11 @@ export const writable = (primus: Primus, busy: () => boolean): WritableStream =>
 
 /** The messages of a stream, one by one. Browsers that cannot iterate over streams themselves are still about. */
 export const iterate = (stream: ReadableStream): AsyncIterableIterator<any> => {
-  const reader = stream.getReader();
-  const next = () => reader.read() as Promise<IteratorResult<any>>;
-  return {
-    next,
+  const reader: any = stream.getReader();
+  return Object.assign(reader, {
+    next: reader.read,
     // After that there is nothing left to read but the end.
-    return: () => reader.cancel().then(next),
-    [Symbol.asyncIterator]() {
-      return this;
-    },
-  };
+    return: () => reader.cancel().then(() => reader.read()),
+    [Symbol.asyncIterator]: () => reader,
+  });
 };

@@ -37,24 +37,22 @@ export interface AttachReply {
   ping: number;
   timeout: number;
   ack: [messages: number, bytes: number];
-  maxMessage?: number;
+  maxMessage: number;
   token?: string;
 }
 
-/** What a carrier tells. Its owner changes: at first the race of an attempt, then the connection of who won it. */
-export interface Wire {
-  /** It looks good, the attach frame is on its way. */
-  _opened(): void;
-  /** The peer lives, though it had nothing to say. */
+/**
+ * One connection of one transport. The first three are what it tells, and belong to its owner: at first the race of an attempt, then the client
+ * for which it has won. The others are what the transport does.
+ */
+export interface Carrier {
+  /** The peer lives, though it had nothing to say: the attach frame is on its way, for example. */
   _alive(): void;
   /** A frame has come. */
-  _frame(data: Payload): void;
+  _frame(data: Payload): unknown;
   /** It is over. `soft`: the server may just not serve this transport. */
-  _down(reason: CloseReason, soft?: boolean): void;
-}
+  _down(reason: CloseReason, soft?: boolean): unknown;
 
-/** One connection of one transport. */
-export interface Carrier {
   /** The server's attach frame has come. From now on the carrier takes from the session what it sends. */
   _attached(reply: AttachReply, session: Session): void;
   /** Sends a control frame, if there is one, and what waits. */
@@ -62,7 +60,7 @@ export interface Carrier {
   /** Whether a writer had better wait. */
   _busy(): boolean;
   /** Stops reading, or goes on, so that the sender feels that we are slow. */
-  _pause(on: boolean): void;
+  _pause(on: unknown): void;
   /** Leaves: without a word, with a clean end after all that is queued, or in haste because the page is going. */
   _close(how: 0 | 1 | 2): void;
 }
@@ -71,8 +69,8 @@ export interface Carrier {
 export interface Transport {
   /** @internal */
   _name: string;
-  /** @internal What it needs of this environment, if that is there. */
-  _able(options: Options): any;
-  /** @internal Opens a carrier. */
-  _dial(dial: Dial, wire: Wire): Carrier;
+  /** @internal The option with what it needs of this environment. */
+  _needs: 'WebSocket' | 'fetch';
+  /** @internal Connects, and gives the carrier what it does. */
+  _dial(dial: Dial, carrier: Carrier): void;
 }

@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { test } from 'node:test';
 import { createContext, runInContext } from 'node:vm';
-import { combinations, parsers, scripts, TOKEN } from '../scripts/bundle.mjs';
+import { combinations, configuration, parsers, scripts, TOKEN } from '../scripts/bundle.mjs';
 import { deflated } from '../scripts/deflate.mjs';
 import { sizes } from '../scripts/size.mjs';
 import { next, serve, WebSocket } from './server.mjs';
@@ -14,7 +14,7 @@ const built = await scripts();
 const name = 'websocket-sse-polling.js';
 
 /** What the server makes of a script, in a world of its own: globals, and those that are added. */
-function run(globals = {}, config = '{"version":"9.9.9"}', script = name) {
+function run(globals = {}, config = configuration(['websocket', 'sse', 'polling']), script = name) {
   const context = createContext({ URL, URLSearchParams, TextEncoder, TextDecoder, AbortController, EventTarget, ReadableStream, WritableStream, setTimeout, clearTimeout, btoa, atob, ...globals });
   runInContext(built[script].replace(TOKEN, () => config), context);
   return context;
@@ -26,8 +26,8 @@ test('a script for every combination, with one place for the configuration', () 
 });
 
 test('as a global, under any name', () => {
-  assert.equal(run().Primus.version, '9.9.9');
-  const other = run({}, '{"global":"Realtime"}');
+  assert.equal(run().Primus.version, '0.1.0');
+  const other = run({}, '{"path":"/primus","global":"Realtime"}');
   assert.equal(typeof other.Realtime, 'function');
   assert.equal(other.Primus, undefined);
 });
@@ -72,7 +72,7 @@ test('the options of the server, those of the page over them, and plugins', () =
 
 test('a plugin may use what pages call $ and _', () => {
   for (const script of Object.keys(built)) {
-    const { Primus } = run({ $: 'jQuery', _: 'lodash' }, '{"plugins":[(primus) => { primus.seen = $ + _ }]}', script);
+    const { Primus } = run({ $: 'jQuery', _: 'lodash' }, '{"path":"/primus","plugins":[(primus) => { primus.seen = $ + _ }]}', script);
     assert.equal(new Primus('http://h', { manual: true }).seen, 'jQuerylodash', script);
   }
 });

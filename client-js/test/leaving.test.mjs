@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createContext, runInContext } from 'node:vm';
-import { scripts, TOKEN } from '../scripts/bundle.mjs';
+import { configuration, scripts, TOKEN } from '../scripts/bundle.mjs';
 import { next, record, serve, WebSocket } from './server.mjs';
 
 globalThis.sessionStorage = {};
@@ -12,7 +12,7 @@ const built = await scripts();
 /** The script that is served for these transports. */
 function script(name) {
   const context = createContext({ URL, URLSearchParams, TextEncoder, TextDecoder, AbortController, setTimeout, clearTimeout, btoa, atob, fetch, WebSocket });
-  runInContext(built[name + '.js'].replace(TOKEN, '{}'), context);
+  runInContext(built[name + '.js'].replace(TOKEN, () => configuration(name.split('-'))), context);
   return context.Primus;
 }
 

@@ -169,7 +169,7 @@ for (const transports of [['websocket'], ['sse'], ['polling']])
   });
 
 test('a served script with a parser of its own', () => {
-  const text = served('websocket-sse-polling.js').replace('__PRIMUS_CONFIG__', () => `{"parser":${expression}}`);
+  const text = served('websocket-sse-polling.js').replace('__PRIMUS_CONFIG__', () => `{"path":"/primus","parser":${expression}}`);
   const context = { URL, URLSearchParams, TextEncoder, TextDecoder, ArrayBuffer, Uint8Array, DataView, setTimeout, clearTimeout };
   runInNewContext(text, context);
   const primus = new context.Primus('http://h', { manual: true });

@@ -18,7 +18,7 @@ const decode = (frame) => { const { _kind, _body } = parse(frame); assert.equal(
 /** All frames that a reader finds in these pieces. */
 const read = (begin, pieces) => {
   const frames = [];
-  pieces.forEach(lineReader(begin, (frame) => frames.push(frame)));
+  pieces.forEach(lineReader(begin, { _frame: (frame) => frames.push(frame) }));
   return frames;
 };
 

@@ -56,8 +56,8 @@ async fn script(server: &Server, path: &str) -> Answer {
 
 /// What stands in a script as its plugins.
 fn plugins_in(answer: &Answer) -> String {
-    let (_, behind) = answer.text().split_once(",\"plugins\":[").unwrap();
-    behind.split_once("]})").unwrap().0.to_owned()
+    let plugins = answer.text().split_once(",\"plugins\":[");
+    plugins.map_or("", |(_, behind)| behind.split_once("]})").unwrap().0).to_owned()
 }
 
 fn names(primus: &Primus) -> Vec<String> {

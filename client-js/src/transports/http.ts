@@ -20,10 +20,10 @@ const LINGER = 5000;
  */
 export const http = (_name: string, begin: RegExp, again?: boolean): Transport => ({
   _name,
-  _able: (options) => options.fetch || globalThis.fetch,
-  _dial(dial, wire): Carrier {
+  _needs: 'fetch',
+  _dial(dial, carrier) {
     // Called bare: `fetch` insists on its own `this`.
-    const fetch: typeof globalThis.fetch = this._able(dial._options);
+    const { fetch, credentials } = dial._options;
     const abort = new AbortController();
     const route = _name.slice(0, 4);
     let reply: AttachReply | undefined;
@@ -37,13 +37,13 @@ export const http = (_name: string, begin: RegExp, again?: boolean): Transport =
     let open: (() => void) | undefined;
 
     const request = (path: string, body?: string, signal: AbortSignal | null = abort.signal) =>
-      fetch(`${dial._url}/${path}?v=2${body ? '' : '&recv=' + session!._poll()}${dial._query}`, {
+      fetch!(`${dial._url}/${path}?v=2${body ? '' : '&recv=' + session!._poll()}${dial._query}`, {
         method: body ? 'POST' : 'GET',
         // Without a token it is a "simple" request of type `text/plain`: no preflight for an attach from another origin.
         headers: reply && { 'Primus-Token': reply.token! },
         body,
         keepalive,
-        credentials: dial._options.credentials,
+        credentials,
         signal,
       });
 
@@ -54,7 +54,7 @@ export const http = (_name: string, begin: RegExp, again?: boolean): Transport =
 
     const down = (error?: any) => {
       drop();
-      wire._down(error === 413 ? closing(1009, 'message too big') : closing(1006, error?.message));
+      carrier._down(error?.status == 413 ? closing(1009, 'message too big') : closing(1006, error?.message));
     };
 
     /** Sends what there is, one request at a time; what comes meanwhile goes with the next one. */
@@ -69,10 +69,10 @@ export const http = (_name: string, begin: RegExp, again?: boolean): Transport =
           const first = session._place().next;
           let next = first;
           let payload = session._peek(next);
-          if (abort.signal.aborted || (!urgent.length && payload == undefined && !leaving)) break;
+          if (abort.signal.aborted || (!urgent[0] && payload == undefined && !leaving)) break;
           const commands = urgent.splice(0);
           const batch = [control(`ack:${session._seen()}:${first}`), ...commands];
-          let room = reply!.maxMessage || 65536;
+          let room = reply!.maxMessage;
           while (payload != undefined && batch.length < ITEMS) {
             const line = toLine(payload);
             // One message always goes, whatever its size: the server says what it thinks of it.
@@ -84,19 +84,18 @@ export const http = (_name: string, begin: RegExp, again?: boolean): Transport =
           const last = leaving && payload == undefined;
           if (last) batch.push(control('end'));
           const response = await request('send', batch.join('\n'));
-          const { ok, status } = response;
-          if (ok && last) return drop();
-          const recv = ok ? next - 1 : (await json(response))?.recv;
-          if (!(recv >= 0)) {
+          if (response.ok) {
+            if (last) return drop();
+            session._ack(next - 1);
+          } else {
+            const { status, after, body } = await refused(response);
             // Nobody will ever take that message.
             if (status == 413) request('send', control('end'), null).catch(() => {});
-            throw status;
-          }
-          session._ack(recv);
-          if (!ok) {
+            if (body.recv == null) throw { status };
             // It has taken some of it. The rest is for later, and what the others ask or answer, too.
+            session._ack(body.recv);
             urgent.unshift(...commands);
-            await sleep(retryAfter(response) || 1000);
+            await sleep(after || 1000);
           }
         }
         sending = false;
@@ -109,11 +108,11 @@ export const http = (_name: string, begin: RegExp, again?: boolean): Transport =
     const read = async ({ body }: Response) => {
       const reader = body?.getReader();
       const decoder = utf8();
-      const take = lineReader(begin, (frame) => wire._frame(frame));
+      const take = lineReader(begin, carrier);
       for (;;) {
         await gate;
         const { done = true, value } = (await reader?.read()) || {};
-        wire._alive();
+        carrier._alive();
         // What is cut off before its line feed is no frame.
         if (done) return;
         take(decoder.decode(value, { stream: true }));
@@ -123,22 +122,20 @@ export const http = (_name: string, begin: RegExp, again?: boolean): Transport =
     const run = async () => {
       let response = await request(route, dial._attach()());
       if (response.ok) {
-        wire._opened();
+        carrier._alive();
         do await read(response);
         while (again && (response = await request(route)).ok);
         return down();
       }
-      const { status } = response;
-      const body = await json(response);
+      const reason = await refused(response);
       // Not the words of our server: then something between us does not like this transport.
-      const foreign = !body?.error;
-      const reason = refusal({ ...body, status }, retryAfter(response));
+      const foreign = !reason.body.error;
       reason.reconnect ||= foreign;
-      wire._down(reason, foreign || [404, 405, 426].includes(status));
+      carrier._down(reason, foreign || /404|405|426/.test(reason.status as any));
     };
     run().catch(down);
 
-    return {
+    Object.assign(carrier, <Partial<Carrier>>{
       _attached(info, one) {
         reply = info;
         session = one;
@@ -161,12 +158,13 @@ export const http = (_name: string, begin: RegExp, again?: boolean): Transport =
           pump();
         }
       },
-    };
+    });
   },
 });
 
-/** The JSON of an answer that is no success, if it has any. */
-const json = (response: Response): Promise<any> => response.json().catch(() => {});
-
-/** In milliseconds; 0 or NaN if nothing was said. */
-const retryAfter = (response: Response) => 1000 * (response.headers.get('Retry-After') as any);
+/** What an answer says that is no success, in its head and in its JSON, if it has any. */
+const refused = async (response: Response) =>
+  refusal(
+    { ...(await response.json().catch(() => {})), status: response.status },
+    1000 * (response.headers.get('Retry-After') as any),
+  );

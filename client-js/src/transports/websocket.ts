@@ -1,7 +1,7 @@
 import { closing } from '../close';
 import { control, type Payload } from '../frames';
 import type { Session } from '../session';
-import type { Transport } from '../transport';
+import type { Carrier, Transport } from '../transport';
 
 /** More than this in the socket's own buffer, and writers wait. */
 const BUSY = 65536;
@@ -9,11 +9,11 @@ const BUSY = 65536;
 /** A WebSocket: text frames are text, binary frames are bytes, heartbeats are frames of ours. */
 export const websocket: Transport = {
   _name: 'websocket',
-  _able: (options) => options.WebSocket || globalThis.WebSocket,
-  _dial(dial, wire) {
+  _needs: 'WebSocket',
+  _dial(dial, carrier) {
     const { _repeat } = dial;
     const attach = dial._attach();
-    const socket: WebSocket = new (this._able(dial._options))(dial._url.replace('http', 'ws') + dial._query.replace('&', '?'), 'primus.2');
+    const socket: WebSocket = new (dial._options.WebSocket as any)(dial._url.replace('http', 'ws') + dial._query.replace('&', '?'), 'primus.2');
     let session: Session | undefined;
     /** The number of the next message on this carrier. */
     let next: number;
@@ -35,13 +35,13 @@ export const websocket: Transport = {
         next = place.next;
         write(place.sent);
       }
-      wire._opened();
+      carrier._alive();
     };
-    socket.onmessage = (event) => wire._frame(event.data);
+    socket.onmessage = (event) => carrier._frame(event.data);
     // Always followed by `close`; without a listener Node's `ws` would throw.
     socket.onerror = () => {};
-    socket.onclose = (event) => wire._down(closing(event.code, event.reason));
-    return {
+    socket.onclose = (event) => carrier._down(closing(event.code, event.reason));
+    Object.assign(carrier, <Partial<Carrier>>{
       _attached(_reply, one) {
         session = one;
         const place = one._place();
@@ -62,9 +62,9 @@ export const websocket: Transport = {
           if (session) send(control('ack:' + session._seen()));
           send(control('end'));
         }
-        this._pause(false);
+        carrier._pause(false);
         socket.close(how ? 1000 : undefined);
       },
-    };
+    });
   },
 };

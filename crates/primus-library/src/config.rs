@@ -23,9 +23,10 @@ pub struct LibraryConfig {
     /// The parser as a JavaScript expression, for one that the client does not know by its name.
     /// It knows `json`, `msgpack` and `raw`. Default: none.
     pub parser_script: Option<String>,
-    /// How often the server asks silent clients for a sign of life. Zero: never. Default 30 s.
+    /// How often the server asks silent clients for a sign of life. Zero: never. Default 30 s. It
+    /// is not in the script: the server says it when a client attaches.
     pub ping_interval: Duration,
-    /// How long after that it gives them up. Default 10 s.
+    /// How long after that it gives them up. Default 10 s. It is not in the script, either.
     pub ping_timeout: Duration,
     /// What `Primus.version` says. Default: the version of this crate.
     pub version: String,
@@ -84,26 +85,29 @@ impl LibraryConfig {
         }
     }
 
-    /// The configuration as one JavaScript expression.
+    /// The configuration as one JavaScript expression. What the client takes for granted is left
+    /// out: every page would have to load it.
     pub(crate) fn literal(&self) -> Result<String, LibraryError> {
         let data = |value: Value| embeddable(&value.to_string());
-        let mut fields = [
-            ("path", data(json!(self.path))),
-            ("transports", data(json!(self.transports))),
-            ("global", data(json!(self.global))),
-            ("parser", self.parser()?),
-            ("ping", data(json!(milliseconds(self.ping_interval)))),
-            ("timeout", data(json!(milliseconds(self.ping_timeout)))),
-            ("version", data(json!(self.version))),
-            ("options", data(Value::Object(self.options.clone()))),
-        ]
-        .map(|(name, value)| format!("\"{name}\":{value}"))
-        .join(",");
-        let plugins = self.plugins.iter().enumerate().map(|(index, one)| plugin(index, one));
-        fields.push_str(",\"plugins\":[");
-        fields.push_str(&plugins.collect::<Result<Vec<_>, _>>()?.join(","));
-        fields.push(']');
-        Ok(format!("{{{fields}}}"))
+        let mut fields = Vec::new();
+        let mut add = |name, value: String| fields.push(format!("\"{name}\":{value}"));
+        add("path", data(json!(self.path)));
+        add("transports", data(json!(self.transports)));
+        if self.global != "Primus" {
+            add("global", data(json!(self.global)));
+        }
+        if self.parser_script.is_some() || self.parser != "json" {
+            add("parser", self.parser()?);
+        }
+        add("version", data(json!(self.version)));
+        if !self.options.is_empty() {
+            add("options", data(Value::Object(self.options.clone())));
+        }
+        if !self.plugins.is_empty() {
+            let plugins = self.plugins.iter().enumerate().map(|(index, one)| plugin(index, one));
+            add("plugins", format!("[{}]", plugins.collect::<Result<Vec<_>, _>>()?.join(",")));
+        }
+        Ok(format!("{{{}}}", fields.join(",")))
     }
 
     /// The name of a parser that is in every client, or the parser itself.
@@ -139,10 +143,6 @@ pub enum LibraryError {
     EmptyParser(String),
 }
 
-fn milliseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
 /// JSON that is JavaScript in every browser (U+2028, U+2029) and cannot leave a `<script>` of a
 /// page that has the script inline. All three characters stand in strings only.
 fn embeddable(json: &str) -> String {
@@ -168,17 +168,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_literal_has_every_field_in_order() {
+    fn the_literal_has_what_differs_from_what_the_client_takes_for_granted() {
         let mut config = LibraryConfig::new("/primus", ["sse", "websocket"]);
         config.version = "1.2.3".to_owned();
+        assert_eq!(
+            config.literal().unwrap(),
+            r#"{"path":"/primus","transports":["sse","websocket"],"version":"1.2.3"}"#
+        );
+        config.global = "Live".to_owned();
+        config.parser = "raw".to_owned();
         config.options.insert("timeout".to_owned(), json!(false));
         config.plugins = ["function (primus) {};\n", "(p) => p // why"].map(Into::into).to_vec();
         assert_eq!(
             config.literal().unwrap(),
             concat!(
-                r#"{"path":"/primus","transports":["sse","websocket"],"global":"Primus","#,
-                r#""parser":"json","ping":30000,"timeout":10000,"version":"1.2.3","#,
-                r#""options":{"timeout":false},"plugins":["#,
+                r#"{"path":"/primus","transports":["sse","websocket"],"global":"Live","#,
+                r#""parser":"raw","version":"1.2.3","options":{"timeout":false},"plugins":["#,
                 "(function (primus) {}\n),((p) => p // why\n)]}"
             )
         );
@@ -220,9 +225,10 @@ mod tests {
             config.parser = name.to_owned();
             config.parser_script = script.map(str::to_owned);
             let literal = config.literal()?;
-            let (_, parser) = literal.split_once(r#","parser":"#).unwrap();
-            Ok(parser.split_once(r#","ping":"#).unwrap().0.to_owned())
+            let (_, parser) = literal.split_once(r#","parser":"#).unwrap_or_default();
+            Ok(parser.split(r#","version":"#).next().unwrap_or_default().to_owned())
         };
+        assert_eq!(literal("json", None).unwrap(), "");
         assert_eq!(literal("raw", None).unwrap(), r#""raw""#);
         assert_eq!(literal("<ini>", None).unwrap(), r#""\u003cini>""#);
         assert_eq!(literal("ini", Some("{ a: 1 }; // x\n")).unwrap(), "({ a: 1 }; // x\n)");

@@ -209,7 +209,7 @@ async fn every_option_arrives() {
     let version = env!("CARGO_PKG_VERSION");
     let greeter = "(function (primus) { primus.greeted = true; }\n)";
     let literal = format!(
-        r#"{{"path":"/live","transports":["polling","websocket"],"global":"Live","parser":"raw","ping":2000,"timeout":3000,"version":"{version}","options":{{"reconnect":{{"retries":3}},"timeout":1000}},"plugins":[{greeter}]}}"#
+        r#"{{"path":"/live","transports":["polling","websocket"],"global":"Live","parser":"raw","version":"{version}","options":{{"reconnect":{{"retries":3}},"timeout":1000}},"plugins":[{greeter}]}}"#
     );
     assert!(primus.library().script().contains(&literal), "{}", primus.library());
 }

@@ -177,7 +177,7 @@ async fn options_are_baked_in() {
     let server = Server::start(builder).await;
     let script = get("/live/primus.js").send(server.address()).await;
     let literal = format!(
-        r#"{{"path":"/live","transports":["websocket","sse","polling"],"global":"Live","parser":"raw","ping":7000,"timeout":2000,"version":"{}","options":{{"manual":true,"reconnect":{{"retries":7}},"timeout":3000}},"plugins":[]}}"#,
+        r#"{{"path":"/live","transports":["websocket","sse","polling"],"global":"Live","parser":"raw","version":"{}","options":{{"manual":true,"reconnect":{{"retries":7}},"timeout":3000}}}}"#,
         env!("CARGO_PKG_VERSION")
     );
     assert!(script.text().contains(&literal), "{}", script.text());
