@@ -8,8 +8,8 @@ import { classic, configuration, everything, module, root, served } from './bund
 
 const dist = join(root, 'dist');
 const tests = process.argv.includes('--tests');
-/** How long to look for the smallest scripts, if they have changed. `--rounds=100` is for those who only want to try something. */
-const ROUNDS = +(process.argv.find((one) => one.startsWith('--rounds='))?.slice(9) || 60000);
+/** How long to look for the smallest scripts, if they have changed: ten minutes on two slow cores. `--rounds=100` is for those who only want to try something. */
+const ROUNDS = +(process.argv.find((one) => one.startsWith('--rounds='))?.slice(9) || 500000);
 
 // The tests only overwrite: another run may be reading.
 if (!tests) await rm(dist, { recursive: true, force: true });

@@ -107,8 +107,8 @@ let built;
  */
 export const scripts = (rounds) => (built ||= make(rounds));
 
-/** The scripts with a budget. The others are not worth as much time. */
-const PRINCIPAL = ['websocket.js', 'websocket-sse-polling.js'];
+/** How much of the time the scripts with a budget are worth. The others get less. */
+const WORTH = { 'websocket-sse-polling.js': 1, 'websocket.js': 1 / 4 };
 
 /** Of what program the committed files were made, and what they are, as hashes; and in how many rounds. */
 const RECORD = new URL('squashed.json', import.meta.url);
@@ -126,7 +126,7 @@ async function make(rounds) {
       const { program, file, rounds: before } = record[name] || {};
       if (program == hash(text) && file == hash(there) && !(before < rounds)) return [name, there];
       if (!rounds) return [name, text];
-      const squashed = await inThread({ name, text, privates, rounds: PRINCIPAL.includes(name) ? rounds : rounds / 8 });
+      const squashed = await inThread({ name, text, privates, rounds: rounds * (WORTH[name] || 1 / 16) });
       record[name] = { program: hash(text), file: hash(squashed), rounds };
       return [name, squashed];
     }),

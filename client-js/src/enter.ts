@@ -2,7 +2,7 @@ import { closing, refusal, type CloseReason } from './close';
 import { parse, type Payload } from './frames';
 import type { Stop } from './race';
 import { session } from './session';
-import type { AttachReply, Carrier, Dial, Transport } from './transport';
+import type { Carrier, Dial, Transport } from './transport';
 
 /**
  * Opens a carrier that takes part in an attempt, and waits for the server's attach frame. Who has been made to leave calls nobody any more.
@@ -10,18 +10,19 @@ import type { AttachReply, Carrier, Dial, Transport } from './transport';
 export const enter = (
   transport: Transport,
   dial: Dial,
-  attached: (carrier: Carrier, reply: AttachReply) => void,
+  attached: (carrier: Carrier) => void,
   down: Carrier['_down'],
   alive = () => {},
 ): Stop => {
   const carrier = {
+    _name: transport._name,
     _alive: alive,
     _frame(data: Payload) {
       try {
         const { _kind, _body } = parse(data);
-        const reply = JSON.parse(_body);
-        if (_kind == 'refuse') carrier._down(refusal(reply));
-        else if (_kind == 'attach' && dial._fits(reply)) attached(carrier, reply);
+        carrier._reply = JSON.parse(_body);
+        if (_kind == 'refuse') carrier._down(refusal(carrier._reply));
+        else if (_kind == 'attach' && dial._fits(carrier._reply)) attached(carrier);
         else throw 0;
       } catch {
         carrier._down(closing(4400, 'protocol error'));
@@ -41,7 +42,7 @@ export const enter = (
   return (how = dial._leave) => {
     down = carrier._alive = () => {};
     // Too late: then it ends the session that it did get.
-    attached = (one, reply) => ALONE || one._attached(reply, session());
+    attached = () => ALONE || carrier._attached(session());
     carrier._close?.(how);
   };
 };

@@ -71,7 +71,6 @@ export interface Faces {
 /** What they need of the client. */
 export interface Client {
   _parser: Parser;
-  _passes(type: string, packet: Packet): boolean;
   /** Queues a frame, and sends it if that can be done. Without `how` there is always room for it; else it throws if there is none. */
   _send(frame: Payload, gate: Gate, how?: WriteOptions): void;
   /** Takes back what waits: this frame, or all frames of this gate. */
@@ -85,7 +84,7 @@ export interface Client {
 }
 
 /**
- * Gives `primus` its face, and `channel`, which makes more of them: to write, to emit, to request and to subscribe. A channel is the same face with
+ * Gives `primus` its face, `transform`, and `channel`, which makes more faces: to write, to emit, to request and to subscribe. A channel is the same face with
  * its name around every frame, and a gate:
  *
  * ```text
@@ -99,7 +98,7 @@ export interface Client {
 export const faces = (
   primus: any,
   emit: Emit,
-  { _parser, _passes, _send, _drop, _changed, _ended, _busy }: Client,
+  { _parser, _send, _drop, _changed, _ended, _busy }: Client,
 ): Faces => {
   const requests = new Map<number, Request>();
   const channels = new Map<string, ChannelFace>();
@@ -107,6 +106,13 @@ export const faces = (
   const passing: Gate = { _over: true };
   let ids = 0;
   let sessions = 0;
+
+  const transformers: Record<string, ((packet: Packet) => unknown)[]> = { incoming: [], outgoing: [] };
+  primus.transform = (type: string, transformer: (packet: Packet) => unknown) => {
+    transformers[type].push(transformer);
+    return primus;
+  };
+  const passes = (type: string, packet: Packet) => transformers[type].every((transformer) => transformer.call(primus, packet) !== false);
 
   const encode = (value: unknown) => toPayload(_parser.encoder(value));
 
@@ -150,16 +156,19 @@ export const faces = (
     const rooms: Map<string, Room> = (mine._rooms = new Map());
     const over = () => mine._over || _ended();
 
+    /** Sends a frame, which it gives back as it travels. False if it is over. */
+    const put = (inner: Payload, how?: WriteOptions) => {
+      const frame = wrap(inner);
+      return !over() && (_send(frame, mine, how), frame);
+    };
+
     /** Sends a value, with a head if it is no plain message. False if it was not taken, true if a transform dropped it. */
     const post = (packet: Packet, how: WriteOptions = {}, head?: string) => {
-      if (over() || (how.volatile && (mine._held || _busy()))) return false;
-      if (!_passes('outgoing', packet)) return true;
-      // A transform may have ended it.
-      if (over()) return false;
+      if (how.volatile && (mine._held || _busy())) return false;
+      if (!passes('outgoing', packet)) return true;
       const payload = encode(packet.data);
-      const frame = wrap(head ? control(head, payload) : toFrame(payload));
-      _send(frame, mine, how);
-      if (head) emit(OUTGOING, packet.event, packet.data);
+      const frame = put(head ? control(head, payload) : toFrame(payload), how);
+      if (frame && head) emit(OUTGOING, packet.event, packet.data);
       return frame;
     };
 
@@ -182,10 +191,7 @@ export const faces = (
     const command: Face['_command'] = (mine._command = (name, args, done) =>
       ask(
         mine,
-        (id) => {
-          const frame = wrap(control(`request:${id}:primus.${name}`, JSON.stringify(args)));
-          return !over() && (_send(frame, mine), frame);
-        },
+        (id) => put(control(`request:${id}:primus.${name}`, JSON.stringify(args))),
         (body) => done?.(JSON.parse(body)),
       ));
 
@@ -199,7 +205,7 @@ export const faces = (
       };
       const run = async () => {
         const packet = { data: _parser.decoder(body), event };
-        const listeners: Listener[] = reserved(event) || !_passes('incoming', packet) ? [] : target.listeners(event);
+        const listeners: Listener[] = reserved(event) || !passes('incoming', packet) ? [] : target.listeners(event);
         if (!listeners[0]) throw { message: 'nobody listens for ' + event, status: 404 };
         emit(INCOMING, event, packet.data);
         const results: any[] = await Promise.all(listeners.map(async (listener) => listener.call(target, packet.data)));
@@ -292,7 +298,7 @@ export const faces = (
       }
       try {
         const packet = { data: _parser.decoder(_body), event };
-        if (!_passes('incoming', packet)) return;
+        if (!passes('incoming', packet)) return;
         const { data } = packet;
         if (subscribers.size) subscribers.forEach((room, listener) => call(target, listener, [data, event, room]));
         else if (event) {
@@ -372,6 +378,7 @@ export const faces = (
       else if (one && !one._held && !one._over) one._receive(frame);
     },
     _renew(ended) {
+      // What was never sent waits for the next session.
       const { buffer } = primus;
       const all = [...channels.values()];
       sessions++;

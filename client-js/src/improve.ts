@@ -3,7 +3,7 @@ import type { CloseReason } from './close';
 import { enter } from './enter';
 import { session } from './session';
 import type { Stop } from './race';
-import type { AttachReply, Carrier, Dial, Transport } from './transport';
+import type { Carrier, Dial, Transport } from './transport';
 
 /** How long a transport is left alone before the best one is tried, and by how much more after each attempt, at random. */
 const REST = 3000;
@@ -23,7 +23,7 @@ export const improve = (
   best: Transport,
   dial: Dial,
   carrier: Carrier,
-  won: (transport: Transport, carrier: Carrier, reply: AttachReply) => void,
+  won: (carrier: Carrier) => void,
 ): Stop => {
   /** 0 once it is over. */
   let timer: ReturnType<typeof setTimeout> | 0 | -1 = -1;
@@ -54,14 +54,14 @@ export const improve = (
     trial = enter(
       best,
       fresh,
-      (one, reply) => {
-        if (reply.resumed) {
+      (one) => {
+        if (one._reply.resumed) {
           stop();
           tries = 1;
-          return won(best, one, reply);
+          return won(one);
         }
         // The session cannot be had, and this is another one. Whether it is gone its own carrier will find out.
-        one._attached(reply, session());
+        one._attached(session());
         vain(1);
       },
       () => vain(),

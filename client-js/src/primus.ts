@@ -1,4 +1,4 @@
-import type { Config, Options, Packet, Plugin, Primus, Recovery } from './api';
+import type { Config, Options, Plugin, Primus, Recovery } from './api';
 import { delay, EVER, type ReconnectOptions } from './backoff';
 import { closing, ending, failure, type CloseReason } from './close';
 import { emitter } from './emitter';
@@ -38,7 +38,6 @@ export const create = (
   url?: any,
   given?: Options,
 ): Primus => {
-  const transformers: Record<string, ((packet: Packet) => unknown)[]> = { incoming: [], outgoing: [] };
   /** Who does not want to read at the moment. */
   const holders = new Set<unknown>();
   /** Names this client, as long as it lives. */
@@ -85,6 +84,7 @@ export const create = (
     strategy: 'disconnect,online,timeout',
     queueSize: 262144,
     requestTimeout: 30000,
+    pathname: config.path,
     transports: config.transports,
     parser: config.parser || 'json',
     WebSocket: globalThis.WebSocket,
@@ -98,9 +98,9 @@ export const create = (
     },
   });
   // A page from a file has no server.
-  const home = config.home || globalThis.location?.origin;
-  const mount = new URL(url || '/', /^http/.test(home!) ? home : 'http://127.0.0.1');
-  const path = mount.pathname != '/' ? mount.pathname : (options.pathname ?? config.path);
+  const home = [config.home, globalThis.location?.origin, 'http://127.0.0.1'].find((one) => /^http/.test(one!));
+  const mount = new URL(url || '/', home);
+  const path = mount.pathname != '/' ? mount.pathname : options.pathname!;
   const base = mount.origin.replace(/^ws/, 'http') + path.replace(/\/$/, '');
 
   const primus: { -readonly [K in keyof Primus]: Primus[K] } = {
@@ -152,8 +152,19 @@ export const create = (
         if (target.addEventListener) {
           away = target.navigator?.onLine === false;
           watching = watch(target, {
-            offline: gone,
-            online: back,
+            offline() {
+              if (away) return;
+              away = true;
+              reachable(false);
+              if (live) lost(closing(1006, 'offline'));
+            },
+            online() {
+              if (!away) return wake();
+              away = false;
+              recovery = undefined;
+              reachable(true);
+              if (live) schedule(0, true);
+            },
             // Somebody looks at the page again, perhaps after a long sleep.
             pageshow: wake,
             visibilitychange: () => target.document?.visibilityState == 'hidden' || wake(),
@@ -167,6 +178,7 @@ export const create = (
       }
       return primus;
     },
+    // `how` is 2 where the page goes: see `Carrier._close`.
     end(data?: unknown, how: 1 | 2 = 1) {
       if (live || timer) {
         if (data !== undefined) primus.write(data);
@@ -190,10 +202,6 @@ export const create = (
       const id = primus.ready.then(() => reply!.id);
       id.then(callback, () => {});
       return id;
-    },
-    transform(type: string, transformer: (packet: Packet) => unknown) {
-      transformers[type].push(transformer);
-      return primus;
     },
     plugin(plugin: Plugin, more?: unknown) {
       plugin.call(primus, primus, options, more);
@@ -315,25 +323,26 @@ export const create = (
   };
 
   /** A carrier has attached: the first, the next, or a better one than that which is at work. */
-  const opened = (name: string, one: Carrier, attached: AttachReply, stop?: Stop) => {
+  const opened = (one: Carrier, stop?: Stop) => {
     const again = recovery;
     const old = ALONE ? undefined : carrier;
     const before = reply;
     const previous = primus.transport;
-    const { id, key, generation, epoch, resumed, ping, timeout } = attached;
+    const { _name, _reply } = one;
+    const { id, key, generation, epoch, resumed, ping, timeout } = _reply;
     clearTimeout(timer);
     heart?._stop();
     old?._close(0);
     cancel = stop;
     recovery = undefined;
-    primus.transport = name;
-    reply = attached;
+    primus.transport = _name;
+    reply = _reply;
     if (!resumed) {
-      forget(attached.reason || why);
+      forget(_reply.reason || why);
       talk._renew();
     }
     named = { id, key, generation, epoch };
-    box._attached(attached);
+    box._attached(_reply);
     heart = heartbeat(
       options.ping ?? (ping && ping + timeout / 2),
       options.pingTimeout ?? timeout / 2,
@@ -348,13 +357,13 @@ export const create = (
     one._alive = heart._heard;
     one._down = (reason) => carrier == one && lost(reason);
     one._frame = (data) => carrier == one && receive(data);
-    one._attached(attached, box);
+    one._attached(box);
     // Only now, because nothing can be sent by it before.
     carrier = one;
     still(false);
 
     const tell = (event: string, ...args: unknown[]) => carrier == one && emit(event, ...args);
-    if (name != previous) tell('transport', name, previous);
+    if (_name != previous) tell('transport', _name, previous);
     if (!old) {
       if (again) {
         again.duration = Date.now() - again.start;
@@ -484,23 +493,6 @@ export const create = (
   /** Whether a writer had better wait. */
   const busy = () => carrier?._busy() ?? !ended;
 
-  /** The network has gone. */
-  const gone = () => {
-    if (away) return;
-    away = true;
-    reachable(false);
-    if (live) lost(closing(1006, 'offline'));
-  };
-
-  /** The network is back. */
-  const back = () => {
-    if (!away) return wake();
-    away = false;
-    recovery = undefined;
-    reachable(true);
-    if (live) schedule(0, true);
-  };
-
   /** Now is better than later, but the server's word stands. */
   const wake = () => {
     if (carrier) heart!._ask();
@@ -510,7 +502,6 @@ export const create = (
   const parser: Parser = parsers[options.parser as string] || options.parser;
   const talk = faces(primus, emit, {
     _parser: parser,
-    _passes: (type, packet) => transformers[type].every((transformer) => transformer.call(primus, packet) !== false),
     _send(frame, gate, how) {
       box._put(frame, how && (!carrier || gate._held) ? options.queueSize : Infinity, how?.conflate, gate);
       carrier?._flush();

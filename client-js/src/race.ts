@@ -2,7 +2,7 @@ import type { CloseReason } from './close';
 import { enter } from './enter';
 import { improve } from './improve';
 import { recall, remember } from './memory';
-import type { AttachReply, Carrier, Dial, Transport } from './transport';
+import type { Carrier, Dial, Transport } from './transport';
 
 /** How long a transport may keep us waiting before the next one is started beside it. */
 const STAGGER = 700;
@@ -19,7 +19,7 @@ export type Stop = (how?: 0 | 1) => void;
  */
 export type Connect = (
   dial: Dial,
-  won: (name: string, carrier: Carrier, reply: AttachReply, stop?: Stop) => void,
+  won: (carrier: Carrier, stop?: Stop) => void,
   failed: (reason: CloseReason) => void,
 ) => Stop;
 
@@ -27,12 +27,7 @@ export type Connect = (
 export const alone =
   (transport: Transport): Connect =>
   (dial, won, failed) =>
-    enter(
-      transport,
-      dial,
-      (...winner) => won(transport._name, ...winner),
-      (reason) => failed(reason),
-    );
+    enter(transport, dial, won, (reason) => failed(reason));
 
 /**
  * Attempts with several transports: starts one after the other until one has attached. That one wins; the others leave, and
@@ -56,10 +51,10 @@ export const race =
       for (const leave of leaves) if (leave != winner) leave(how);
     };
 
-    const win = (transport: Transport, carrier: Carrier, reply: AttachReply) => {
+    const win = (carrier: Carrier) => {
       // Who had no choice has learnt nothing.
-      if (able[1]) remember(transport._name);
-      won(transport._name, carrier, reply, transport == able[0] ? undefined : improve(able[0], dial, carrier, win));
+      if (able[1]) remember(carrier._name);
+      won(carrier, carrier._name == able[0]._name ? undefined : improve(able[0], dial, carrier, win));
     };
 
     const patience = (time: number) => {
@@ -75,10 +70,10 @@ export const race =
       const leave = enter(
         transport,
         dial,
-        (carrier, reply) => {
+        (carrier) => {
           // Where the session is gone, others have got new ones as well.
-          finish(reply.resumed ? 0 : 1, leave);
-          win(transport, carrier, reply);
+          finish(carrier._reply.resumed ? 0 : 1, leave);
+          win(carrier);
         },
         (reason, soft) => {
           running--;

@@ -42,10 +42,13 @@ export interface AttachReply {
 }
 
 /**
- * One connection of one transport. The first three are what it tells, and belong to its owner: at first the race of an attempt, then the client
+ * One connection of one transport, and what the server has said in its attach frame. The next three are what it tells, and belong to its owner: at first the race of an attempt, then the client
  * for which it has won. The others are what the transport does.
  */
 export interface Carrier {
+  _name: string;
+  _reply: AttachReply;
+
   /** The peer lives, though it had nothing to say: the attach frame is on its way, for example. */
   _alive(): void;
   /** A frame has come. */
@@ -54,7 +57,7 @@ export interface Carrier {
   _down(reason: CloseReason, soft?: boolean): unknown;
 
   /** The server's attach frame has come. From now on the carrier takes from the session what it sends. */
-  _attached(reply: AttachReply, session: Session): void;
+  _attached(session: Session): void;
   /** Sends a control frame, if there is one, and what waits. */
   _flush(frame?: string): void;
   /** Whether a writer had better wait. */

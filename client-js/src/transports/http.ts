@@ -2,7 +2,7 @@ import { sleep } from '../backoff';
 import { closing, refusal } from '../close';
 import { byteLength, control, toLine, utf8 } from '../frames';
 import type { Session } from '../session';
-import type { AttachReply, Carrier, Transport } from '../transport';
+import type { Carrier, Transport } from '../transport';
 import { lineReader } from './lines';
 
 /** At most so many frames in one request, the acknowledgement included, and one for the end. */
@@ -26,7 +26,6 @@ export const http = (_name: string, begin: RegExp, again?: boolean): Transport =
     const { fetch, credentials } = dial._options;
     const abort = new AbortController();
     const route = _name.slice(0, 4);
-    let reply: AttachReply | undefined;
     let session: Session | undefined;
     let urgent: string[] = [];
     let sending = false;
@@ -40,7 +39,7 @@ export const http = (_name: string, begin: RegExp, again?: boolean): Transport =
       fetch!(`${dial._url}/${path}?v=2${body ? '' : '&recv=' + session!._poll()}${dial._query}`, {
         method: body ? 'POST' : 'GET',
         // Without a token it is a "simple" request of type `text/plain`: no preflight for an attach from another origin.
-        headers: reply && { 'Primus-Token': reply.token! },
+        headers: carrier._reply && { 'Primus-Token': carrier._reply.token! },
         body,
         keepalive,
         credentials,
@@ -52,9 +51,9 @@ export const http = (_name: string, begin: RegExp, again?: boolean): Transport =
       abort.abort();
     };
 
-    const down = (error?: any) => {
+    const down = (error?: any, code = 1006) => {
       drop();
-      carrier._down(error?.status == 413 ? closing(1009, 'message too big') : closing(1006, error?.message));
+      carrier._down(closing(code, error?.message));
     };
 
     /** Sends what there is, one request at a time; what comes meanwhile goes with the next one. */
@@ -72,7 +71,7 @@ export const http = (_name: string, begin: RegExp, again?: boolean): Transport =
           if (abort.signal.aborted || (!urgent[0] && payload == undefined && !leaving)) break;
           const commands = urgent.splice(0);
           const batch = [control(`ack:${session._seen()}:${first}`), ...commands];
-          let room = reply!.maxMessage;
+          let room = carrier._reply.maxMessage;
           while (payload != undefined && batch.length < ITEMS) {
             const line = toLine(payload);
             // One message always goes, whatever its size: the server says what it thinks of it.
@@ -89,9 +88,12 @@ export const http = (_name: string, begin: RegExp, again?: boolean): Transport =
             session._ack(next - 1);
           } else {
             const { status, after, body } = await refused(response);
-            // Nobody will ever take that message.
-            if (status == 413) request('send', control('end'), null).catch(() => {});
-            if (body.recv == null) throw { status };
+            if (status == 413) {
+              // Nobody will ever take that message.
+              request('send', control('end'), null).catch(() => {});
+              return down({ message: 'message too big' }, 1009);
+            }
+            if (body.recv == null) throw 0;
             // It has taken some of it. The rest is for later, and what the others ask or answer, too.
             session._ack(body.recv);
             urgent.unshift(...commands);
@@ -136,8 +138,7 @@ export const http = (_name: string, begin: RegExp, again?: boolean): Transport =
     run().catch(down);
 
     Object.assign(carrier, <Partial<Carrier>>{
-      _attached(info, one) {
-        reply = info;
+      _attached(one) {
         session = one;
         pump();
       },

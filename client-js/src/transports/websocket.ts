@@ -42,7 +42,7 @@ export const websocket: Transport = {
     socket.onerror = () => {};
     socket.onclose = (event) => carrier._down(closing(event.code, event.reason));
     Object.assign(carrier, <Partial<Carrier>>{
-      _attached(_reply, one) {
+      _attached(one) {
         session = one;
         const place = one._place();
         next = _repeat ? place.sent + 1 : place.next;
