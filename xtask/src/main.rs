@@ -3,6 +3,7 @@
 //! It has no dependencies on purpose: on a fresh machine it is the first thing that is compiled, and it
 //! should be running within seconds.
 
+mod autobahn;
 mod cargo_output;
 mod child;
 mod features;
@@ -24,6 +25,7 @@ cargo xtask <task>
 tasks:
   test [SUITE…]  install what is missing, run every suite (or those named) and print the sum
   long [SUITE…]  the same with what `test` runs shortened, at full length
+  autobahn       run every case of Autobahn and write docs/autobahn.md; `--cases 1.*,6.4.2`: only these
   types          write the TypeScript of the chat's events, examples/chat/events.d.ts
   client         build client-js and the client files that crates/primus-library embeds
   setup          install what is missing and stop
@@ -38,6 +40,9 @@ fn main() -> ExitCode {
     let done = match arguments.as_slice() {
         ["test", names @ ..] => suites::test(&root, suites::SUITES, names),
         ["long", names @ ..] => suites::test(&root, suites::LONG, names),
+        ["autobahn", arguments @ ..] => {
+            suites::target().and_then(|target| autobahn::full(&root, &target, arguments))
+        }
         ["types"] => types(&root).map(|()| true),
         ["client"] => client(&root),
         ["setup"] => setup::tools(&root).map(|_| true),

@@ -29,6 +29,8 @@ pub(crate) struct Outcome {
     pub(crate) counts: Counts,
     /// Names of the tests that ran and passed.
     pub(crate) names: Vec<String>,
+    /// Names of tests that could not run here, which is no failure.
+    pub(crate) excused: Vec<String>,
     /// What went wrong, for people; the tests' own output is above.
     pub(crate) problems: Vec<String>,
 }
@@ -41,12 +43,24 @@ impl Outcome {
             counts: Counts { passed: 1 - failed, failed, skipped: 0 },
             names: if failed == 0 { vec![name.to_owned()] } else { Vec::new() },
             problems: problem.into_iter().collect(),
+            ..Self::default()
+        }
+    }
+
+    /// A suite that cannot run here; `reason` says how it could. It counts as one, since nobody has counted.
+    pub(crate) fn skipped(tests: Vec<String>, reason: &str) -> Self {
+        Self {
+            counts: Counts { skipped: 1, ..Counts::default() },
+            excused: tests,
+            problems: vec![format!("skipped: {reason}")],
+            ..Self::default()
         }
     }
 
     pub(crate) fn join(&mut self, other: Self) {
         self.counts += other.counts;
         self.names.extend(other.names);
+        self.excused.extend(other.excused);
         self.problems.extend(other.problems);
     }
 
@@ -139,6 +153,15 @@ mod tests {
         let outcome = row("rust", 3, 2, 0).outcome.close(Some("exit code 101".into()));
         assert_eq!(outcome.counts.failed, 2);
         assert_eq!(outcome.problems, ["exit code 101"]);
+    }
+
+    #[test]
+    fn a_skipped_suite_has_not_failed_and_says_why() {
+        let outcome = Outcome::skipped(vec!["6 UTF-8".into()], "no Python 2.7").close(None);
+        assert_eq!(outcome.counts, Counts { passed: 0, failed: 0, skipped: 1 });
+        assert!(outcome.names.is_empty());
+        let text = report(&[Row { suite: "autobahn", outcome, elapsed: Duration::ZERO }]);
+        assert!(text.contains("\nautobahn: skipped: no Python 2.7\n"), "{text}");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::outcome::{Outcome, Row, report, sum};
 use crate::processes::Processes;
 use crate::setup::{self, Tools, step};
 use crate::tree::Tree;
-use crate::{cargo_output, features, instructions, node_output, npm};
+use crate::{autobahn, cargo_output, features, instructions, node_output, npm};
 
 pub(crate) struct Suite {
     pub(crate) name: &'static str,
@@ -40,6 +40,11 @@ pub(crate) const SUITES: &[Suite] = &[
     Suite { name: "client-size", what: "the size of the served client", run: client_size },
     Suite { name: "client", what: "unit tests of the client", run: client },
     Suite { name: "interop", what: "stock clients from npm, and curl", run: interop },
+    Suite {
+        name: "autobahn",
+        what: "the cases of Autobahn that take seconds, where there is a Python 2.7",
+        run: autobahn_subset,
+    },
     Suite { name: "e2e", what: "Chromium against the examples", run: e2e },
     Suite {
         name: "features",
@@ -74,6 +79,7 @@ struct Run<'a> {
     /// Where cargo puts what it builds: the folder above that of this program.
     target: PathBuf,
     ran: Vec<String>,
+    excused: Vec<String>,
 }
 
 /// Runs those of `suites` with these names, or all. False if something failed.
@@ -88,7 +94,9 @@ pub(crate) fn test(root: &Path, suites: &[Suite], names: &[&str]) -> Result<bool
         npm::install(root, folder, &tools)?;
     }
     let processes = Processes::start()?;
-    let mut run = Run { root, processes, tools, before, target: target()?, ran: Vec::new() };
+    let target = target()?;
+    let (ran, excused) = (Vec::new(), Vec::new());
+    let mut run = Run { root, processes, tools, before, target, ran, excused };
     let rows = run.all(suites, names);
     drop(run);
     print!("{}", report(&rows));
@@ -104,7 +112,9 @@ impl Run<'_> {
             step(&format!("{}: {}", suite.name, suite.what));
             let begun = Instant::now();
             let mut outcome = (suite.run)(self);
-            self.ran.extend(outcome.names.iter().map(|name| format!("{}::{name}", suite.name)));
+            let full = |name: &String| format!("{}::{name}", suite.name);
+            self.ran.extend(outcome.names.iter().map(full));
+            self.excused.extend(outcome.excused.iter().map(full));
             if let Err(error) = fs::write(&record, self.ran.join("\n") + "\n") {
                 outcome.problems.push(format!("{}: {error}", record.display()));
             }
@@ -253,6 +263,13 @@ fn interop(run: &Run<'_>) -> Outcome {
     run.browser_or_wire_tests("interop", "interop", SHORT)
 }
 
+fn autobahn_subset(run: &Run<'_>) -> Outcome {
+    if let Some(problem) = run.build_programs() {
+        return Outcome::default().close(Some(problem));
+    }
+    autobahn::subset(run.root, &run.target, &run.examples().join("echo"), &run.processes)
+}
+
 fn e2e(run: &Run<'_>) -> Outcome {
     run.browser_or_wire_tests("e2e", "e2e", BUILD)
 }
@@ -274,7 +291,7 @@ fn soak(run: &Run<'_>) -> Outcome {
 
 fn features_page(run: &Run<'_>) -> Outcome {
     match fs::read_to_string(run.root.join("docs/features.md")) {
-        Ok(page) => features::check(&page, &run.ran).close(None),
+        Ok(page) => features::check(&page, &run.ran, &run.excused).close(None),
         Err(error) => Outcome::single("page", Some(format!("docs/features.md: {error}"))),
     }
 }
@@ -292,7 +309,7 @@ fn tree(run: &Run<'_>) -> Outcome {
 }
 
 /// Cargo has put this program into `<target>/debug/`.
-fn target() -> Result<PathBuf, String> {
+pub(crate) fn target() -> Result<PathBuf, String> {
     let program = std::env::current_exe().map_err(|e| format!("own path: {e}"))?;
     program
         .parent()
