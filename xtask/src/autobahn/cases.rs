@@ -1,5 +1,6 @@
 //! Which cases there are, which of them are run, and the file that tells `wstest`.
 
+use std::fmt::Write as _;
 use std::path::Path;
 
 /// How many cases this version of Autobahn has.
@@ -108,7 +109,9 @@ fn json(text: &str) -> String {
     for character in text.chars() {
         match character {
             '"' | '\\' => quoted.extend(['\\', character]),
-            control if control < ' ' => quoted.push_str(&format!("\\u{:04x}", control as u32)),
+            control if control < ' ' => {
+                let _ = write!(quoted, "\\u{:04x}", u32::from(control));
+            }
             other => quoted.push(other),
         }
     }

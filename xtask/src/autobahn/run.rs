@@ -20,7 +20,7 @@ const PAGE: &str = "docs/autobahn.md";
 
 /// For a cold build on two slow cores, and for all cases there.
 const BUILD: Duration = Duration::from_mins(30);
-const FULL: Duration = Duration::from_mins(60);
+const FULL: Duration = Duration::from_hours(1);
 const FAST: Duration = Duration::from_mins(5);
 
 /// `cargo xtask autobahn`: every case or those that are asked for, against an optimized server. After every
