@@ -205,6 +205,21 @@ async fn a_peer_that_pings_and_never_reads_is_held_up() {
     bystander.echoes("still here").await;
 }
 
+#[tokio::test]
+async fn a_wrong_byte_of_text_is_1007_before_its_frame_is_complete() {
+    let server = Server::echo(websocket()).await;
+    let good = "κόσμε".as_bytes();
+    let wrong = [good, b"\xf4\x90\x80\x80edited"].concat();
+    for (what, stream, rest) in [
+        ("a frame", frame(opcode::TEXT, &wrong), 8),
+        ("a second one", [frame(0x01, good), frame(0x80, &wrong[good.len()..])].concat(), 8),
+    ] {
+        let mut raw = Raw::open(server.address(), "/primus").await;
+        raw.send(&stream[..stream.len() - rest]).await;
+        assert_eq!(raw.closed().await.map(|closed| closed.code), Some(1007), "{what}");
+    }
+}
+
 // ---- handshakes ----
 
 const GOOD: &str = "connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n\

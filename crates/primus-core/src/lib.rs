@@ -74,7 +74,7 @@ pub use self::{
     session::{
         Asked, Callbacks, Carriage, Carrier, DeliverError, Resume, Session, Taken, Wire, Work,
     },
-    settings::{Limits, MountSettings, Overflow, Settings},
+    settings::{Compression, Limits, MountSettings, Overflow, Settings},
     shared::Phase,
     spark::{State, WriteError, Written},
     transform::Flow,

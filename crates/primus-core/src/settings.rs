@@ -106,6 +106,27 @@ impl Default for Limits {
     }
 }
 
+/// Compression of WebSocket messages: permessage-deflate (RFC 7692), for clients that offer it.
+///
+/// What is compressed tells its length, so a secret should not stand in one message with what others can
+/// choose: send that with `compress(false)`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Compression {
+    /// Bytes from which a message that is sent is compressed. Default 1 KiB.
+    pub threshold: usize,
+    /// Whether messages may refer to earlier ones of the same connection, where the client agrees (context
+    /// takeover). Repetitive small messages get much smaller; but each connection keeps up to 300 KiB, and a
+    /// broadcast is compressed for each receiver. Default false: a broadcast is compressed once.
+    pub takeover: bool,
+}
+
+impl Default for Compression {
+    fn default() -> Self {
+        Self { threshold: 1 << 10, takeover: false }
+    }
+}
+
 /// What one mount is.
 #[derive(Clone)]
 #[non_exhaustive]
@@ -118,6 +139,8 @@ pub struct MountSettings {
     pub limits: Limits,
     /// WebSocket subprotocols that a plain client may choose from.
     pub subprotocols: Vec<String>,
+    /// Whether and how WebSocket messages are compressed. Default: they are not.
+    pub compression: Option<Compression>,
 }
 
 impl MountSettings {
@@ -129,6 +152,7 @@ impl MountSettings {
             parser: crate::parser::json(),
             limits: Limits::default(),
             subprotocols: Vec::new(),
+            compression: None,
         }
     }
 }

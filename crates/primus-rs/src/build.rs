@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, collections::HashSet, sync::Arc};
 
-use primus_core::{Limits, MountSettings, Plugin, Settings, Transformer};
+use primus_core::{Compression, Limits, MountSettings, Plugin, Settings, Transformer};
 use primus_http::App;
 use primus_library::{Library, LibraryConfig};
 
@@ -96,6 +96,7 @@ fn ready(
     check_subprotocols(config, &key, subprotocols)?;
     settings.subprotocols.clone_from(subprotocols);
     settings.limits = limits(config, prefix, mount)?;
+    settings.compression = compression(config, mount);
 
     let modules: Vec<_> = transformers.iter().filter_map(|one| one.client_module()).collect();
     let library = if modules.is_empty() {
@@ -239,6 +240,13 @@ fn limits(config: &Config, prefix: &str, mount: &Mount) -> Result<Limits, BuildE
         return Err(config.invalid(&key, problem));
     }
     Ok(limits)
+}
+
+fn compression(config: &Config, mount: &Mount) -> Option<Compression> {
+    let mut compression = Compression::default();
+    compression.threshold = mount.compression_threshold.unwrap_or(config.compression_threshold);
+    compression.takeover = mount.compression_takeover.unwrap_or(config.compression_takeover);
+    mount.compression.unwrap_or(config.compression).then_some(compression)
 }
 
 fn distinct<'a>(

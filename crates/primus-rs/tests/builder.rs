@@ -102,6 +102,9 @@ async fn every_option_arrives() {
         .max_attach(114)
         .max_headers(15)
         .max_header_bytes(10_000)
+        .compression(true)
+        .compression_threshold(30)
+        .compression_takeover(true)
         .handshake_timeout(4 * SECOND)
         .attach_timeout(5 * SECOND)
         .body_timeout(6 * SECOND)
@@ -175,6 +178,8 @@ async fn every_option_arrives() {
         [5, 6, 7, 8, 10].map(Duration::from_secs)
     );
     assert_eq!(limits.overflow, Overflow::DropNewest);
+    let compression = settings.compression.unwrap();
+    assert_eq!((compression.threshold, compression.takeover), (30, true));
 
     let settings = primus.settings();
     assert_eq!(settings.keep_headers, ["x-a", "cookie"]);
@@ -219,12 +224,14 @@ async fn mounts_have_from_the_server_what_they_leave_out() {
     let primus = Primus::builder()
         .max_message(5)
         .max_fragments(6)
+        .compression_threshold(10)
         .resume_bytes(8)
         .mount(
             "/ws",
             Mount::new()
                 .parser("raw")
                 .max_message(7)
+                .compression(true)
                 .transformers(["websocket"])
                 .resume_window(Duration::ZERO)
                 .resume_messages(9),
@@ -235,6 +242,8 @@ async fn mounts_have_from_the_server_what_they_leave_out() {
     assert_eq!((&*main.settings().path, &*ws.settings().path), ("/primus", "/ws"));
     assert_eq!((main.settings().limits.max_message, ws.settings().limits.max_message), (5, 7));
     assert_eq!((main.settings().limits.max_fragments, ws.settings().limits.max_fragments), (6, 6));
+    let thresholds = [main, ws].map(|mount| mount.settings().compression.map(|one| one.threshold));
+    assert_eq!(thresholds, [None, Some(10)]);
     let windows = (main.settings().limits.resume_window, ws.settings().limits.resume_window);
     assert_eq!(windows, (120 * SECOND, Duration::ZERO));
     let kept = |mount: &primus::core::Mount| {

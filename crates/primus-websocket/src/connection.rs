@@ -15,6 +15,7 @@ use primus_core::{CloseReason, Io, MountSettings, Payload, Upgraded};
 use tokio::io::{AsyncRead as _, AsyncWriteExt as _, ReadBuf};
 
 use crate::{
+    deflate::{Agreed, Deflate, Inflate},
     frame,
     frames::{Frames, Received},
     out::Out,
@@ -54,13 +55,20 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    pub(crate) fn new(upgraded: Upgraded, settings: &MountSettings) -> Self {
+    pub(crate) fn new(
+        upgraded: Upgraded,
+        settings: &MountSettings,
+        compression: Option<Agreed>,
+    ) -> Self {
         let limits = &settings.limits;
+        let frames = Frames::new(limits.max_message, limits.max_fragments);
+        let mut out = Out::default();
+        out.deflate = compression.map(|agreed| Box::new(Deflate::new(agreed)));
         Self {
             io: upgraded.io,
-            frames: Frames::new(limits.max_message, limits.max_fragments),
+            frames: frames.inflating(compression.map(Inflate::new)),
             backlog: upgraded.read,
-            out: Out::default(),
+            out,
         }
     }
 

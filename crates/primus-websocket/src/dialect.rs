@@ -5,23 +5,24 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use bytestring::ByteString;
 use primus_core::{
-    Carrier, CloseReason, Envelope, Outgoing, Payload, Session, WireForm,
+    Carrier, CloseReason, Envelope, Outgoing, Payload, Session,
     native::{self, Frame, FrameError},
     parser::Parser,
 };
 
 use crate::{
     classic::{Classic, control_string},
+    deflate::{Form, form, put_compressed},
     frame,
     out::Out,
 };
 
 /// Text as the application wrote it.
-pub(crate) const AS_IT_IS: WireForm = WireForm("websocket");
+pub(crate) const AS_IT_IS: Form = form!("websocket");
 /// Text that begins with `primus::`, escaped.
-const ESCAPED: WireForm = WireForm("websocket.2");
+const ESCAPED: Form = form!("websocket.2");
 /// What a head said, for those who know no heads.
-pub(crate) const TAKEN_APART: WireForm = WireForm("websocket.0");
+pub(crate) const TAKEN_APART: Form = form!("websocket.0");
 
 pub(crate) enum Dialect {
     Resumable,
@@ -114,18 +115,23 @@ impl Dialect {
         let escaped = match self {
             Self::Classic(classic) => return classic.write(outgoing, parser, out),
             Self::Plain if !outgoing.envelope().is_bare() => {
-                return put(outgoing, TAKEN_APART, out, |envelope| native::plain(envelope, parser));
+                return put(outgoing, &TAKEN_APART, out, |envelope| {
+                    native::plain(envelope, parser)
+                });
             }
             Self::Plain => None,
             Self::Resumable => native::escape(outgoing.envelope()),
         };
         if escaped.is_some() {
-            return put(outgoing, ESCAPED, out, |_| escaped.clone());
+            return put(outgoing, &ESCAPED, out, |_| escaped.clone());
+        }
+        if put_compressed(outgoing, &AS_IT_IS, out, |envelope| Some(envelope.frame().clone())) {
+            return;
         }
         match outgoing {
             Outgoing::Own(envelope) => out.push_message(envelope.frame()),
             Outgoing::Shared(packet) => {
-                out.push(packet.frame(AS_IT_IS, |envelope| frame::message(envelope.frame())));
+                out.push(packet.frame(AS_IT_IS.plain, |envelope| frame::message(envelope.frame())));
             }
         }
     }
@@ -182,15 +188,18 @@ fn parser(carrier: &Carrier) -> &dyn Parser {
 /// empty frame, and so is not sent.
 pub(crate) fn put(
     outgoing: &Outgoing,
-    form: WireForm,
+    form: &Form,
     out: &mut Out,
     make: impl Fn(&Envelope) -> Option<Payload>,
 ) {
+    if put_compressed(outgoing, form, out, &make) {
+        return;
+    }
     match outgoing {
         Outgoing::Own(envelope) => {
             make(envelope).into_iter().for_each(|payload| out.push_message(&payload));
         }
-        Outgoing::Shared(packet) => out.push(packet.frame(form, |envelope| {
+        Outgoing::Shared(packet) => out.push(packet.frame(form.plain, |envelope| {
             make(envelope).map(|payload| frame::message(&payload)).unwrap_or_default()
         })),
     }

@@ -1,4 +1,5 @@
-//! Frames that a server sends: never masked, so that one frame serves every receiver.
+//! Frames that a server sends: never masked, so that one frame serves every receiver. And the mask of those
+//! that it gets.
 
 use bytes::{BufMut as _, Bytes};
 use primus_core::{CloseReason, Payload};
@@ -7,6 +8,8 @@ const TEXT: u8 = 0x81;
 const BINARY: u8 = 0x82;
 const CLOSE: u8 = 0x88;
 const PING: u8 = 0x89;
+/// RSV1.
+const COMPRESSED: u8 = 0x40;
 
 /// The longest header of an unmasked frame.
 pub(crate) const MAX_HEADER: usize = 10;
@@ -32,6 +35,11 @@ fn put(out: &mut Vec<u8>, first: u8, length: usize) {
     }
 }
 
+/// The same for a payload that is compressed (RFC 7692 §6): the first reserved bit says so.
+pub(crate) fn put_compressed_header(out: &mut Vec<u8>, binary: bool, length: usize) {
+    put(out, COMPRESSED | if binary { BINARY } else { TEXT }, length);
+}
+
 /// A whole message as one frame.
 pub(crate) fn message(payload: &Payload) -> Bytes {
     let mut frame = Vec::with_capacity(MAX_HEADER + payload.len());
@@ -55,6 +63,18 @@ pub(crate) fn put_close(out: &mut Vec<u8>, reason: &CloseReason) {
     put(out, CLOSE, 2 + text.len());
     out.put_u16(code);
     out.extend_from_slice(text.as_bytes());
+}
+
+/// Takes the mask off (RFC 6455 §5.3), eight bytes at a time.
+pub(crate) fn unmask(payload: &mut [u8], [a, b, c, d]: [u8; 4]) {
+    let mask = u64::from_ne_bytes([a, b, c, d, a, b, c, d]);
+    let (words, rest) = payload.as_chunks_mut::<8>();
+    for word in words {
+        *word = (u64::from_ne_bytes(*word) ^ mask).to_ne_bytes();
+    }
+    for (byte, mask) in rest.iter_mut().zip(mask.to_ne_bytes()) {
+        *byte ^= mask;
+    }
 }
 
 #[cfg(test)]

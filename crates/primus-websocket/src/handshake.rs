@@ -10,11 +10,17 @@ use tokio_tungstenite::tungstenite::{
     handshake::server::create_response_with_body,
 };
 
+use crate::deflate::Agreed;
+
 /// The subprotocol by which our own client says that it speaks the resumable dialect.
 pub(crate) const RESUMABLE: &str = "primus.2";
 
 /// Checks the request and makes the answer that switches protocols.
-pub(crate) fn accept(head: &Head, protocol: Option<&str>) -> Result<Response, Box<Response>> {
+pub(crate) fn accept(
+    head: &Head,
+    protocol: Option<&str>,
+    compression: Option<Agreed>,
+) -> Result<Response, Box<Response>> {
     let mut response = if head.method == Method::CONNECT {
         status(StatusCode::OK)
     } else {
@@ -25,6 +31,9 @@ pub(crate) fn accept(head: &Head, protocol: Option<&str>) -> Result<Response, Bo
     };
     if let Some(protocol) = protocol.and_then(|protocol| HeaderValue::from_str(protocol).ok()) {
         response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, protocol);
+    }
+    if let Some(agreed) = compression {
+        response.headers_mut().insert(header::SEC_WEBSOCKET_EXTENSIONS, agreed.answer());
     }
     Ok(response)
 }

@@ -10,6 +10,7 @@
 mod attach;
 mod classic;
 mod connection;
+mod deflate;
 mod dialect;
 mod driver;
 mod fragments;
@@ -21,5 +22,6 @@ mod sync;
 mod task;
 mod transformer;
 mod turns;
+mod utf8;
 
 pub use self::transformer::WebSocket;

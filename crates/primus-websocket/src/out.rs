@@ -12,7 +12,7 @@ use bytes::{Buf as _, Bytes};
 use primus_core::Payload;
 use tokio::io::AsyncWrite;
 
-use crate::frame;
+use crate::{deflate::Deflate, frame};
 
 /// Pieces of one vectored write.
 const SLICES: usize = 32;
@@ -36,11 +36,13 @@ struct Buffers {
     written: usize,
 }
 
-/// Empty, it holds no heap.
+/// Empty, it holds no heap but what compression wants.
 #[derive(Debug, Default)]
 pub(crate) struct Out {
     buffers: Option<Box<Buffers>>,
     bytes: usize,
+    /// `None`: nothing is compressed.
+    pub(crate) deflate: Option<Box<Deflate>>,
 }
 
 impl Out {

@@ -13,6 +13,7 @@ use crate::{
     attach::attach,
     classic::Classic,
     connection::Connection,
+    deflate::{Agreed, negotiate},
     dialect::Dialect,
     handshake::{self, RESUMABLE},
     task::Task,
@@ -56,13 +57,14 @@ async fn open(request: Request, mount: Arc<Mount>) -> Result<Response, Response>
         let error = "this connection cannot be upgraded";
         return Err(json(StatusCode::BAD_REQUEST, &serde_json::json!({ "error": error })));
     };
+    let agreed = negotiate(&head.headers, mount.settings().compression.as_ref());
     if handshake::offered(&head.headers).any(|protocol| protocol == RESUMABLE) {
-        let response = handshake::accept(&head, Some(RESUMABLE)).map_err(|no| *no)?;
+        let response = handshake::accept(&head, Some(RESUMABLE), agreed).map_err(|no| *no)?;
         let pending = mount.pend().map_err(|no| no.into_response())?;
         let span = tracing::debug_span!("websocket", address = ?head.address);
         let attached = async move {
             let Ok(upgraded) = upgrade.await else { return };
-            let connection = Connection::new(upgraded, mount.settings());
+            let connection = Connection::new(upgraded, mount.settings(), agreed);
             if let Some((connection, carrier)) = attach(connection, &head, &mount).await {
                 drop(pending);
                 drop((head, mount));
@@ -78,23 +80,28 @@ async fn open(request: Request, mount: Arc<Mount>) -> Result<Response, Response>
     let answers = classic.as_ref().is_some_and(Classic::answers);
     let dialect = classic.map_or(Dialect::Plain, Dialect::Classic);
     let protocol = handshake::choose(&head.headers, &mount.settings().subprotocols);
-    let response = handshake::accept(&head, protocol).map_err(|no| *no)?;
+    let response = handshake::accept(&head, protocol, agreed).map_err(|no| *no)?;
     let opening = Opening { protocol, answers, ..Opening::default() };
     let session = mount.open(NAME, &head, opening).await.map_err(|no| no.into_response())?;
     let span = tracing::debug_span!("websocket", address = ?head.address, spark = %session.id());
-    tokio::spawn(start(session, upgrade, dialect).instrument(span));
+    tokio::spawn(start(session, upgrade, dialect, agreed).instrument(span));
     Ok(response)
 }
 
 /// Waits for the socket of a session that is authorized already.
-async fn start(session: Arc<Session>, upgrade: primus_core::Upgrade, dialect: Dialect) {
+async fn start(
+    session: Arc<Session>,
+    upgrade: primus_core::Upgrade,
+    dialect: Dialect,
+    agreed: Option<Agreed>,
+) {
     // Attached before the socket is there, so that a client that goes meanwhile ends the session.
     let carrier = session.attach(Carriage::DRIVER);
     let upgraded: Upgraded = match upgrade.await {
         Ok(upgraded) => upgraded,
         Err(error) => return tracing::debug!(%error, "the client went during the handshake"),
     };
-    let connection = Connection::new(upgraded, session.mount().settings());
+    let connection = Connection::new(upgraded, session.mount().settings(), agreed);
     drop(session);
     // A task of its own, so that the upgrade's future does not count for the connection's life.
     Task::spawn(connection, carrier, dialect);

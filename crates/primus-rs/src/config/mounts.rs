@@ -9,7 +9,7 @@ use super::{
     error::ConfigError,
     options::{Options, Row, Sources, join, read_table},
     tables::optional,
-    units::{Count, List, Text},
+    units::{Count, Flag, List, Text},
     value::{Entry, Origin},
     words::Word,
 };
@@ -38,6 +38,12 @@ optional! {
         max_post_items: Count,
         /// Bytes of a client's attach frame.
         max_attach: Bytes,
+        /// Whether WebSocket messages are compressed for clients that offer it.
+        compression: Flag,
+        /// Bytes from which a message that is sent is compressed.
+        compression_threshold: Bytes,
+        /// Whether messages may refer to earlier ones of the same connection.
+        compression_takeover: Flag,
         /// How long a client may take for its attach frame.
         attach_timeout: Time,
         /// How long a request may take for its body, and a POST may wait for a busy handler.

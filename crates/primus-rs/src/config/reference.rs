@@ -83,6 +83,11 @@ fn the_defaults_are_those_of_the_parts() {
         poll_timeout close_timeout pressure max_queued overflow inbox_messages inbox_bytes
         max_inbox max_requests max_subscriptions max_channels
         resume_window resume_messages resume_bytes);
+    let compression = primus_core::Compression::default();
+    assert_eq!(config.compression_threshold, compression.threshold);
+    assert_eq!(config.compression_takeover, compression.takeover);
+    let mount = primus_core::MountSettings::new("/primus");
+    assert_eq!(config.compression, mount.compression.is_some());
     let settings = primus_core::Settings::default();
     same!(settings: ping_interval ping_timeout max_connections max_connections_per_address
         count_loopback max_pending handler_grace resume_budget detach_grace);

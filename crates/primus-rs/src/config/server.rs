@@ -72,6 +72,16 @@ options! {
         /// Bytes of a request's head, at least 8 KiB. Default 16 KiB.
         max_header_bytes: Bytes = 16 << 10,
 
+        /// Whether WebSocket messages are compressed for clients that offer it (permessage-deflate, RFC 7692),
+        /// both ways. Default false.
+        compression: Flag = false,
+        /// Bytes from which a message that is sent is compressed. Default 1 KiB.
+        compression_threshold: Bytes = 1 << 10,
+        /// Whether messages may refer to earlier ones of the same connection: small ones that repeat themselves
+        /// get much smaller, but each connection keeps up to 300 KiB, and a broadcast is compressed for each
+        /// receiver instead of once. Default false.
+        compression_takeover: Flag = false,
+
         /// How long a client may take for TLS, and then for the head of a request. Default 10 s.
         handshake_timeout: Time = Duration::from_secs(10),
         /// How long a client may take for its attach frame. Default 10 s.

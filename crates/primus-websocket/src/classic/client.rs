@@ -1,21 +1,20 @@
 //! One classic client: what its texts are, and how it is told what a message is.
 
 use bytestring::ByteString;
-use primus_core::{
-    Envelope, Outgoing, Payload, Session, Subject, WireForm, native, parser::Parser,
-};
+use primus_core::{Envelope, Outgoing, Payload, Session, Subject, native, parser::Parser};
 
 use super::{
     channels::{self, Channels},
     emitter, multiplex,
 };
 use crate::{
+    deflate::{Form, form},
     dialect::{AS_IT_IS, Incoming, TAKEN_APART, put},
     out::Out,
 };
 
 /// An event as `primus-emitter` has it.
-const EMITTED: WireForm = WireForm("websocket.1");
+const EMITTED: Form = form!("websocket.1");
 
 const CONTROL: &str = "primus::";
 /// What begins the names of events of the protocol itself.
@@ -89,21 +88,21 @@ impl Classic {
     pub(crate) fn write(&mut self, outgoing: &Outgoing, parser: &dyn Parser, out: &mut Out) {
         let envelope = outgoing.envelope();
         if envelope.is_bare() {
-            return put_body(outgoing, AS_IT_IS, parser, out);
+            return put_body(outgoing, &AS_IT_IS, parser, out);
         }
         if !self.plugins {
             return match envelope.heading().subject {
-                Subject::Data => put_body(outgoing, TAKEN_APART, parser, out),
-                _ => put(outgoing, TAKEN_APART, out, |envelope| native::plain(envelope, parser)),
+                Subject::Data => put_body(outgoing, &TAKEN_APART, parser, out),
+                _ => put(outgoing, &TAKEN_APART, out, |envelope| native::plain(envelope, parser)),
             };
         }
         let heading = envelope.heading();
         let Some(channel) = heading.channel.as_deref() else {
             return match heading.subject {
-                Subject::Data => put_body(outgoing, TAKEN_APART, parser, out),
+                Subject::Data => put_body(outgoing, &TAKEN_APART, parser, out),
                 Subject::Event(name) if name.starts_with(OWN) => {}
                 Subject::Event(_) | Subject::Request(..) => {
-                    put(outgoing, EMITTED, out, |envelope| packet(envelope).map(Payload::Text));
+                    put(outgoing, &EMITTED, out, |envelope| packet(envelope).map(Payload::Text));
                 }
                 Subject::Reply(number) => self.answer(number, true, envelope, out),
                 Subject::Refuse(number) => self.answer(number, false, envelope, out),
@@ -144,7 +143,7 @@ impl Classic {
 }
 
 /// Puts out what a message carries, unless it would be taken for control.
-fn put_body(outgoing: &Outgoing, form: WireForm, parser: &dyn Parser, out: &mut Out) {
+fn put_body(outgoing: &Outgoing, form: &Form, parser: &dyn Parser, out: &mut Out) {
     if is_control(parser, &outgoing.envelope().body()) {
         tracing::warn!("a message that a classic client would take for control was not sent to it");
         return;

@@ -1,6 +1,15 @@
-use proptest::prelude::*;
+use std::io;
 
-use super::*;
+use proptest::prelude::*;
+use tokio_tungstenite::tungstenite::{
+    Error, Message,
+    protocol::{Role, WebSocketConfig, WebSocketContext},
+};
+
+use super::{
+    slow::{Feed, close_reason},
+    *,
+};
 
 const MAX: usize = 300;
 
@@ -48,8 +57,7 @@ fn by_tungstenite(stream: &[u8]) -> Read {
 }
 
 /// The same, of a stream that comes in chunks.
-fn by_frames(stream: &[u8], chunks: &[usize]) -> Read {
-    let mut frames = Frames::new(MAX, usize::MAX);
+fn by_frames(mut frames: Frames, stream: &[u8], chunks: &[usize]) -> Read {
     let (mut out, mut received) = (Out::default(), Vec::new());
     let (mut rest, mut sizes) = (stream, chunks.iter().cycle());
     while !rest.is_empty() {
@@ -69,6 +77,22 @@ fn by_frames(stream: &[u8], chunks: &[usize]) -> Read {
         }
     }
     (received, None, answers(out))
+}
+
+/// What tungstenite alone would say, except that ours need not wait for the end of a frame to see that its text
+/// is none: then that is what tungstenite says, or that it is too big, when the frame is complete.
+fn agrees(ours: &Read, stream: &[u8]) -> Result<(), TestCaseError> {
+    let (theirs, mut ours) = (by_tungstenite(stream), ours.clone());
+    if theirs != ours && theirs.1.is_none() && ours.1 == Some(CloseReason::INVALID_TEXT) {
+        let completed = by_tungstenite(&[stream, &[b'x'; MAX]].concat());
+        if completed.1 == Some(CloseReason::TOO_BIG) {
+            ours.1 = completed.1.clone();
+        }
+        prop_assert_eq!(ours, completed);
+    } else {
+        prop_assert_eq!(ours, theirs);
+    }
+    Ok(())
 }
 
 /// A frame, mostly as a client would send it.
@@ -122,8 +146,35 @@ proptest! {
             let index = index.index(stream.len());
             stream[index] = byte;
         }
-        prop_assert_eq!(by_frames(&stream, &chunks), by_tungstenite(&stream));
+        let plain = Frames::new(MAX, usize::MAX);
+        agrees(&by_frames(plain, &stream, &chunks), &stream)?;
     }
+}
+
+#[test]
+fn a_wrong_byte_of_text_is_refused_before_its_frame_is_complete() {
+    let masked = |text: &[u8]| -> Vec<u8> {
+        text.iter().zip(b"mask".iter().cycle()).map(|(byte, mask)| byte ^ mask).collect()
+    };
+    let text = b"\xce\xba\xe1\xbd\xb9\xf4\x90\x80\x80edited";
+    let first = [b"\x01\x82mask", &masked(&text[..2])[..]].concat();
+    let rest = [b"\x80\x8emask", &masked(&text[2..])[..]].concat();
+    let stream = [&first[..], b"\x89\x80mask", &rest].concat();
+    // In one frame, and in two with a ping between: up to the byte before the wrong one all is well.
+    let whole = [b"\x81\x8fmask", &masked(text)[..]].concat();
+    for (stream, wrong) in [(&whole, 6 + 6), (&stream, first.len() + 6 + 6 + 4)] {
+        for chunk in [1, 2, 5, stream.len()] {
+            let parts = by_frames(Frames::new(MAX, 9), &stream[..wrong], &[chunk]);
+            assert_eq!((&parts.0[..], &parts.1), (&[][..], &None), "{chunk}");
+            let parts = by_frames(Frames::new(MAX, 9), &stream[..=wrong], &[chunk]);
+            assert_eq!((&parts.0[..], parts.1), (&[][..], Some(CloseReason::INVALID_TEXT)));
+        }
+    }
+    // What is no text is not looked at, neither before nor behind.
+    let bytes = [b"\x02\x82mask\xff\xff", &b"\x80\x82mask\xff\xff"[..], &whole[..whole.len() - 8]];
+    let (received, error, _) = by_frames(Frames::new(MAX, 9), &bytes.concat(), &[7]);
+    assert!(matches!(&received[..], [Received::Binary(bytes)] if bytes.len() == 4));
+    assert_eq!(error, Some(CloseReason::INVALID_TEXT));
 }
 
 #[test]
