@@ -7,8 +7,14 @@ use std::process::{Child, Command, Stdio};
 use crate::processes::Processes;
 
 /// Options of `docs/configuration.md`. The mount itself takes messages of 16 MiB, the largest there are; the
-/// cases of 9.5 and 9.6 send a message in 65,536 fragments.
-const OPTIONS: &[(&str, &str)] = &[("PRIMUS_MAX_FRAGMENTS", "65537")];
+/// cases of 9.5 and 9.6 send a message in 65,536 fragments. With context takeover, so that the cases which do
+/// not rule it out have it; those which do are served as everybody is by default.
+const OPTIONS: &[(&str, &str)] = &[
+    ("PRIMUS_MAX_FRAGMENTS", "65537"),
+    ("PRIMUS_COMPRESSION", "true"),
+    ("PRIMUS_COMPRESSION_TAKEOVER", "true"),
+    ("PRIMUS_COMPRESSION_THRESHOLD", "0"),
+];
 
 const PREFIX: &str = "listening on http://";
 
