@@ -12,8 +12,9 @@ use crate::{
     out::Out,
 };
 
-/// zlib's own choice between time and size.
-const LEVEL: u32 = 6;
+/// Between time and size: JSON of 4 to 64 KiB takes a third to two thirds of the time of level 6, zlib's own
+/// choice, and gets a tenth larger. Level 1 is twice as fast again, and gets half as large again.
+const LEVEL: u32 = 2;
 /// A thread keeps no larger buffer than this.
 const LARGEST: usize = 256 << 10;
 /// Frames up to this size are gathered with others.
