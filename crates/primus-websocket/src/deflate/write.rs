@@ -14,7 +14,9 @@ use crate::{
 
 /// Between time and size: JSON of 4 to 64 KiB takes a third to two thirds of the time of level 6, zlib's own
 /// choice, and gets a tenth larger. Level 1 is twice as fast again, and gets half as large again.
-const LEVEL: u32 = 2;
+const FAST: u32 = 2;
+/// With context takeover size is what counts; and a fast search sees what is near, not what was said before.
+const THOROUGH: u32 = 6;
 /// A thread keeps no larger buffer than this.
 const LARGEST: usize = 256 << 10;
 /// Frames up to this size are gathered with others.
@@ -97,7 +99,7 @@ impl Deflate {
         if !self.agreed.ours_take_over {
             return by_itself(payload, window);
         }
-        let state = self.kept.get_or_insert_with(|| fresh(window));
+        let state = self.kept.get_or_insert_with(|| fresh(window, THOROUGH));
         // Now that it has been compressed it has to be sent so: those behind it refer to it.
         with_compressed(state, payload, |compressed| compressed_frame(payload, compressed))
     }
@@ -127,7 +129,7 @@ pub(crate) fn put_compressed(
             payload.map(|payload| deflate.frame(&payload)).unwrap_or_default()
         }
     };
-    if frame.len() < SMALL {
+    if !frame.is_empty() && frame.len() < SMALL {
         out.small(|tail| tail.extend_from_slice(&frame));
     } else {
         out.push(frame);
@@ -139,7 +141,7 @@ pub(crate) fn put_compressed(
 fn by_itself(payload: &Payload, window: u8) -> Bytes {
     let spare = SPARE.take().filter(|(its, _)| *its == window);
     let mut state = spare.map_or_else(
-        || fresh(window),
+        || fresh(window, FAST),
         |(_, mut state)| {
             state.reset();
             state
@@ -156,8 +158,8 @@ fn by_itself(payload: &Payload, window: u8) -> Bytes {
     frame
 }
 
-fn fresh(window: u8) -> Box<Compress> {
-    Box::new(Compress::new_with_window_bits(Level::new(LEVEL), false, window.clamp(9, 15)))
+fn fresh(window: u8, level: u32) -> Box<Compress> {
+    Box::new(Compress::new_with_window_bits(Level::new(level), false, window.clamp(9, 15)))
 }
 
 fn compressed_frame(payload: &Payload, compressed: &[u8]) -> Bytes {
