@@ -117,22 +117,22 @@ pub(crate) fn put_compressed(
     else {
         return false;
     };
-    let frame = match outgoing {
+    match outgoing {
         Outgoing::Shared(packet) if !deflate.agreed.ours_take_over => {
             let window = deflate.agreed.window();
-            packet.frame(form.compressed(window), |envelope| {
+            out.push(packet.frame(form.compressed(window), |envelope| {
                 make(envelope).map(|payload| by_itself(&payload, window)).unwrap_or_default()
-            })
+            }));
         }
         _ => {
-            let payload = make(outgoing.envelope());
-            payload.map(|payload| deflate.frame(&payload)).unwrap_or_default()
+            let Some(payload) = make(outgoing.envelope()) else { return true };
+            let frame = deflate.frame(&payload);
+            if frame.len() < SMALL {
+                out.small(|tail| tail.extend_from_slice(&frame));
+            } else {
+                out.push(frame);
+            }
         }
-    };
-    if !frame.is_empty() && frame.len() < SMALL {
-        out.small(|tail| tail.extend_from_slice(&frame));
-    } else {
-        out.push(frame);
     }
     true
 }
