@@ -71,8 +71,8 @@ fn run(
 ) -> Result<Vec<u8>, CloseReason> {
     let mut inflating = Inflating { state, message: Vec::new(), max, ended: false, empty: true };
     feed(&mut inflating)?;
-    // Strictly an empty message is one byte, but there are those who send none.
-    if !inflating.empty {
+    // Strictly there is a byte in an empty message, and one behind a last block, but not everybody sends it.
+    if !inflating.empty && !inflating.ended {
         inflating.push(&TAIL)?;
         if last {
             inflating.end()?;

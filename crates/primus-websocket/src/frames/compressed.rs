@@ -203,16 +203,20 @@ fn rsv1_is_for_the_first_frame_of_a_message_and_only_where_it_was_agreed_on() {
 fn what_is_no_compressed_text_is_1007() {
     let not_utf8 = Client::new(false).compress(b"abc\xff");
     let hello = Client::new(false).compress(b"Hello");
-    let stored = [0x00, 0x05, 0x00, 0xfa, 0xff, b'H', b'e'];
-    for (what, payload) in [
-        ("not UTF-8", &not_utf8[..]),
-        ("not deflate", &[0xff, 0xff, 0xff]),
-        ("cut in a block", &hello[..4]),
-        ("cut in a stored block", &stored),
-        ("with its tail", &[&hello[..], &[0, 0, 0xff]].concat()),
+    // A hundred bytes as they are, of which two come: what stands behind them would be read for the others.
+    let stored = [0x00, 100, 0x00, 0xff - 100, 0xff, b'H', b'e'];
+    for (what, first, payload) in [
+        ("not UTF-8", 0xc1, &not_utf8[..]),
+        ("not deflate", 0xc1, &[0xff, 0xff, 0xff]),
+        ("cut in a block", 0xc1, &hello[..4]),
+        ("cut in a block, and no text", 0xc2, &hello[..4]),
+        ("cut in a stored block", 0xc1, &stored),
+        ("cut in a stored block, and no text", 0xc2, &stored),
+        ("with its tail", 0xc1, &[&hello[..], &[0, 0, 0xff]].concat()),
     ] {
-        assert_eq!(code(&frame(0xc1, payload)), Some(1007), "{what}");
-        assert_eq!(code(&[frame(0x41, payload), frame(0x80, b"")].concat()), Some(1007), "{what}");
+        assert_eq!(code(&frame(first, payload)), Some(1007), "{what}");
+        let pieces = [frame(first & 0x7f, payload), frame(0x80, b"")].concat();
+        assert_eq!(code(&pieces), Some(1007), "{what}");
     }
     let binary = frame(0xc2, &not_utf8);
     let (received, error) = read(&mut frames(false), &binary, 5);
@@ -221,13 +225,15 @@ fn what_is_no_compressed_text_is_1007() {
 
 #[test]
 fn the_examples_of_the_rfc_are_read() {
-    // RFC 7692 §7.2.3: a last block, a stored one, two blocks, an empty message, and one without any byte.
+    // RFC 7692 §7.2.3: a last block, a stored one, two blocks, an empty message. Then what is not quite right:
+    // a message without any byte, and a last block without the empty one behind it.
     for (payload, text) in [
         (&[0xf3, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00, 0x00][..], "Hello"),
         (&[0x00, 0x05, 0x00, 0xfa, 0xff, 0x48, 0x65, 0x6c, 0x6c, 0x6f, 0x00], "Hello"),
         (&[0xf2, 0x48, 0x05, 0x00, 0x00, 0x00, 0xff, 0xff, 0xca, 0xc9, 0xc9, 0x07, 0x00], "Hello"),
         (&[0x00], ""),
         (&[], ""),
+        (&[0xf3, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00], "Hello"),
     ] {
         for takeover in [false, true] {
             for chunk in [1, 100] {
