@@ -28,6 +28,9 @@ cargo xtask autobahn --cases '6.*,7.9.1'    # some, and the page stays as it is
 It needs Python 2.7, the only one that Autobahn runs on: on the `PATH`, among the versions of pyenv, or named in `XTASK_PYTHON27`. The packages, in exactly
 the versions of `tests/autobahn/`, go into an environment of their own in the user's cache. Where there is a Python 2.7, `cargo xtask test` runs chapters 1 to 7 and 10.
 
+What is not the default there: the server takes messages in 65,537 fragments, which a case sends; it compresses, however small a message is; and it
+does so with context takeover unless the case rules that out.
+
 What passes is OK, or informational, which is said of cases without a right and a wrong. Anything else fails, non-strict too.
 
 | cases | about | OK | informational | failed |
