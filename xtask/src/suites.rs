@@ -206,7 +206,11 @@ fn formatting(run: &Run<'_>) -> Outcome {
 fn clippy(run: &Run<'_>) -> Outcome {
     let arguments =
         ["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"];
-    run.whole("clippy", run.cargo(&arguments), BUILD)
+    let mut outcome = run.whole("clippy", run.cargo(&arguments), BUILD);
+    // What those get who ask for no feature.
+    let plain = ["clippy", "--package", "primus-rs", "--", "-D", "warnings"];
+    outcome.join(run.whole("clippy without features", run.cargo(&plain), BUILD));
+    outcome
 }
 
 fn rust(run: &Run<'_>) -> Outcome {

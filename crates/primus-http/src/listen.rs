@@ -1,6 +1,6 @@
 //! Listening by ourselves.
 
-use std::{future::ready, io, net::SocketAddr, time::Duration};
+use std::{io, net::SocketAddr, time::Duration};
 
 use primus_core::{BoxFuture, ListenerGuard};
 use tokio::{
@@ -11,7 +11,6 @@ use tokio::{
 
 use crate::{
     app::App,
-    io::PeerAddr,
     serve::{serve, sniff},
     service::{Inner, PrimusService},
 };
@@ -172,7 +171,7 @@ impl Listener {
                     () = &mut shutdown => None,
                 };
                 let (stream, version) = accepted?;
-                let peer = PeerAddr { address: peer, secure: true };
+                let peer = crate::io::PeerAddr { address: peer, secure: true };
                 return Some(serve(stream, version, peer, service, shutdown));
             }
             let version = tokio::select! {
@@ -182,7 +181,10 @@ impl Listener {
             };
             match version {
                 Ok(version) => Some(serve(stream, version?, peer.into(), service, shutdown)),
-                Err(error) => Some(Box::pin(ready(Err(error.into())))),
+                Err(error) => {
+                    tracing::debug!(%error, "connection failed");
+                    None
+                }
             }
         });
         async move {
