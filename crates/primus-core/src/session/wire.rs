@@ -54,7 +54,8 @@ impl Drop for Wires<'_> {
         while !rest.is_empty() {
             let behind = rest.split_off(rest.len().min(CHUNK));
             let chunk = std::mem::replace(&mut rest, behind);
-            self.shared.spawn(unconstrained(async move {
+            // Not where the publisher is, whose runtime may end before its tasks have run.
+            self.shared.runtime().spawn(unconstrained(async move {
                 for wire in chunk {
                     // A parser of the application that panics touches no other client.
                     if catch_unwind(AssertUnwindSafe(|| wire.flush())).is_err() {
