@@ -19,6 +19,7 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("primus-websocket", &["primus-core", "primus-http"]),
     ("primus-sse", &["primus-core", "primus-http"]),
     ("primus-polling", &["primus-core", "primus-http"]),
+    ("primus-engineio", &["primus-core", "primus-http", "primus-websocket"]),
     (
         "primus-rs",
         &[
