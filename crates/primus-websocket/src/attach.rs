@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use crate::{connection::Connection, frames::Received};
+use crate::connection::Connection;
 use primus_core::{
-    Attached, BoxError, Carriage, Carrier, CloseReason, Head, Mount, Rejection,
+    Attached, BoxError, Carriage, Carrier, CloseReason, Head, Mount, Payload, Rejection,
     native::{self, ClientAttach, Frame},
 };
 
@@ -16,7 +16,7 @@ pub(crate) async fn attach(
     mount: &Arc<Mount>,
 ) -> Option<(Connection, Carrier)> {
     let limits = &mount.settings().limits;
-    let first = connection.first(limits.max_attach);
+    let first = connection.receive(limits.max_attach);
     let (asked, rejection) = match tokio::time::timeout(limits.attach_timeout, first).await {
         Err(_) => {
             let late = http::StatusCode::REQUEST_TIMEOUT;
@@ -37,8 +37,7 @@ pub(crate) async fn attach(
     };
     match attached {
         Ok(Attached { carrier, answer }) => {
-            connection.frames.limit(limits.max_message);
-            connection.out.push_message(&answer.to_frame().into());
+            connection.send(&answer.to_frame().into());
             Some((connection, carrier))
         }
         Err(rejection) => {
@@ -51,8 +50,8 @@ pub(crate) async fn attach(
     }
 }
 
-fn read_attach(received: Received) -> Result<ClientAttach, BoxError> {
-    let Received::Text(text) = received else {
+fn read_attach(first: Payload) -> Result<ClientAttach, BoxError> {
+    let Payload::Text(text) = first else {
         return Err("the first frame must be an attach frame".into());
     };
     match native::parse(text)? {

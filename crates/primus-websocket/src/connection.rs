@@ -1,5 +1,5 @@
 //! A socket with its protocol state: reads into the thread's scratch, feeds tungstenite, and queues what
-//! is to be written.
+//! is to be written. Before there is a session it is used as it is; then a task drives it.
 
 use std::{
     cell::Cell,
@@ -11,14 +11,16 @@ use std::{
 };
 
 use bytes::Bytes;
-use primus_core::{CloseReason, Io, MountSettings, Payload, Upgraded};
+use primus_core::{Carrier, CloseReason, Io, MountSettings, Payload, Upgraded};
 use tokio::io::{AsyncRead as _, AsyncWriteExt as _, ReadBuf};
 
 use crate::{
     deflate::{Agreed, Deflate, Inflate},
+    dialect::Dialect,
     frame,
     frames::{Frames, Received},
     out::Out,
+    task::Task,
 };
 
 /// What a worker thread reads into. Nothing of it survives a turn.
@@ -45,10 +47,15 @@ impl Drop for Scratch {
     }
 }
 
-/// A socket with its protocol state.
-pub(crate) struct Connection {
+/// A WebSocket that is open.
+///
+/// What a dialect has to say before there is a session, it says by [`receive`](Self::receive) and
+/// [`send`](Self::send); then it lets the connection [`drive`](Self::drive) the session, or
+/// [`refuse`](Self::refuse)s it.
+pub struct Connection {
     pub(crate) io: Box<dyn Io>,
     pub(crate) frames: Frames,
+    max_message: usize,
     /// Read and not yet parsed: what came with the handshake, or behind a full inbox.
     pub(crate) backlog: Bytes,
     pub(crate) out: Out,
@@ -67,15 +74,20 @@ impl Connection {
         Self {
             io: upgraded.io,
             frames: frames.inflating(compression.map(Inflate::new)),
+            max_message: limits.max_message,
             backlog: upgraded.read,
             out,
         }
     }
 
-    /// The first message, in whatever chunks it comes; for the attach.
-    pub(crate) async fn first(&mut self, max: usize) -> Result<Received, CloseReason> {
+    /// The next message, of at most `max` bytes, after what was sent has been written. Nothing is lost
+    /// when this is dropped while it waits.
+    ///
+    /// # Errors
+    /// Why the connection cannot go on: what the client did wrong, or that it has gone.
+    pub async fn receive(&mut self, max: usize) -> Result<Payload, CloseReason> {
         self.frames.limit(max);
-        poll_fn(|cx| {
+        let received = poll_fn(|cx| {
             loop {
                 let backlog = std::mem::take(&mut self.backlog);
                 let mut input = &backlog[..];
@@ -88,7 +100,8 @@ impl Connection {
                 match received {
                     Some(Received::Close(_)) => return Poll::Ready(Err(CloseReason::GOING_AWAY)),
                     Some(Received::Pong) => {}
-                    Some(message) => return Poll::Ready(Ok(message)),
+                    Some(Received::Text(text)) => return Poll::Ready(Ok(Payload::Text(text))),
+                    Some(Received::Binary(bytes)) => return Poll::Ready(Ok(bytes.into())),
                     None => {
                         let mut scratch = Scratch::take();
                         match self.poll_read(cx, &mut scratch) {
@@ -102,7 +115,28 @@ impl Connection {
                 }
             }
         })
-        .await
+        .await;
+        self.frames.limit(self.max_message);
+        received
+    }
+
+    /// Queues a message. It leaves with the next [`receive`](Self::receive) or
+    /// [`flush`](Self::flush), or when the connection is driven.
+    pub fn send(&mut self, message: &Payload) {
+        self.out.push_message(message);
+    }
+
+    /// Writes what has been sent.
+    ///
+    /// # Errors
+    /// When the client is gone.
+    pub async fn flush(&mut self) -> io::Result<()> {
+        poll_fn(|cx| self.out.poll_write(cx, &mut self.io)).await
+    }
+
+    /// Carries a session from here on, in a task of its own, until either is over.
+    pub fn drive<D: Dialect>(self, carrier: Carrier, dialect: D) {
+        Task::spawn(self, carrier, dialect);
     }
 
     /// Reads once. Nothing at the end of the stream.
@@ -129,7 +163,7 @@ impl Connection {
 
     /// Sends last words and closes, waiting for the peer for a while. For connections that never
     /// got a session.
-    pub(crate) async fn refuse(
+    pub async fn refuse(
         mut self,
         words: Option<Payload>,
         reason: &CloseReason,
@@ -153,5 +187,11 @@ impl Connection {
     pub(crate) fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
         let mut scratch = Scratch::take();
         self.poll_read(cx, &mut scratch).map_ok(|read| !read.is_empty())
+    }
+}
+
+impl std::fmt::Debug for Connection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Connection").field("out", &self.out.len()).finish_non_exhaustive()
     }
 }

@@ -67,9 +67,9 @@ enum Taken {
     Gone,
 }
 
-pub(crate) struct Driver {
+pub(crate) struct Driver<D> {
     connection: Connection,
-    dialect: Dialect,
+    dialect: D,
     parser: Arc<dyn Parser>,
     stage: Stage,
     /// The peer ended the session, so it need not be told.
@@ -86,8 +86,8 @@ pub(crate) struct Driver {
     fenced: Option<Box<CloseReason>>,
 }
 
-impl Driver {
-    pub(crate) fn new(connection: Connection, carrier: &Carrier, dialect: Dialect) -> Self {
+impl<D: Dialect> Driver<D> {
+    pub(crate) fn new(connection: Connection, carrier: &Carrier, dialect: D) -> Self {
         Self {
             connection,
             dialect,
@@ -103,7 +103,7 @@ impl Driver {
     }
 
     /// Lets go of the session. What is left to be said to the peer takes the time of a future.
-    pub(crate) fn finish(self, carrier: Carrier) -> Option<impl Future<Output = ()> + use<>> {
+    pub(crate) fn finish(self, carrier: Carrier) -> Option<impl Future<Output = ()> + use<D>> {
         let patience = carrier.session().limits().close_timeout;
         let told = self.is_told(carrier.session().is_resumable());
         let Self { mut connection, gone, fenced, answered, .. } = self;
@@ -289,11 +289,11 @@ impl Driver {
                 Poll::Ready(_) => self.lost(),
             };
         }
-        let held = |driver: &mut Self| driver.held.take().map(|held| *held);
-        while let Some(held) = held(self).or_else(|| self.dialect.pop_ready()) {
-            if !self.deliver(held, carrier, cx) {
-                return Progress::Waiting;
-            }
+        let held = self.held.take();
+        if !held.is_none_or(|held| self.deliver(*held, carrier, cx))
+            || !self.deliver_ready(carrier, cx)
+        {
+            return Progress::Waiting;
         }
         if self.dialect.is_full(carrier.session()) {
             // It is us who do not read.
@@ -320,7 +320,8 @@ impl Driver {
                 Ok(None) => return all,
                 Err(reason) => return self.fail(reason),
                 Ok(Some(received)) => {
-                    if !self.handle(received, carrier, cx) || self.gone.is_some() {
+                    let on = self.handle(received, carrier, cx) && self.deliver_ready(carrier, cx);
+                    if !on || self.gone.is_some() {
                         break Progress::Waiting;
                     }
                     if self.failed.is_some() {
@@ -358,9 +359,9 @@ impl Driver {
 
     /// Handles one message. False: wait before the next.
     fn handle(&mut self, received: Received, carrier: &mut Carrier, cx: &mut Context<'_>) -> bool {
-        let read = match received {
-            Received::Text(text) => self.dialect.read_text(text, carrier.session()),
-            Received::Binary(bytes) => self.dialect.read_binary(bytes, carrier.session()),
+        let message = match received {
+            Received::Text(text) => Payload::Text(text),
+            Received::Binary(bytes) => Payload::Binary(bytes),
             Received::Pong => {
                 carrier.session().ponged();
                 return true;
@@ -372,28 +373,15 @@ impl Driver {
                 return true;
             }
         };
-        match read {
+        match self.dialect.read(message, carrier) {
             Ok(Incoming::Message(message)) => return self.deliver(message, carrier, cx),
-            Ok(Incoming::Ack { recv, next }) => self.acked(carrier, Some(recv), next),
-            Ok(Incoming::Ping { number, recv }) => {
-                self.acked(carrier, recv, None);
-                let recv = carrier.ack_now();
-                self.answer(&format!("primus::pong:{number}:{recv}::").into());
-            }
-            Ok(Incoming::Pong { recv }) => {
-                self.acked(carrier, recv, None);
-                carrier.session().ponged();
-            }
             Ok(Incoming::Answer(answer)) => self.answer(&answer),
             Ok(Incoming::End) => {
                 self.ended = true;
                 carrier.end(CloseReason::NORMAL);
             }
             Ok(Incoming::Nothing) => {}
-            Err(error) => {
-                let reason = CloseReason::BAD_CONTROL.with_text(error.to_string());
-                self.failed = Some(Box::new(reason));
-            }
+            Err(reason) => self.failed = Some(Box::new(reason)),
         }
         true
     }
@@ -405,13 +393,14 @@ impl Driver {
         }
     }
 
-    /// The peer has received so much, and goes on there.
-    fn acked(&mut self, carrier: &mut Carrier, recv: Option<u64>, next: Option<u64>) {
-        if let Some(recv) = recv
-            && let Err(reason) = carrier.acked(recv, next)
-        {
-            self.failed = Some(Box::new(reason));
+    /// Hands over what the dialect has read before. False: something is held.
+    fn deliver_ready(&mut self, carrier: &mut Carrier, cx: &mut Context<'_>) -> bool {
+        while let Some(ready) = self.dialect.pop_ready() {
+            if !self.deliver(ready, carrier, cx) {
+                return false;
+            }
         }
+        true
     }
 
     /// Hands a message to the session, or holds it until there is room. False: it is held.

@@ -40,8 +40,9 @@ pub(crate) fn put_compressed_header(out: &mut Vec<u8>, binary: bool, length: usi
     put(out, COMPRESSED | if binary { BINARY } else { TEXT }, length);
 }
 
-/// A whole message as one frame.
-pub(crate) fn message(payload: &Payload) -> Bytes {
+/// A message as the one frame that a server sends it in: for all receivers the same. What a dialect makes of
+/// one message may be several frames, one behind the other.
+pub fn message(payload: &Payload) -> Bytes {
     let mut frame = Vec::with_capacity(MAX_HEADER + payload.len());
     put_header(&mut frame, payload);
     frame.extend_from_slice(payload.as_bytes());

@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use primus_core::{
-    Head, Response,
+    BoxError, Head, MountSettings, Response, Upgrade,
     request::{empty, json, status},
 };
 use tokio_tungstenite::tungstenite::{
@@ -10,13 +10,57 @@ use tokio_tungstenite::tungstenite::{
     handshake::server::create_response_with_body,
 };
 
-use crate::deflate::Agreed;
+use crate::{
+    connection::Connection,
+    deflate::{Agreed, negotiate},
+};
 
 /// The subprotocol by which our own client says that it speaks the resumable dialect.
 pub(crate) const RESUMABLE: &str = "primus.2";
 
-/// Checks the request and makes the answer that switches protocols.
-pub(crate) fn accept(
+/// A handshake that was answered with yes: the connection comes when that answer has been sent.
+pub struct Handshake {
+    upgrade: Upgrade,
+    agreed: Option<Agreed>,
+}
+
+/// Checks a request for a WebSocket, and makes the answer that switches protocols, with the `protocol`
+/// that was chosen of those [`offered`].
+///
+/// # Errors
+/// The answer that says what is wrong with the request.
+pub fn accept(
+    head: &Head,
+    upgrade: Option<Upgrade>,
+    protocol: Option<&str>,
+    settings: &MountSettings,
+) -> Result<(Response, Handshake), Box<Response>> {
+    let Some(upgrade) = upgrade else {
+        let error = "this connection cannot be upgraded";
+        let error = json(StatusCode::BAD_REQUEST, &serde_json::json!({ "error": error }));
+        return Err(Box::new(error));
+    };
+    let agreed = negotiate(&head.headers, settings.compression.as_ref());
+    Ok((answer(head, protocol, agreed)?, Handshake { upgrade, agreed }))
+}
+
+impl Handshake {
+    /// The connection.
+    ///
+    /// # Errors
+    /// When the client went meanwhile.
+    pub async fn connection(self, settings: &MountSettings) -> Result<Connection, BoxError> {
+        Ok(Connection::new(self.upgrade.await?, settings, self.agreed))
+    }
+}
+
+impl std::fmt::Debug for Handshake {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Handshake").field("agreed", &self.agreed).finish_non_exhaustive()
+    }
+}
+
+fn answer(
     head: &Head,
     protocol: Option<&str>,
     compression: Option<Agreed>,
@@ -52,7 +96,7 @@ fn refuse(error: &Error) -> Response {
 }
 
 /// The subprotocols that a client offers, in its order; what is no token is left out.
-pub(crate) fn offered(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+pub fn offered(headers: &HeaderMap) -> impl Iterator<Item = &str> {
     headers
         .get_all(header::SEC_WEBSOCKET_PROTOCOL)
         .iter()

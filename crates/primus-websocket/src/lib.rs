@@ -4,6 +4,10 @@
 //! complete frame of a read before anything is written, polls the handler, and writes whatever
 //! came of it in one system call. Nothing is held while the connection is idle but the socket,
 //! the protocol state and the session. tungstenite is the authority on the protocol.
+//!
+//! Other transformers speak over WebSockets, too: they [`accept`] the handshake, talk to the
+//! [`Connection`] as long as there is no session, and then let it drive the session in their
+//! [`Dialect`], which makes frames [once a broadcast](Out::put).
 
 #![deny(clippy::unwrap_used)]
 
@@ -17,6 +21,7 @@ mod fragments;
 mod frame;
 mod frames;
 mod handshake;
+mod native;
 mod out;
 mod sync;
 mod task;
@@ -24,4 +29,12 @@ mod transformer;
 mod turns;
 mod utf8;
 
-pub use self::transformer::WebSocket;
+pub use self::{
+    connection::Connection,
+    deflate::Form,
+    dialect::{Dialect, Incoming},
+    frame::message as frame,
+    handshake::{Handshake, accept, offered},
+    out::Out,
+    transformer::WebSocket,
+};

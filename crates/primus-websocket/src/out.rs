@@ -9,10 +9,13 @@ use std::{
 };
 
 use bytes::{Buf as _, Bytes};
-use primus_core::Payload;
+use primus_core::{Envelope, Outgoing, Payload};
 use tokio::io::AsyncWrite;
 
-use crate::{deflate::Deflate, frame};
+use crate::{
+    deflate::{Deflate, Form, put_compressed},
+    frame,
+};
 
 /// Pieces of one vectored write.
 const SLICES: usize = 32;
@@ -36,9 +39,9 @@ struct Buffers {
     written: usize,
 }
 
-/// Empty, it holds no heap but what compression wants.
+/// What is to be written to one WebSocket. Empty, it holds no heap but what compression wants.
 #[derive(Debug, Default)]
-pub(crate) struct Out {
+pub struct Out {
     buffers: Option<Box<Buffers>>,
     bytes: usize,
     /// `None`: nothing is compressed.
@@ -46,17 +49,52 @@ pub(crate) struct Out {
 }
 
 impl Out {
-    pub(crate) fn is_empty(&self) -> bool {
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> bool {
         self.bytes == 0
     }
 
     /// Bytes that wait.
-    pub(crate) fn len(&self) -> usize {
+    pub fn len(&self) -> usize {
         self.bytes
     }
 
-    /// A shared frame: a reference, not a copy.
-    pub(crate) fn push(&mut self, frame: Bytes) {
+    /// Puts a message out in a form that has to be made: once for all who share it. What has none is not
+    /// sent.
+    pub fn put(
+        &mut self,
+        outgoing: &Outgoing,
+        form: &Form,
+        make: impl Fn(&Envelope) -> Option<Payload>,
+    ) {
+        if put_compressed(outgoing, form, self, &make) {
+            return;
+        }
+        match outgoing {
+            Outgoing::Own(envelope) => {
+                make(envelope).into_iter().for_each(|payload| self.push_message(&payload));
+            }
+            Outgoing::Shared(packet) => self.push(packet.frame(form.plain(), |envelope| {
+                make(envelope).map(|payload| frame::message(&payload)).unwrap_or_default()
+            })),
+        }
+    }
+
+    /// Puts out a message as our own client reads it.
+    pub(crate) fn put_as_it_is(&mut self, outgoing: &Outgoing, form: &Form) {
+        if put_compressed(outgoing, form, self, |envelope| Some(envelope.frame().clone())) {
+            return;
+        }
+        match outgoing {
+            Outgoing::Own(envelope) => self.push_message(envelope.frame()),
+            Outgoing::Shared(packet) => {
+                self.push(packet.frame(form.plain(), |envelope| frame::message(envelope.frame())));
+            }
+        }
+    }
+
+    /// Frames that are prepared, as [`frame`](crate::frame()) makes them: a reference, not a copy.
+    pub fn push(&mut self, frame: Bytes) {
         if frame.is_empty() {
             return;
         }
@@ -67,13 +105,18 @@ impl Out {
     }
 
     /// A message for this connection alone.
-    pub(crate) fn push_message(&mut self, payload: &Payload) {
+    pub fn push_message(&mut self, payload: &Payload) {
         self.small(|tail| frame::put_header(tail, payload));
         match payload {
             Payload::Text(text) if text.len() >= COPY => self.push(text.clone().into_bytes()),
             Payload::Binary(bytes) if bytes.len() >= COPY => self.push(bytes.clone()),
             small => self.small(|tail| tail.extend_from_slice(small.as_bytes())),
         }
+    }
+
+    /// A ping of the WebSocket protocol.
+    pub fn push_ping(&mut self) {
+        self.small(frame::put_ping);
     }
 
     /// Something small, gathered with what is small before and behind it.

@@ -13,24 +13,24 @@ use tracing::{Instrument as _, Span};
 use crate::{connection::Connection, dialect::Dialect, driver::Driver, turns::Turns};
 
 /// Drives a connection until it is over.
-pub(crate) struct Task {
-    wire: Arc<SocketWire>,
+pub(crate) struct Task<D: Dialect> {
+    wire: Arc<SocketWire<D>>,
     /// What is left to be done once the driver is: rare, and large.
     farewell: Option<BoxFuture<'static, ()>>,
 }
 
 /// `None`: the connection is over.
-struct SocketWire(Turns<Option<Work>>);
+struct SocketWire<D: Dialect>(Turns<Option<Work<D>>>);
 
-struct Work {
-    driver: Driver,
+struct Work<D: Dialect> {
+    driver: Driver<D>,
     carrier: Carrier,
     /// The task's.
     waker: Waker,
 }
 
-impl Task {
-    pub(crate) fn spawn(connection: Connection, carrier: Carrier, dialect: Dialect) {
+impl<D: Dialect> Task<D> {
+    pub(crate) fn spawn(connection: Connection, carrier: Carrier, dialect: D) {
         let task = Self::new(connection, carrier, dialect);
         let span = Span::current();
         if span.is_disabled() {
@@ -40,7 +40,7 @@ impl Task {
         }
     }
 
-    fn new(connection: Connection, carrier: Carrier, dialect: Dialect) -> Self {
+    fn new(connection: Connection, carrier: Carrier, dialect: D) -> Self {
         let driver = Driver::new(connection, &carrier, dialect);
         let wire = Arc::new(SocketWire(Turns::new(None)));
         carrier.lend(Arc::clone(&wire) as Arc<dyn Wire>);
@@ -50,7 +50,7 @@ impl Task {
     }
 
     /// Ready with what is left of it once the connection is over.
-    fn poll_work(&self, cx: &mut Context<'_>) -> Poll<Option<Work>> {
+    fn poll_work(&self, cx: &mut Context<'_>) -> Poll<Option<Work<D>>> {
         let (polled, again) = self.wire.0.take(|place| {
             let Some(Work { driver, carrier, waker }) = place else { return Poll::Ready(None) };
             waker.clone_from(cx.waker());
@@ -63,7 +63,7 @@ impl Task {
     }
 }
 
-impl Future for Task {
+impl<D: Dialect> Future for Task<D> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
@@ -78,7 +78,7 @@ impl Future for Task {
     }
 }
 
-impl Drop for Task {
+impl<D: Dialect> Drop for Task<D> {
     fn drop(&mut self) {
         // The session holds the wire, and the wire's carrier the session.
         let (work, _) = self.wire.0.take(Option::take);
@@ -86,7 +86,7 @@ impl Drop for Task {
     }
 }
 
-impl Wire for SocketWire {
+impl<D: Dialect> Wire for SocketWire<D> {
     fn flush(&self) {
         self.0.visit(|place| {
             let Some(Work { driver, carrier, waker }) = place else { return };

@@ -2,21 +2,16 @@
 
 use std::sync::Arc;
 
-use http::StatusCode;
 use primus_core::{
-    BoxFuture, Carriage, Head, Mount, Opening, Request, Response, Session, Transformer, Upgraded,
-    request::json,
+    BoxFuture, Carriage, Head, Mount, Opening, Request, Response, Session, Transformer,
 };
 use tracing::Instrument as _;
 
 use crate::{
     attach::attach,
     classic::Classic,
-    connection::Connection,
-    deflate::{Agreed, negotiate},
-    dialect::Dialect,
-    handshake::{self, RESUMABLE},
-    task::Task,
+    handshake::{self, Handshake, RESUMABLE},
+    native::Native,
 };
 
 /// The name in configuration.
@@ -53,23 +48,18 @@ impl Transformer for WebSocket {
 
 async fn open(request: Request, mount: Arc<Mount>) -> Result<Response, Response> {
     let Request { head, upgrade, .. } = request;
-    let Some(upgrade) = upgrade else {
-        let error = "this connection cannot be upgraded";
-        return Err(json(StatusCode::BAD_REQUEST, &serde_json::json!({ "error": error })));
-    };
-    let agreed = negotiate(&head.headers, mount.settings().compression.as_ref());
     if handshake::offered(&head.headers).any(|protocol| protocol == RESUMABLE) {
-        let response = handshake::accept(&head, Some(RESUMABLE), agreed).map_err(|no| *no)?;
+        let accepted = handshake::accept(&head, upgrade, Some(RESUMABLE), mount.settings());
+        let (response, handshake) = accepted.map_err(|no| *no)?;
         let pending = mount.pend().map_err(|no| no.into_response())?;
         let span = tracing::debug_span!("websocket", address = ?head.address);
         let attached = async move {
-            let Ok(upgraded) = upgrade.await else { return };
-            let connection = Connection::new(upgraded, mount.settings(), agreed);
+            let Ok(connection) = handshake.connection(mount.settings()).await else { return };
             if let Some((connection, carrier)) = attach(connection, &head, &mount).await {
                 drop(pending);
                 drop((head, mount));
                 tracing::debug!(spark = %carrier.session().id(), "attached");
-                Task::spawn(connection, carrier, Dialect::Resumable);
+                connection.drive(carrier, Native::Resumable);
             }
         };
         tokio::spawn(attached.instrument(span));
@@ -78,31 +68,26 @@ async fn open(request: Request, mount: Arc<Mount>) -> Result<Response, Response>
     let classic = head.query().get("_primuscb").is_some();
     let classic = classic.then(|| Classic::new(&*mount.settings().parser));
     let answers = classic.as_ref().is_some_and(Classic::answers);
-    let dialect = classic.map_or(Dialect::Plain, Dialect::Classic);
+    let dialect = classic.map_or(Native::Plain, Native::Classic);
     let protocol = handshake::choose(&head.headers, &mount.settings().subprotocols);
-    let response = handshake::accept(&head, protocol, agreed).map_err(|no| *no)?;
+    let accepted = handshake::accept(&head, upgrade, protocol, mount.settings());
+    let (response, handshake) = accepted.map_err(|no| *no)?;
     let opening = Opening { protocol, answers, ..Opening::default() };
     let session = mount.open(NAME, &head, opening).await.map_err(|no| no.into_response())?;
     let span = tracing::debug_span!("websocket", address = ?head.address, spark = %session.id());
-    tokio::spawn(start(session, upgrade, dialect, agreed).instrument(span));
+    tokio::spawn(start(session, handshake, dialect).instrument(span));
     Ok(response)
 }
 
 /// Waits for the socket of a session that is authorized already.
-async fn start(
-    session: Arc<Session>,
-    upgrade: primus_core::Upgrade,
-    dialect: Dialect,
-    agreed: Option<Agreed>,
-) {
+async fn start(session: Arc<Session>, handshake: Handshake, dialect: Native) {
     // Attached before the socket is there, so that a client that goes meanwhile ends the session.
     let carrier = session.attach(Carriage::DRIVER);
-    let upgraded: Upgraded = match upgrade.await {
-        Ok(upgraded) => upgraded,
+    let connection = match handshake.connection(session.mount().settings()).await {
+        Ok(connection) => connection,
         Err(error) => return tracing::debug!(%error, "the client went during the handshake"),
     };
-    let connection = Connection::new(upgraded, session.mount().settings(), agreed);
     drop(session);
     // A task of its own, so that the upgrade's future does not count for the connection's life.
-    Task::spawn(connection, carrier, dialect);
+    connection.drive(carrier, dialect);
 }

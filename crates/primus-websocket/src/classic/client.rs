@@ -8,8 +8,10 @@ use super::{
     emitter, multiplex,
 };
 use crate::{
-    deflate::{Form, form},
-    dialect::{AS_IT_IS, Incoming, TAKEN_APART, put},
+    deflate::Form,
+    dialect::Incoming,
+    form,
+    native::{AS_IT_IS, TAKEN_APART},
     out::Out,
 };
 
@@ -46,7 +48,10 @@ impl Classic {
         let parser = &*mount.settings().parser;
         if let Some(control) = read_control(parser, &payload) {
             return match control.split("::").next() {
-                Some("pong") => Incoming::Pong { recv: None },
+                Some("pong") => {
+                    session.ponged();
+                    Incoming::Nothing
+                }
                 Some("id") => {
                     let answer = format!("primus::id::{}", session.id());
                     control_string(parser, &answer).map_or(Incoming::Nothing, Incoming::Answer)
@@ -93,7 +98,7 @@ impl Classic {
         if !self.plugins {
             return match envelope.heading().subject {
                 Subject::Data => put_body(outgoing, &TAKEN_APART, parser, out),
-                _ => put(outgoing, &TAKEN_APART, out, |envelope| native::plain(envelope, parser)),
+                _ => out.put(outgoing, &TAKEN_APART, |envelope| native::plain(envelope, parser)),
             };
         }
         let heading = envelope.heading();
@@ -102,7 +107,7 @@ impl Classic {
                 Subject::Data => put_body(outgoing, &TAKEN_APART, parser, out),
                 Subject::Event(name) if name.starts_with(OWN) => {}
                 Subject::Event(_) | Subject::Request(..) => {
-                    put(outgoing, &EMITTED, out, |envelope| packet(envelope).map(Payload::Text));
+                    out.put(outgoing, &EMITTED, |envelope| packet(envelope).map(Payload::Text));
                 }
                 Subject::Reply(number) => self.answer(number, true, envelope, out),
                 Subject::Refuse(number) => self.answer(number, false, envelope, out),
@@ -148,7 +153,7 @@ fn put_body(outgoing: &Outgoing, form: &Form, parser: &dyn Parser, out: &mut Out
         tracing::warn!("a message that a classic client would take for control was not sent to it");
         return;
     }
-    put(outgoing, form, out, |envelope| Some(envelope.body()));
+    out.put(outgoing, form, |envelope| Some(envelope.body()));
 }
 
 fn body(envelope: &Envelope) -> Option<ByteString> {

@@ -16,10 +16,11 @@ mod write;
 
 use flate2::{Compression as Level, FlushCompress, FlushDecompress};
 
+pub use self::write::Form;
 pub(crate) use self::{
     inflate::{Inflate, compressed_bound},
     offer::{Agreed, negotiate},
-    write::{Deflate, Form, form, put_compressed},
+    write::{Deflate, put_compressed},
 };
 
 /// The last bytes of what is flushed at a byte's boundary, an empty block: never sent (RFC 7692 §7.2.1).

@@ -29,18 +29,26 @@ thread_local! {
     static BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
-/// A wire form, and how it is called compressed: what is compressed within a smaller window is another.
+/// A wire form of WebSockets, made by [`form!`](crate::form!): its name, and those that it has compressed,
+/// for what is compressed within a smaller window is another.
 #[derive(Debug)]
-pub(crate) struct Form {
-    pub(crate) plain: WireForm,
+pub struct Form {
+    plain: WireForm,
     /// For windows of 2^9 to 2^15 bytes.
     pub(super) compressed: [WireForm; 7],
 }
 
-/// The form of this name.
+/// The [`Form`] of this name, a constant. Forms of two dialects have different names.
+///
+/// ```
+/// use primus_websocket::{Form, form};
+///
+/// const MESSAGE: Form = form!("example");
+/// ```
+#[macro_export]
 macro_rules! form {
     ($name:literal) => {
-        $crate::deflate::Form::new(
+        $crate::Form::new(
             $name,
             [
                 concat!($name, ".deflate9"),
@@ -54,11 +62,9 @@ macro_rules! form {
         )
     };
 }
-pub(crate) use form;
-
 impl Form {
-    /// By [`form!`].
-    pub(crate) const fn new(plain: &'static str, [a, b, c, d, e, f, g]: [&'static str; 7]) -> Self {
+    #[doc(hidden)]
+    pub const fn new(plain: &'static str, [a, b, c, d, e, f, g]: [&'static str; 7]) -> Self {
         let compressed = [
             WireForm(a),
             WireForm(b),
@@ -69,6 +75,11 @@ impl Form {
             WireForm(g),
         ];
         Self { plain: WireForm(plain), compressed }
+    }
+
+    /// Uncompressed.
+    pub fn plain(&self) -> WireForm {
+        self.plain
     }
 
     fn compressed(&self, window: u8) -> WireForm {
@@ -212,7 +223,7 @@ mod tests {
     use super::*;
     use crate::deflate::{Inflate, negotiate};
 
-    const FORM: Form = form!("test");
+    const FORM: Form = crate::form!("test");
 
     /// Where messages go for a client that offered this.
     fn out(offer: &'static str, takeover: bool) -> Out {
