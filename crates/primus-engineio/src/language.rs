@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use http::HeaderMap;
 use primus_core::{
     BoxFuture, Carrier, CloseReason, Envelope, Head, Mount, Outgoing, Parser, Payload, Pending,
     Rejection, Session,
@@ -73,6 +74,8 @@ pub struct Greeting {
     /// How long the connection may be without its first session, before it is closed. `None`: for as long
     /// as the client likes.
     pub patience: Option<Duration>,
+    /// Headers of the answer to the handshake.
+    pub headers: HeaderMap,
 }
 
 /// What came of opening a session, or of refusing to.
@@ -97,8 +100,8 @@ pub enum Heard {
     /// It wants a session. Nothing more is read of this client until the future is ready; it may take the
     /// time of `authorize`. Allowed only where there is no session.
     Open(BoxFuture<'static, Opened>),
-    /// The client has ended the session, and need not be told. The connection goes on as
-    /// [`Speaker::end`] says, which is asked nevertheless.
+    /// The client has ended the session, and need not be told. What becomes of the connection says
+    /// [`Speaker::after`].
     Leave,
     /// A part of something, or nothing.
     Nothing,
@@ -154,15 +157,16 @@ pub trait Speaker: Send + 'static {
     /// [`Writer::put`].
     fn write(&mut self, outgoing: &Outgoing, parser: &dyn Parser, to: &mut Writer<'_>);
 
-    /// The session ends, and everything that it had to say has been written: the last words, and what
-    /// becomes of the connection. `told`: the client has ended it.
-    fn end(&mut self, reason: &CloseReason, told: bool, to: &mut Writer<'_>) -> After {
-        let _ = (reason, told, to);
-        After::Close
+    /// The session ends, and everything that it had to say has been written: the last words. Not called
+    /// where the client has ended it.
+    fn end(&mut self, reason: &CloseReason, to: &mut Writer<'_>) {
+        let _ = (reason, to);
     }
 
-    /// The connection is over, for this reason. Where it has a session, that is told by Engine.IO.
-    fn closed(&mut self, reason: &CloseReason) {
+    /// What becomes of the connection when its session ends for this reason;
+    /// [`NORMAL`](CloseReason::NORMAL) where the client has ended it.
+    fn after(&self, reason: &CloseReason) -> After {
         let _ = reason;
+        After::Close
     }
 }

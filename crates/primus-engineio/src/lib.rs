@@ -17,13 +17,22 @@
 
 #![deny(clippy::unwrap_used)]
 
+mod answer;
 mod language;
+mod link;
+mod options;
 mod plain;
 pub mod protocol;
+mod receive;
+mod socket;
+mod table;
+mod transformer;
 mod writer;
 
 pub use self::{
     language::{After, Caller, Greeting, Heard, Language, Opened, Speaker},
+    options::Options,
     plain::Plain,
+    transformer::EngineIo,
     writer::{Form, Writer},
 };

@@ -37,6 +37,7 @@ impl Language for Plain {
                 opened: Opened { carrier, ..Opened::default() },
                 pending: None,
                 patience: None,
+                headers: http::HeaderMap::new(),
             })
         })
     }

@@ -1,7 +1,8 @@
 //! Puts messages on whatever wire a client has.
 
-use bytes::{BufMut as _, Bytes, BytesMut};
+use bytes::Bytes;
 use primus_core::{Envelope, Outgoing, Payload, WireForm};
+use primus_websocket::{Out, frame};
 
 use crate::protocol::{Packet, Version, v3, v4};
 
@@ -62,40 +63,57 @@ pub(crate) use form;
 /// Where a language writes its messages to: the answer of a poll, or a WebSocket.
 pub struct Writer<'a> {
     wire: Wire,
-    to: &'a mut dyn FnMut(Bytes),
+    to: To<'a>,
+}
+
+enum To<'a> {
+    /// Packets, each as it stands on the wire.
+    Answer(&'a mut Vec<Bytes>),
+    Socket(&'a mut Out),
 }
 
 impl<'a> Writer<'a> {
-    pub(crate) fn new(wire: Wire, to: &'a mut dyn FnMut(Bytes)) -> Self {
-        Self { wire, to }
+    pub(crate) fn answer(version: Version, packets: &'a mut Vec<Bytes>) -> Self {
+        Self { wire: Wire::Polling(version), to: To::Answer(packets) }
+    }
+
+    pub(crate) fn socket(version: Version, base64: Base64, out: &'a mut Out) -> Self {
+        Self { wire: Wire::Socket(version, base64), to: To::Socket(out) }
     }
 
     /// Writes a message for this client alone.
     pub fn say(&mut self, message: &Payload) {
-        let bytes = self.wire.encode(&Packet::Message(message.clone()));
-        (self.to)(bytes);
+        self.packet(&Packet::Message(message.clone()));
     }
 
-    /// Writes what a session says: the messages that `make` makes of its envelope. Where several receive it,
-    /// `make` is asked, and its messages are encoded, once for all of them who are on such a wire; so it
-    /// may look at nothing but the envelope.
+    /// Writes what a session says: the messages that `make` makes of its envelope, if any. Where several
+    /// receive it, `make` is asked, and its messages are encoded, once for all of them who are on such a
+    /// wire; so it may look at nothing but the envelope.
     pub fn put<M>(&mut self, outgoing: &Outgoing, form: &Form, make: impl FnOnce(&Envelope) -> M)
     where
         M: IntoIterator<Item = Payload>,
     {
-        let wire = self.wire;
-        let bytes = outgoing.frame(form.on(wire), |envelope| {
-            let packets = make(envelope).into_iter().map(Packet::Message);
-            wire.encode_all(packets)
-        });
-        if !bytes.is_empty() {
-            (self.to)(bytes);
+        match outgoing {
+            Outgoing::Own(envelope) => make(envelope).into_iter().for_each(|it| self.say(&it)),
+            Outgoing::Shared(packet) => {
+                let wire = self.wire;
+                let bytes = packet.frame(form.on(wire), |envelope| {
+                    wire.encode_all(make(envelope).into_iter().map(Packet::Message))
+                });
+                match &mut self.to {
+                    To::Answer(packets) if !bytes.is_empty() => packets.push(bytes),
+                    To::Answer(_) => {}
+                    To::Socket(out) => out.push(bytes),
+                }
+            }
         }
     }
 
     pub(crate) fn packet(&mut self, packet: &Packet) {
-        let bytes = self.wire.encode(packet);
-        (self.to)(bytes);
+        match &mut self.to {
+            To::Answer(packets) => packets.push(self.wire.encode(packet)),
+            To::Socket(out) => out.push_message(&self.wire.payload(packet)),
+        }
     }
 }
 
@@ -112,25 +130,28 @@ impl Wire {
     }
 
     /// One packet as it stands on this wire.
-    pub(crate) fn encode(self, packet: &Packet) -> Bytes {
+    fn encode(self, packet: &Packet) -> Bytes {
+        match self {
+            Self::Polling(Version::V4) => text(packet, v4::write_text).into_bytes().into(),
+            Self::Polling(Version::V3) => text(packet, v3::write).into_bytes().into(),
+            Self::Socket(..) => frame(&self.payload(packet)),
+        }
+    }
+
+    /// What a packet is as a message of a WebSocket; of a poll, which has none, the same text.
+    pub(crate) fn payload(self, packet: &Packet) -> Payload {
         match (self, packet) {
-            (Self::Polling(Version::V4), _) => text(packet, v4::write_text).into_bytes().into(),
-            (Self::Polling(Version::V3), _) => text(packet, v3::write).into_bytes().into(),
             (Self::Socket(Version::V4, false), Packet::Message(binary @ Payload::Binary(_))) => {
-                frame(binary)
+                binary.clone()
             }
             (Self::Socket(Version::V3, false), Packet::Message(Payload::Binary(bytes))) => {
-                let mut typed = Vec::with_capacity(1 + bytes.len());
-                typed.put_u8(4);
-                typed.extend_from_slice(bytes);
-                frame(&Payload::from(typed))
+                [&[4], &bytes[..]].concat().into()
             }
-            (Self::Socket(version, _), _) => {
-                let write = match version {
-                    Version::V4 => v4::write_text,
-                    Version::V3 => v3::write_text,
-                };
-                frame(&Payload::from(text(packet, write)))
+            (Self::Socket(Version::V3, _) | Self::Polling(Version::V3), _) => {
+                text(packet, v3::write_text).into()
+            }
+            (Self::Socket(Version::V4, _) | Self::Polling(Version::V4), _) => {
+                text(packet, v4::write_text).into()
             }
         }
     }
@@ -145,23 +166,4 @@ fn text(packet: &Packet, write: fn(&Packet, &mut String)) -> String {
     let mut text = String::with_capacity(length + 12);
     write(packet, &mut text);
     text
-}
-
-/// A frame that a server sends (RFC 6455 §5.2): never masked, so that one serves every receiver.
-fn frame(payload: &Payload) -> Bytes {
-    let mut frame = BytesMut::with_capacity(10 + payload.len());
-    frame.put_u8(if payload.is_binary() { 0x82 } else { 0x81 });
-    match payload.len() {
-        length @ 0..=125 => frame.put_u8(length as u8),
-        length @ 126..=0xffff => {
-            frame.put_u8(126);
-            frame.put_u16(length as u16);
-        }
-        length => {
-            frame.put_u8(127);
-            frame.put_u64(length as u64);
-        }
-    }
-    frame.extend_from_slice(payload.as_bytes());
-    frame.freeze()
 }

@@ -8,8 +8,18 @@
 //! assert_eq!(packets[1], Ok(Packet::Message(vec![1, 2, 3, 4].into())));
 //! ```
 
+mod handshake;
+mod jsonp;
 mod packet;
+mod request;
+mod transports;
 pub mod v3;
 pub mod v4;
 
-pub use self::packet::{BadPacket, Packet, Version};
+pub use self::{
+    handshake::Handshake,
+    jsonp::{read_jsonp, write_jsonp},
+    packet::{BadPacket, Packet, Version},
+    request::{Asked, FORBIDDEN, RequestError, Transport},
+    transports::{Denied, PROBE, Probe, Transports},
+};
