@@ -16,14 +16,11 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use self::writer::{UNNAMED, namespace};
 pub use self::{
     arguments::Arguments,
     packet::{Packet, PacketError, Said},
     reader::{Reader, Version},
     value::Value,
     writer::{Encoded, Writing},
-};
-pub(crate) use self::{
-    packet::may_be_sent,
-    writer::{UNNAMED, namespace},
 };
