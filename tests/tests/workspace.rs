@@ -24,6 +24,7 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
         "primus-rs",
         &[
             "primus-core",
+            "primus-engineio",
             "primus-http",
             "primus-library",
             "primus-polling",

@@ -540,7 +540,6 @@ impl Drop for Get {
 pub(crate) struct Post(Option<Arc<Link>>);
 
 impl Post {
-
     /// It has been taken in, or refused without harm.
     pub(crate) fn done(mut self) {
         if let Some(link) = self.0.take() {

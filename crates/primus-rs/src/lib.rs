@@ -35,6 +35,7 @@ mod known;
 mod primus;
 
 pub use primus_core as core;
+pub use primus_engineio as engine_io;
 pub use primus_http as http;
 pub use primus_library as library;
 
