@@ -45,13 +45,10 @@ impl Language for SocketIo {
                 protocol::Version::V4 => Version::Five,
                 protocol::Version::V3 => Version::Four,
             };
-            let recovery = options.recovery
-                && version == Version::Five
-                && !settings.limits.resume_window.is_zero();
             let patience = Some(options.connect_timeout);
             let writing = Writing { version, msgpack: options.msgpack };
             let head = Arc::new(caller.head.clone());
-            let mut client = Client::new(Arc::clone(caller.mount), head, writing, recovery);
+            let mut client = Client::new(Arc::clone(caller.mount), head, writing, &options);
             let opened = match version {
                 Version::Five => Opened::default(),
                 // A client of this version is in the root without asking.

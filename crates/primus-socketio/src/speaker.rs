@@ -3,6 +3,7 @@
 use std::{
     collections::VecDeque,
     sync::{Arc, PoisonError, atomic::Ordering},
+    time::Duration,
 };
 
 use bytestring::ByteString;
@@ -15,8 +16,9 @@ use primus_engineio::{After, Form, Heard, Speaker, Writer, form};
 
 use crate::{
     opening::{self, Asking, Back, Request, Slot, Slots},
+    options::Options,
     places::{LARGEST_ID, Places, State, number, slot_and_id},
-    protocol::{Arguments, Packet, PacketError, Reader, Said, UNNAMED, Writing},
+    protocol::{Arguments, Packet, PacketError, Reader, Said, UNNAMED, Version, Writing},
 };
 
 const EVENT: Form = form!("socket.io");
@@ -47,8 +49,10 @@ pub(crate) struct Client {
     /// Messages up to this number have been written to it before.
     replayed: u64,
     ready: VecDeque<Envelope>,
-    /// It has left its last namespace, and is counted by this while it stays.
+    /// It is in no namespace any more, and is counted by this while it stays.
     stays: Option<Pending>,
+    /// How long it may be in none.
+    patience: Duration,
 }
 
 impl Client {
@@ -56,9 +60,12 @@ impl Client {
         mount: Arc<Mount>,
         head: Arc<Head>,
         writing: Writing,
-        recovery: bool,
+        options: &Options,
     ) -> Self {
-        let longest = mount.settings().limits.max_message;
+        let limits = &mount.settings().limits;
+        let longest = limits.max_message;
+        let recovery =
+            options.recovery && writing.version == Version::Five && !limits.resume_window.is_zero();
         Self {
             mount,
             head: Some(head),
@@ -72,6 +79,7 @@ impl Client {
             replayed: 0,
             ready: VecDeque::new(),
             stays: None,
+            patience: options.connect_timeout,
         }
     }
 
@@ -394,6 +402,7 @@ impl Speaker for Client {
     fn end(&mut self, reason: &CloseReason, to: &mut Writer<'_>) {
         self.settle();
         if !reason.reconnects() && !reason.blames_peer() {
+            self.stays = self.mount.pend().ok();
             for place in self.places.taken() {
                 let last = self.writing.disconnected(&place.namespace);
                 last.iter().for_each(|last| to.say(last));
@@ -403,11 +412,16 @@ impl Speaker for Client {
     }
 
     fn after(&self, reason: &CloseReason) -> After {
-        // Who left may want to hear that the connection is there, and closes it himself.
+        // A client that is in no namespace closes the connection itself. Where that goes at once with the last
+        // words, the stock client sees its end before them, and comes back.
         match &self.stays {
-            Some(_) if *reason == CloseReason::NORMAL => After::Stay,
+            Some(_) if !reason.reconnects() && !reason.blames_peer() => After::Stay,
             _ => After::Close,
         }
+    }
+
+    fn patience(&self) -> Option<Duration> {
+        Some(self.patience)
     }
 }
 
