@@ -185,7 +185,8 @@ test('socket.io-client 4.8: who was away too long is told so', async (t) => {
   const proxy = new Proxy(server.url);
   await proxy.up();
   defer(t, () => proxy.down());
-  const made = await connected(t, proxy.url, undefined, { reconnection: true, reconnectionDelay: 50, reconnectionDelayMax: 100 });
+  const options = { transports: ['websocket'], reconnection: true, reconnectionDelay: 50, reconnectionDelayMax: 100 };
+  const made = await connected(t, proxy.url, undefined, options);
   const { id } = made;
   const closed = once(made, 'disconnect');
   await proxy.down();
