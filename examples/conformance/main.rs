@@ -6,19 +6,25 @@
 //! ```
 
 mod engine_io;
+mod socket_io;
 
 use primus::Builder;
 use primus_examples::{Args, Choice, Result, listening};
 
 const ABOUT: &str = "A server for the conformance suites of other protocols.";
-const SUITE: Choice = ("--suite", "NAME", "engine.io (default), engine.io-client");
+const SUITE: Choice =
+    ("--suite", "NAME", "engine.io (default), engine.io-client, socket.io, socket.io-client");
 
 /// Makes the server of a suite, with its handlers.
 type Make = fn(Builder) -> Result<primus::Primus>;
 
 /// The suites by their names. Another protocol is another module, and its lines here.
-const SUITES: &[(&str, Make)] =
-    &[("engine.io", engine_io::protocol), ("engine.io-client", engine_io::client)];
+const SUITES: &[(&str, Make)] = &[
+    ("engine.io", engine_io::protocol),
+    ("engine.io-client", engine_io::client),
+    ("socket.io", socket_io::protocol),
+    ("socket.io-client", socket_io::client),
+];
 
 #[tokio::main]
 async fn main() -> Result {
