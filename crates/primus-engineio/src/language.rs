@@ -163,6 +163,12 @@ pub trait Speaker: Send + 'static {
         let _ = (reason, to);
     }
 
+    /// How long the connection may be without a session once it has had one and [stays](After::Stay), before
+    /// it is closed. `None`: for as long as the client likes.
+    fn patience(&self) -> Option<Duration> {
+        None
+    }
+
     /// What becomes of the connection when its session ends for this reason;
     /// [`NORMAL`](CloseReason::NORMAL) where the client has ended it.
     fn after(&self, reason: &CloseReason) -> After {

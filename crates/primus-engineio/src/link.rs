@@ -36,11 +36,11 @@ pub(crate) struct Talk {
     pub(crate) carrier: Option<Carrier>,
     /// What the client said and the session has not taken yet.
     pub(crate) held: VecDeque<Envelope>,
-    /// Until there is a first session.
+    /// Until there is a session.
     pub(crate) waits: Option<Waits>,
 }
 
-/// The time without a first session.
+/// The time without a session.
 pub(crate) struct Waits {
     pub(crate) until: Option<Instant>,
     pub(crate) _pending: Option<Pending>,
@@ -91,6 +91,12 @@ impl Talk {
         let mut talk = Self { speaker, carrier: None, held: VecDeque::new(), waits };
         let say = talk.opened(opened);
         (talk, say)
+    }
+
+    /// There is no session any more, and there may be another one.
+    pub(crate) fn stay(&mut self) {
+        let until = self.speaker.patience().map(|patience| Instant::now() + patience);
+        self.waits = Some(Waits { until, _pending: None });
     }
 
     /// There is a session, or there is none. Returns what the client is to be told first.
@@ -238,6 +244,7 @@ impl Link {
                             over = Some(reason);
                         }
                         finished = carrier.take();
+                        talk.stay();
                     } else if let Some(reason) = taken.gone {
                         writer.packet(&Packet::Close);
                         over = Some(reason);
@@ -334,6 +341,7 @@ impl Link {
         self.with_talk(|talk| {
             carrier = talk.carrier.take();
             after = talk.speaker.after(&CloseReason::NORMAL);
+            talk.stay();
         });
         if let Some(carrier) = carrier {
             carrier.end(CloseReason::NORMAL);

@@ -290,7 +290,8 @@ impl Dialect for Driven {
 
     fn go_on(self, connection: Connection) -> BoxFuture<'static, ()> {
         let Self { client, speaker, held } = self;
-        let talk = Talk { speaker, carrier: None, held, waits: None };
+        let mut talk = Talk { speaker, carrier: None, held, waits: None };
+        talk.stay();
         Box::pin(go_on(client, connection, talk))
     }
 }
