@@ -123,6 +123,11 @@ impl Talk {
     pub(crate) fn close(self, reason: CloseReason) {
         let Some(carrier) = self.carrier else { return };
         if reason == CloseReason::NORMAL {
+            // The stock client says so even where it has lost its connection and comes back: only the language
+            // knows that a session is over which could go on.
+            if carrier.session().is_resumable() {
+                return carrier.lost(CloseReason::GOING_AWAY);
+            }
             carrier.end(reason);
             return carrier.finish();
         }
