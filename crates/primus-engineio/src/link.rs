@@ -287,6 +287,9 @@ impl Link {
     /// Serves a packet that came by a POST.
     pub(crate) async fn receive(&self, packet: Packet) -> Result<(), CloseReason> {
         self.written().await;
+        if self.lock().talk.is_none() {
+            return Err(CloseReason::GOING_AWAY); // it is over, and so is the rest of the POST
+        }
         match (self.version, packet) {
             (_, Packet::Message(message)) => self.hear(message).await,
             (Version::V3, Packet::Ping(data)) => {
@@ -301,15 +304,16 @@ impl Link {
     }
 
     async fn hear(&self, message: Payload) -> Result<(), CloseReason> {
-        let heard = {
+        let (heard, session) = {
             let mut state = self.lock();
             let Some(talk) = &mut state.talk else { return Ok(()) };
             let session = talk.carrier.as_ref().map(|carrier| Arc::clone(carrier.session()));
-            talk.speaker.read(message, session.as_ref())?
+            (talk.speaker.read(message, session.as_ref())?, session)
         };
         match heard {
             Heard::Deliver(envelope) => self.with_talk(|talk| talk.held.push_back(envelope)),
             Heard::Say(messages) => self.tell(messages.into_iter().map(Packet::Message)),
+            Heard::Open(_) if session.is_some() => return Err(one_session()),
             Heard::Open(opening) => {
                 let busy = Busy::begin(self);
                 let opened = opening.await;
@@ -552,6 +556,11 @@ impl Drop for Busy<'_> {
 /// It has said the wrong one of ping and pong for its version.
 pub(crate) fn wrong_heartbeat() -> CloseReason {
     CloseReason::BAD_CONTROL.with_text("this version has its pings and pongs the other way round")
+}
+
+/// It has one, and wants another.
+pub(crate) fn one_session() -> CloseReason {
+    CloseReason::BAD_CONTROL.with_text("there is a session already")
 }
 
 /// It has not opened a session.
