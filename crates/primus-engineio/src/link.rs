@@ -26,6 +26,9 @@ use crate::{
 
 /// Bytes of messages in one answer; the message that passes it is the last.
 const BUDGET: usize = 256 << 10;
+/// Packets of ours that wait for a poll before nothing more is read: a client that asks and does not look at the
+/// answers shall not fill our memory.
+const MOST_CONTROL: usize = 64;
 
 /// Who speaks with the client, and for which session. The requests have it in turn, then the socket.
 pub(crate) struct Talk {
@@ -67,6 +70,8 @@ struct State {
     poll: Option<Waker>,
     /// A POST that waits until something has been written.
     full: Option<Waker>,
+    /// It is us who do not read on, so the client may be silent.
+    busy: bool,
     seen: Instant,
     pinged: Instant,
 }
@@ -151,6 +156,7 @@ impl Link {
             last: None,
             poll: None,
             full: None,
+            busy: false,
             seen: now,
             pinged: now,
         };
@@ -280,6 +286,10 @@ impl Link {
 
     /// Serves a packet that came by a POST.
     pub(crate) async fn receive(&self, packet: Packet) -> Result<(), CloseReason> {
+        self.written().await;
+        if self.lock().talk.is_none() {
+            return Err(CloseReason::GOING_AWAY); // it is over, and so is the rest of the POST
+        }
         match (self.version, packet) {
             (_, Packet::Message(message)) => self.hear(message).await,
             (Version::V3, Packet::Ping(data)) => {
@@ -294,16 +304,22 @@ impl Link {
     }
 
     async fn hear(&self, message: Payload) -> Result<(), CloseReason> {
-        let heard = {
+        let (heard, session) = {
             let mut state = self.lock();
             let Some(talk) = &mut state.talk else { return Ok(()) };
             let session = talk.carrier.as_ref().map(|carrier| Arc::clone(carrier.session()));
-            talk.speaker.read(message, session.as_ref())?
+            (talk.speaker.read(message, session.as_ref())?, session)
         };
         match heard {
             Heard::Deliver(envelope) => self.with_talk(|talk| talk.held.push_back(envelope)),
             Heard::Say(messages) => self.tell(messages.into_iter().map(Packet::Message)),
-            Heard::Open(opening) => self.opened(opening.await),
+            Heard::Open(_) if session.is_some() => return Err(one_session()),
+            Heard::Open(opening) => {
+                let busy = Busy::begin(self);
+                let opened = opening.await;
+                drop(busy);
+                self.opened(opened);
+            }
             Heard::Leave => self.leave()?,
             Heard::Nothing => {}
         }
@@ -355,13 +371,21 @@ impl Link {
                     _ => break,
                 }
             };
+            let busy = Busy::begin(self);
             session.room().await;
+            drop(busy);
         }
+    }
+
+    /// Waits as long as so much is to be written that nothing more should be read.
+    async fn written(&self) {
         poll_fn(|cx| {
             let mut state = self.lock();
             let Some(talk) = &state.talk else { return Poll::Ready(()) };
-            let Some(carrier) = &talk.carrier else { return Poll::Ready(()) };
-            if !talk.speaker.is_full(carrier.session()) {
+            let session = talk.carrier.as_ref().map(Carrier::session);
+            let full = state.control.len() >= MOST_CONTROL
+                || session.is_some_and(|session| talk.speaker.is_full(session));
+            if !full {
                 return Poll::Ready(());
             }
             state.full = Some(cx.waker().clone());
@@ -484,8 +508,8 @@ impl Link {
         let (interval, _) = self.mount.heartbeat();
         let (ping, late, over) = {
             let mut state = self.lock();
-            if state.transports.is_posting() {
-                state.seen = now; // it may be us who do not read
+            if state.busy {
+                state.seen = now;
             }
             let State { talk, pinged, .. } = &mut *state;
             let Some(talk) = talk else { return };
@@ -511,9 +535,32 @@ impl Link {
     }
 }
 
+/// It is us who do not read, as long as this is held.
+struct Busy<'a>(&'a Link);
+
+impl<'a> Busy<'a> {
+    fn begin(link: &'a Link) -> Self {
+        link.lock().busy = true;
+        Self(link)
+    }
+}
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        let mut state = self.0.lock();
+        state.busy = false;
+        state.seen = Instant::now();
+    }
+}
+
 /// It has said the wrong one of ping and pong for its version.
 pub(crate) fn wrong_heartbeat() -> CloseReason {
     CloseReason::BAD_CONTROL.with_text("this version has its pings and pongs the other way round")
+}
+
+/// It has one, and wants another.
+pub(crate) fn one_session() -> CloseReason {
+    CloseReason::BAD_CONTROL.with_text("there is a session already")
 }
 
 /// It has not opened a session.

@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::{
     language::{After, Heard, Speaker},
-    link::{Link, Talk, too_late, wrong_heartbeat},
+    link::{Link, Talk, one_session, too_late, wrong_heartbeat},
     protocol::{Packet, Probe, Version, v3, v4},
     writer::{Wire, Writer},
 };
@@ -234,9 +234,7 @@ impl Dialect for Driven {
                     }
                     Heard::Leave => Ok(Incoming::End),
                     Heard::Nothing => Ok(Incoming::Nothing),
-                    Heard::Open(_) => {
-                        Err(CloseReason::BAD_CONTROL.with_text("there is a session already"))
-                    }
+                    Heard::Open(_) => Err(one_session()),
                 }
             }
             (Version::V3, Packet::Ping(data)) => {

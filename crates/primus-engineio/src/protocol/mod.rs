@@ -12,6 +12,8 @@ mod handshake;
 mod jsonp;
 mod packet;
 mod request;
+#[cfg(test)]
+mod tests;
 mod transports;
 pub mod v3;
 pub mod v4;

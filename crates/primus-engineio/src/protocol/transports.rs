@@ -133,11 +133,6 @@ impl Transports {
         std::mem::replace(&mut self.stage, Stage::Closed) != Stage::Closed
     }
 
-    /// Whether a POST is being taken in.
-    pub fn is_posting(&self) -> bool {
-        self.posting
-    }
-
     /// Whether a poll waits.
     pub fn is_getting(&self) -> bool {
         self.getting
