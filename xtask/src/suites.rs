@@ -95,7 +95,7 @@ pub(crate) fn test(root: &Path, suites: &[Suite], names: &[&str]) -> Result<bool
     }
     let before = Tree::look(root);
     let tools = setup::tools(root)?;
-    for folder in ["client-js", "tests"] {
+    for folder in ["client-js", "tests", "examples/chat"] {
         npm::install(root, folder, &tools)?;
     }
     let processes = Processes::start()?;

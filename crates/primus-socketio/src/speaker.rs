@@ -10,7 +10,7 @@ use bytestring::ByteString;
 use http::StatusCode;
 use primus_core::{
     CloseReason, Envelope, Head, Mount, Outgoing, Parser, Payload, Pending, Rejection, Session,
-    Subject, is_event_name,
+    Subject, is_event_name, parser::Json,
 };
 use primus_engineio::{After, Form, Heard, Speaker, Writer, form};
 
@@ -28,6 +28,8 @@ const MSGPACK_WITH_OFFSET: Form = form!("socket.io.msgpack.offset");
 
 /// What begins the names of events of the protocol itself.
 const OWN: &str = "primus.";
+/// Those of its requests that a client may make itself: it comes into a room, if `authorize_join` lets it.
+const OPEN: [&str; 2] = ["primus.subscribe", "primus.unsubscribe"];
 /// The largest number that a server gives to a request.
 const LARGEST_NUMBER: u64 = 1 << 53;
 
@@ -453,6 +455,14 @@ fn envelope(
     args: &Arguments,
     parser: &dyn Parser,
 ) -> Result<Envelope, String> {
+    if let Some(id) = id
+        && OPEN.contains(&name)
+    {
+        // The arguments of these are JSON, whatever the parser.
+        let args = args.encode(&Json).map_err(|error| error.to_string())?;
+        let asked = Envelope::request(channel, number(slot, id), name, &args);
+        return asked.map_err(|error| error.to_string());
+    }
     let args = args.encode(parser).map_err(|error| error.to_string())?;
     match id {
         None if name == UNNAMED => Ok(Envelope::data(channel, &args)),

@@ -88,6 +88,10 @@ impl Writing {
         let mut body = match envelope.heading().subject {
             // What it says is JSON, whatever the parser.
             Subject::Refuse(_) => self.arguments(envelope, &parser::Json),
+            // And so are answers of the protocol itself.
+            _ if envelope.body().as_text().is_some() && parser.name() == "msgpack" => {
+                self.arguments(envelope, &parser::Json)
+            }
             _ => self.arguments(envelope, parser),
         }?;
         if let Body::Json(args, _) = &mut body {
