@@ -6,11 +6,15 @@
 //! curl -d '{"room":"lobby","text":"hello"}' 'http://127.0.0.1:8080/primus?nick=Bot'
 //! ```
 //!
+//! With `transformers = ["websocket", "sse", "polling", "socket.io"]` a page at `/stock` joins in, which uses the stock
+//! client of Socket.IO from npm.
+//!
 //! Nothing in here is about WebSockets, event streams or polls, or about connections that break: the
 //! page has a laboratory that cuts its own, and counts what is missing. Rooms, their members and what
 //! was said in them are kept by Primus; the chat itself keeps nothing but who has which nick.
 
 mod events;
+mod pages;
 mod people;
 mod presence;
 mod rooms;
@@ -18,7 +22,7 @@ mod talk;
 
 use std::sync::atomic::Ordering;
 
-use primus::{Builder, End, Primus, Rejection, Spark, http::page};
+use primus::{Builder, End, Primus, Rejection, Spark};
 use primus_examples::{Args, CONFIG, listening};
 
 use crate::{
@@ -56,7 +60,7 @@ async fn main() -> primus_examples::Result {
         primus.end(End { reconnect: true, ..End::default() }).await;
     });
     // What is not for Primus goes on to the page; it could be an axum router just as well.
-    Ok(listener.serve_with(page(PAGE)).await?)
+    Ok(listener.serve_with(pages::Pages::new(PAGE)).await?)
 }
 
 /// What pages emit and ask for. What a listener returns is the answer, or the refusal.

@@ -19,13 +19,17 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("primus-websocket", &["primus-core", "primus-http"]),
     ("primus-sse", &["primus-core", "primus-http"]),
     ("primus-polling", &["primus-core", "primus-http"]),
+    ("primus-engineio", &["primus-core", "primus-http", "primus-websocket"]),
+    ("primus-socketio", &["primus-core", "primus-engineio"]),
     (
         "primus-rs",
         &[
             "primus-core",
+            "primus-engineio",
             "primus-http",
             "primus-library",
             "primus-polling",
+            "primus-socketio",
             "primus-sse",
             "primus-websocket",
         ],

@@ -31,7 +31,7 @@ use crate::{
     registry::Registry,
     request::Head,
     resume::Graves,
-    session::{Carrier, Resume, Session},
+    session::{Carrier, Resume, Session, SessionKind},
     settings::MountSettings,
     shared::{Phase, Shared},
     transformer::Transformer,
@@ -48,6 +48,9 @@ pub struct Opening<'a> {
     pub resume: Resume,
     /// Whether the client's protocol has a way to answer requests.
     pub answers: bool,
+    /// Whether the handler of the root waits for [`Session::begin`]: of a client that is in a channel and
+    /// may come to the root later, or never. A session that ends before that has no disconnection, either.
+    pub held: bool,
 }
 
 /// What became of an attach.
@@ -225,7 +228,7 @@ impl Mount {
             handshake,
             user,
             permit,
-            (opening.resume, opening.answers),
+            SessionKind { resume: opening.resume, answers: opening.answers, held: opening.held },
         );
         self.registry.insert(&session);
         metrics::sessions(1);

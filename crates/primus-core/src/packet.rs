@@ -52,6 +52,7 @@ impl FrameCounters {
 #[derive(Debug)]
 pub struct Packet {
     envelope: Envelope,
+    serial: u64,
     counters: Arc<FrameCounters>,
     // Nearly every broadcast meets one wire form, so the first has a place without a lock.
     first: OnceLock<(WireForm, Bytes)>,
@@ -61,7 +62,14 @@ pub struct Packet {
 impl Packet {
     pub(crate) fn new(envelope: Envelope, counters: Arc<FrameCounters>) -> Self {
         counters.shared_bytes.fetch_add(envelope.len(), Ordering::Relaxed);
-        Self { envelope, counters, first: OnceLock::new(), others: Mutex::new(Vec::new()) }
+        static SERIAL: AtomicU64 = AtomicU64::new(1);
+        let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
+        Self { envelope, serial, counters, first: OnceLock::new(), others: Mutex::new(Vec::new()) }
+    }
+
+    /// Tells it from every other packet of this process; from 1.
+    pub fn serial(&self) -> u64 {
+        self.serial
     }
 
     /// What is sent.
@@ -130,6 +138,14 @@ impl Outgoing {
         match self {
             Self::Own(envelope) => envelope,
             Self::Shared(packet) => packet.envelope(),
+        }
+    }
+
+    /// The [`serial`](Packet::serial) of what many were sent.
+    pub fn serial(&self) -> Option<u64> {
+        match self {
+            Self::Own(_) => None,
+            Self::Shared(packet) => Some(packet.serial),
         }
     }
 

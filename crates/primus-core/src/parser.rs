@@ -13,6 +13,7 @@ use serde::{
 
 use crate::message::Payload;
 
+mod args;
 mod json;
 #[cfg(feature = "msgpack")]
 mod msgpack;
@@ -22,7 +23,11 @@ mod top;
 pub(crate) use self::json::decode as decode_json;
 #[cfg(feature = "msgpack")]
 pub use self::msgpack::Msgpack;
-pub use self::{json::Json, raw::Raw};
+pub use self::{
+    args::{Args, MARK, several},
+    json::Json,
+    raw::Raw,
+};
 
 /// Any error, as sources have it.
 type Source = Box<dyn std::error::Error + Send + Sync>;

@@ -83,6 +83,16 @@ impl<'a> Sending<'a> {
         self.encode(head, args)
     }
 
+    /// Emits an event whose arguments are encoded already.
+    ///
+    /// # Errors
+    /// As [`Spark::emit`].
+    pub fn emit_message(self, name: &str, args: impl Into<Payload>) -> Result<Written, WriteError> {
+        names::check_event(name)?;
+        let head = self.head(|head| head.event(name));
+        self.send(Envelope::join(&head, &args.into()))
+    }
+
     /// Asks the client, as [`Spark::request`] does it.
     pub fn request<T>(self, name: &str, args: &(impl Serialize + ?Sized)) -> Requesting<T> {
         let spark = self.spark;

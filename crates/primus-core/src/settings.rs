@@ -141,6 +141,8 @@ pub struct MountSettings {
     pub subprotocols: Vec<String>,
     /// Whether and how WebSocket messages are compressed. Default: they are not.
     pub compression: Option<Compression>,
+    /// Options that are one transformer's own, by their types. Default: none, and each has its defaults.
+    pub options: http::Extensions,
 }
 
 impl MountSettings {
@@ -153,6 +155,7 @@ impl MountSettings {
             limits: Limits::default(),
             subprotocols: Vec::new(),
             compression: None,
+            options: http::Extensions::new(),
         }
     }
 }

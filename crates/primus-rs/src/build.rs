@@ -97,6 +97,8 @@ fn ready(
     settings.subprotocols.clone_from(subprotocols);
     settings.limits = limits(config, prefix, mount)?;
     settings.compression = compression(config, mount);
+    settings.options.insert(engine_io(config, prefix, mount)?);
+    settings.options.insert(socket_io(config, prefix, mount)?);
 
     let modules: Vec<_> = transformers.iter().filter_map(|one| one.client_module()).collect();
     let library = if modules.is_empty() {
@@ -158,6 +160,8 @@ fn transformers(
             nearest,
         })?);
     }
+    // Those that know their requests by the query are asked before our own, which take what is left.
+    found.sort_by_key(|transformer| transformer.client_module().is_some());
     Ok(found)
 }
 
@@ -174,14 +178,16 @@ fn named_plugins(config: &Config, known: &Known) -> Result<Vec<Arc<dyn Plugin>>,
     config.plugins.iter().map(find).collect()
 }
 
+/// RFC 9110 §5.6.2.
+fn is_token(name: &str) -> bool {
+    let sign = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    !name.is_empty() && name.bytes().all(sign)
+}
+
 /// Subprotocols are tokens (RFC 9110 §5.6.2), and one is our own client's.
 fn check_subprotocols(config: &Config, key: &str, names: &[String]) -> Result<(), BuildError> {
-    let token = |name: &str| {
-        let sign = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-        !name.is_empty() && name.bytes().all(sign)
-    };
     for name in names {
-        if !token(name) {
+        if !is_token(name) {
             let problem =
                 format!("has {name:?}, which no client can offer; use letters and digits");
             return Err(config.invalid(key, problem));
@@ -247,6 +253,44 @@ fn compression(config: &Config, mount: &Mount) -> Option<Compression> {
     compression.threshold = mount.compression_threshold.unwrap_or(config.compression_threshold);
     compression.takeover = mount.compression_takeover.unwrap_or(config.compression_takeover);
     mount.compression.unwrap_or(config.compression).then_some(compression)
+}
+
+fn engine_io(
+    config: &Config,
+    prefix: &str,
+    mount: &Mount,
+) -> Result<primus_engineio::Options, BuildError> {
+    let mut options = primus_engineio::Options::default();
+    options.version_3 = mount.engine_io_3.unwrap_or(config.engine_io_3);
+    let cookie = mount.engine_io_cookie.as_ref().unwrap_or(&config.engine_io_cookie);
+    let key = key_of(prefix, "engine_io_cookie", mount.engine_io_cookie.is_some());
+    if !cookie.is_empty() && !is_token(cookie) {
+        let problem =
+            format!("is {cookie:?}, which no cookie can be called; use letters and digits");
+        return Err(config.invalid(&key, problem));
+    }
+    options.cookie = Some(cookie.clone()).filter(|cookie| !cookie.is_empty());
+    options.upgrades = mount.engine_io_upgrades.unwrap_or(config.engine_io_upgrades);
+    let timeout = mount.engine_io_upgrade_timeout;
+    options.upgrade_timeout = timeout.unwrap_or(config.engine_io_upgrade_timeout);
+    let key = key_of(prefix, "engine_io_upgrade_timeout", timeout.is_some());
+    config.lasts(&key, options.upgrade_timeout)?;
+    Ok(options)
+}
+
+fn socket_io(
+    config: &Config,
+    prefix: &str,
+    mount: &Mount,
+) -> Result<primus_socketio::Options, BuildError> {
+    let mut options = primus_socketio::Options::default();
+    options.recovery = mount.socket_io_recovery.unwrap_or(config.socket_io_recovery);
+    let timeout = mount.socket_io_connect_timeout;
+    options.connect_timeout = timeout.unwrap_or(config.socket_io_connect_timeout);
+    let key = key_of(prefix, "socket_io_connect_timeout", timeout.is_some());
+    config.lasts(&key, options.connect_timeout)?;
+    options.msgpack = mount.socket_io_msgpack.unwrap_or(config.socket_io_msgpack);
+    Ok(options)
 }
 
 fn distinct<'a>(

@@ -20,6 +20,8 @@ impl Default for Known {
                 Arc::new(primus_websocket::WebSocket::new()),
                 Arc::new(primus_sse::Sse::new()),
                 Arc::new(primus_polling::Polling::new()),
+                Arc::new(primus_engineio::EngineIo::new()),
+                Arc::new(primus_socketio::transformer()),
             ],
             parsers: vec![
                 parser::json(),

@@ -35,8 +35,10 @@ mod known;
 mod primus;
 
 pub use primus_core as core;
+pub use primus_engineio as engine_io;
 pub use primus_http as http;
 pub use primus_library as library;
+pub use primus_socketio as socket_io;
 
 pub use primus_core::{
     Answer, Answers, Audience, AuthorizeRequest, Authorizer, Channel, ChannelRequest, ChannelRules,

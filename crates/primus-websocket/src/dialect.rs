@@ -1,8 +1,8 @@
 //! What is said over a WebSocket: the seam between the driver and those who know the messages.
 
-use primus_core::{Carrier, CloseReason, Envelope, Outgoing, Parser, Payload, Session};
+use primus_core::{BoxFuture, Carrier, CloseReason, Envelope, Outgoing, Parser, Payload, Session};
 
-use crate::out::Out;
+use crate::{connection::Connection, out::Out};
 
 /// A dialect over WebSocket: what the messages of one connection mean. It does no I/O, and holds what is
 /// to be remembered of this connection; what belongs to the session is in the session.
@@ -51,6 +51,27 @@ pub trait Dialect: Send + 'static {
     fn write_end(&mut self, reason: &CloseReason, carrier: &mut Carrier, out: &mut Out) {
         let _ = (reason, carrier, out);
     }
+
+    /// What the close frame says of a reason.
+    fn close_frame(&self, reason: &CloseReason) -> CloseReason {
+        reason.clone()
+    }
+
+    /// Whether the connection goes on when its session ends for this reason: then it is not closed but handed
+    /// to [`go_on`](Self::go_on). Default: it is closed.
+    fn stays(&self, reason: &CloseReason) -> bool {
+        let _ = reason;
+        false
+    }
+
+    /// Goes on with a connection whose session has ended. It may get another one, and be driven again.
+    fn go_on(self, connection: Connection) -> BoxFuture<'static, ()>
+    where
+        Self: Sized,
+    {
+        drop(connection);
+        Box::pin(std::future::ready(()))
+    }
 }
 
 /// What a message from the client turned out to be.
@@ -61,6 +82,8 @@ pub enum Incoming {
     Message(Envelope),
     /// The client asked for something, and gets this.
     Answer(Payload),
+    /// It gets several.
+    Answers(Vec<Payload>),
     /// The client ends the session.
     End,
     /// It has been served, and there is nothing more to do.

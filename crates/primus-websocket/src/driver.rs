@@ -16,7 +16,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use primus_core::{Carrier, CloseReason, DeliverError, Envelope, Parser, Payload};
+use primus_core::{BoxFuture, Carrier, CloseReason, DeliverError, Envelope, Parser, Payload};
 use tokio::io::{AsyncWrite as _, AsyncWriteExt as _};
 
 use crate::{
@@ -72,6 +72,8 @@ pub(crate) struct Driver<D> {
     dialect: D,
     parser: Arc<dyn Parser>,
     stage: Stage,
+    /// The session has ended, and the connection goes on without it.
+    onward: bool,
     /// The peer ended the session, so it need not be told.
     ended: bool,
     /// The peer sent a close frame.
@@ -93,6 +95,7 @@ impl<D: Dialect> Driver<D> {
             dialect,
             parser: Arc::clone(&carrier.session().mount().settings().parser),
             stage: Stage::Open,
+            onward: false,
             ended: false,
             answered: false,
             held: None,
@@ -103,10 +106,14 @@ impl<D: Dialect> Driver<D> {
     }
 
     /// Lets go of the session. What is left to be said to the peer takes the time of a future.
-    pub(crate) fn finish(self, carrier: Carrier) -> Option<impl Future<Output = ()> + use<D>> {
+    pub(crate) fn finish(self, carrier: Carrier) -> Option<BoxFuture<'static, ()>> {
+        if self.onward {
+            carrier.finish();
+            return Some(self.dialect.go_on(self.connection));
+        }
         let patience = carrier.session().limits().close_timeout;
         let told = self.is_told(carrier.session().is_resumable());
-        let Self { mut connection, gone, fenced, answered, .. } = self;
+        let Self { mut connection, dialect, gone, fenced, answered, .. } = self;
         let cut = gone.is_none() && fenced.is_none();
         match gone {
             Some(_) if told => {
@@ -120,8 +127,9 @@ impl<D: Dialect> Driver<D> {
         }
         if let Some(reason) = &fenced {
             // The session has gone on elsewhere, or waits: this connection alone is over.
-            connection.close(reason);
+            connection.close(&dialect.close_frame(reason));
         }
+        drop(dialect);
         let last = async move {
             if fenced.is_some() {
                 let last = poll_fn(|cx| connection.out.poll_write(cx, &mut connection.io));
@@ -131,7 +139,7 @@ impl<D: Dialect> Driver<D> {
             // that does not read can hold up.
             let _ = tokio::time::timeout(patience, connection.io.shutdown()).await;
         };
-        (!cut).then_some(last)
+        (!cut).then(|| Box::pin(last) as _)
     }
 
     /// Whether the peer, which is gone, knows that the session is over: it answered our close, or
@@ -144,6 +152,9 @@ impl<D: Dialect> Driver<D> {
 
     /// Ready when the connection is over.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>, carrier: &mut Carrier) -> Poll<()> {
+        if self.onward {
+            return Poll::Ready(());
+        }
         for _ in 0..TURNS {
             carrier.begin_turn();
             let read = self.read(cx, carrier);
@@ -195,7 +206,7 @@ impl<D: Dialect> Driver<D> {
 
     /// Writes what waits, for others than the task. False: the task has to go on with it.
     pub(crate) fn flush(&mut self, cx: &mut Context<'_>, carrier: &mut Carrier) -> bool {
-        if self.stage != Stage::Open || !self.connection.out.is_empty() {
+        if self.stage != Stage::Open || self.onward || !self.connection.out.is_empty() {
             return true; // the task waits for the socket, and takes what there is when that has room
         }
         let waits = self.waits(carrier);
@@ -224,7 +235,7 @@ impl<D: Dialect> Driver<D> {
     /// Takes what is to be written.
     fn take(&mut self, cx: &mut Context<'_>, carrier: &mut Carrier) -> Taken {
         loop {
-            let Self { connection, dialect, parser, stage, ended, .. } = self;
+            let Self { connection, dialect, parser, stage, onward, ended, .. } = self;
             if *stage != Stage::Open {
                 // All has been said; only a cut is of interest.
                 return if carrier.poll_cut(cx).is_ready() { Taken::Gone } else { Taken::All };
@@ -251,7 +262,11 @@ impl<D: Dialect> Driver<D> {
                 if !*ended {
                     dialect.write_end(&reason, carrier, &mut connection.out);
                 }
-                connection.close(&reason);
+                if dialect.stays(&reason) {
+                    *onward = true;
+                    return Taken::Gone;
+                }
+                connection.close(&dialect.close_frame(&reason));
                 *stage = if reason.blames_peer() { Stage::Failing } else { Stage::Closing };
             }
         }
@@ -376,9 +391,12 @@ impl<D: Dialect> Driver<D> {
         match self.dialect.read(message, carrier) {
             Ok(Incoming::Message(message)) => return self.deliver(message, carrier, cx),
             Ok(Incoming::Answer(answer)) => self.answer(&answer),
+            Ok(Incoming::Answers(answers)) => answers.iter().for_each(|it| self.answer(it)),
             Ok(Incoming::End) => {
                 self.ended = true;
                 carrier.end(CloseReason::NORMAL);
+                // What follows is not for this session.
+                return !self.dialect.stays(&CloseReason::NORMAL);
             }
             Ok(Incoming::Nothing) => {}
             Err(reason) => self.failed = Some(Box::new(reason)),

@@ -69,7 +69,7 @@ impl<D: Dialect> Future for Task<D> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         if self.farewell.is_none() {
             let Some(work) = std::task::ready!(self.poll_work(cx)) else { return Poll::Ready(()) };
-            self.farewell = work.driver.finish(work.carrier).map(|last| Box::pin(last) as _);
+            self.farewell = work.driver.finish(work.carrier);
         }
         match &mut self.farewell {
             Some(farewell) => farewell.as_mut().poll(cx),

@@ -32,7 +32,7 @@ pub enum Failure {
 }
 
 /// What may listen to an event: an async function of the arguments, or of the spark and the
-/// arguments. What it returns answers a request; of an event it is dropped. See [`Outcome`].
+/// arguments, or of the spark and the [`Message`] as it came. What it returns answers a request; of an event it is dropped. See [`Outcome`].
 ///
 /// ```
 /// use primus_core::{Rejection, handle::Spark};
@@ -91,6 +91,21 @@ where
     }
 }
 
+/// That a listener takes the message as it came.
+#[doc(hidden)]
+pub struct AsItCame;
+
+impl<F, Fut, O, M> Listener<(fn(Spark, Message) -> (O, M), AsItCame)> for F
+where
+    F: Fn(Spark, Message) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = O> + Send + 'static,
+    O: Outcome<M>,
+{
+    fn serve(&self, spark: Spark, message: Message) -> Serving {
+        finish(self(spark.clone(), message), spark)
+    }
+}
+
 fn finish<O: Outcome<M>, M>(
     serving: impl Future<Output = O> + Send + 'static,
     spark: Spark,
@@ -102,13 +117,23 @@ pub(crate) fn erase<M>(listener: impl Listener<M>) -> Erased {
     Arc::new(move |spark, message| listener.serve(spark, message))
 }
 
-/// What a listener may return: a value, which answers a request; or a `Result` with a [`Rejection`],
+/// What a listener may return: a value, which answers a request, or a [`Payload`] that is encoded already; or a `Result` with a [`Rejection`],
 /// which the client gets, or with a boxed error, of which it gets the text only if it is a
 /// [`Rejection`] in a box.
 pub trait Outcome<Marker> {
     /// The answer.
     #[doc(hidden)]
     fn answer(self, spark: &Spark) -> Result<Payload, Failure>;
+}
+
+/// A payload that is encoded already.
+#[doc(hidden)]
+pub struct Encoded;
+
+impl Outcome<Encoded> for Payload {
+    fn answer(self, _: &Spark) -> Result<Payload, Failure> {
+        Ok(self)
+    }
 }
 
 /// Any value.

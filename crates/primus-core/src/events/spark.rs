@@ -77,6 +77,19 @@ impl Spark {
         self.sending().emit(name, args)
     }
 
+    /// Emits an event whose arguments are encoded already, such as those of one that came:
+    /// `spark.emit_message("echo", message)`.
+    ///
+    /// # Errors
+    /// As [`emit`](Self::emit).
+    pub fn emit_message(
+        &self,
+        name: &str,
+        args: impl Into<crate::message::Payload>,
+    ) -> Result<Written, WriteError> {
+        self.sending().emit_message(name, args)
+    }
+
     /// Asks the client: the value that its listener of `name` returns is the answer. It is waited for
     /// for 30 s unless [`timeout`](Requesting::timeout) says otherwise, over any loss of the
     /// connection that the session survives. The answer is read however much waits ahead of it for

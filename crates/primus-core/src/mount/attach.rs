@@ -55,6 +55,7 @@ impl Mount {
             protocol: None,
             resume: Resume::Acknowledged,
             answers: true,
+            held: false,
         };
         let session = self.open(transformer, head, opening).await?;
         let new = Asked { recv: 0, next: 1, sent: 0, generation: 0, ..numbers };
@@ -125,6 +126,30 @@ impl Mount {
         let auth = &serde_json::Value::Null;
         let come_back = ComeBack { transformer, head, auth, carriage };
         Ok(counted(self.readmit(&session, &asked, come_back).await?))
+    }
+
+    /// As [`attach`](Self::attach) of a client that names its session by a token that stays
+    /// ([`issue_token`](Self::issue_token)), and knows by itself what it has of what it is sent: all that is
+    /// kept is written again.
+    ///
+    /// # Errors
+    /// As [`resume_by_token`](Self::resume_by_token).
+    pub async fn recover(
+        &self,
+        transformer: &'static str,
+        head: &Head,
+        auth: &serde_json::Value,
+        session: &Arc<Session>,
+        carriage: Carriage,
+    ) -> Result<Result<Carrier, &'static str>, Rejection> {
+        if !session.is_resumable() {
+            return Ok(counted(Err("expired")));
+        }
+        let generation = session.generation();
+        let (recv, sent) = (session.floor(), u64::MAX);
+        let asked = Asked { recv, next: 0, sent, generation, attempt: generation, client: 0 };
+        let come_back = ComeBack { transformer, head, auth, carriage };
+        Ok(counted(self.readmit(session, &asked, come_back).await?))
     }
 
     async fn readmit(

@@ -1,21 +1,26 @@
 //! The parser `json`.
 
-use std::cell::Cell;
+use std::io;
 
 use serde::{
-    Deserialize, Deserializer, de,
+    Deserialize, Deserializer, Serialize as _, de,
     de::{Visitor, value::Error},
     forward_to_deserialize_any,
 };
+use serde_json::ser::Formatter;
 
-use super::{DecodeError, EncodeError, Kind, Own, Parser, Visit, text, top::Top};
+use super::{
+    DecodeError, EncodeError, Kind, MARK, Own, Parser, Visit, text,
+    top::{Found, Top},
+};
 use crate::message::Payload;
 
 /// The parser that a mount uses unless told otherwise: one JSON text a message (RFC 8259).
 ///
 /// A value that is bytes as a whole (`bytes::Bytes`, `serde_bytes`) is a binary message with just
 /// these bytes, and a binary message is read as such a value. Bytes inside of a value are arrays
-/// of numbers, and so is a `Vec<u8>`, which serde does not take for bytes.
+/// of numbers, marked by a tab ([`MARK`]), and so is a `Vec<u8>`, which serde does not take for bytes,
+/// without the mark.
 ///
 /// ```
 /// use bytes::Bytes;
@@ -34,9 +39,7 @@ impl Parser for Json {
     }
 
     fn encode(&self, value: &dyn erased_serde::Serialize) -> Result<Payload, EncodeError> {
-        let bytes = Cell::new(None);
-        let text = serde_json::to_string(&Top::new(value, &bytes)).map_err(EncodeError::new)?;
-        Ok(bytes.take().map_or_else(|| text.into(), Payload::from))
+        self.encode_into(value, Vec::with_capacity(128))
     }
 
     fn encode_into(
@@ -44,20 +47,22 @@ impl Parser for Json {
         value: &dyn erased_serde::Serialize,
         mut buffer: Vec<u8>,
     ) -> Result<Payload, EncodeError> {
-        if buffer.is_empty() {
-            return self.encode(value); // which need not prove that it is UTF-8
-        }
         let head = buffer.len();
-        let bytes = Cell::new(None);
-        serde_json::to_writer(&mut buffer, &Top::new(value, &bytes)).map_err(EncodeError::new)?;
-        match bytes.take() {
-            Some(bytes) => {
-                buffer.truncate(head);
-                buffer.extend_from_slice(&bytes);
-                Ok(buffer.into())
+        let found = Found::default();
+        let mut json = serde_json::Serializer::with_formatter(&mut buffer, Marked);
+        Top::new(value, &found).serialize(&mut json).map_err(EncodeError::new)?;
+        if let Some(bytes) = found.bytes.take() {
+            if head == 0 {
+                return Ok(bytes.into());
             }
-            None => text(buffer),
+            buffer.truncate(head);
+            buffer.extend_from_slice(&bytes);
+            return Ok(buffer.into());
         }
+        if found.several.get() {
+            buffer.insert(head, MARK as u8);
+        }
+        text(buffer)
     }
 
     fn own(&self) -> Option<Own> {
@@ -89,6 +94,26 @@ pub(crate) fn decode<'de, T: Deserialize<'de>>(json: &'de [u8]) -> Result<T, Dec
         let again = T::deserialize(serde_path_to_error::Deserializer::new(&mut json, &mut track));
         if again.is_err() { error.at(&track.path()) } else { error }
     })
+}
+
+/// No white space, but for the mark of bytes.
+struct Marked;
+
+impl Formatter for Marked {
+    fn write_byte_array<W: io::Write + ?Sized>(
+        &mut self,
+        writer: &mut W,
+        bytes: &[u8],
+    ) -> io::Result<()> {
+        writer.write_all(&[b'[', MARK as u8])?;
+        for (index, byte) in bytes.iter().enumerate() {
+            if index > 0 {
+                writer.write_all(b",")?;
+            }
+            self.write_u8(writer, *byte)?;
+        }
+        writer.write_all(b"]")
+    }
 }
 
 /// A binary message: bytes, and nothing else.
@@ -222,11 +247,11 @@ mod tests {
             &Kinds::Struct { a: 1 },
         ];
         for value in values {
-            let expected = serde_json::to_string(value).unwrap();
+            let expected = serde_json::to_string(value).unwrap().replace("[1]", "[\t1]");
             assert_eq!(encode(&Json, value).unwrap(), Payload::from(&*expected));
         }
         let lists = [encode(&Json, &[vec![1_u8]]), encode(&Json, &[Bytes::from_static(&[1])])];
-        assert_eq!(lists.map(Result::unwrap), ["[[1]]", "[[1]]"].map(Payload::from));
+        assert_eq!(lists.map(Result::unwrap), ["[[1]]", "[[\t1]]"].map(Payload::from));
         assert!(encode(&Json, &BTreeMap::from([((1, 1), 1)])).is_err(), "it is no key");
     }
 

@@ -1,7 +1,5 @@
 //! The parser `raw`.
 
-use std::cell::Cell;
-
 use serde::{
     Deserializer,
     de::{
@@ -10,7 +8,10 @@ use serde::{
     },
 };
 
-use super::{DecodeError, EncodeError, Kind, Own, Parser, Visit, top::Top};
+use super::{
+    DecodeError, EncodeError, Kind, Own, Parser, Visit,
+    top::{Found, Top},
+};
 use crate::message::Payload;
 
 /// Text is text and bytes are bytes: no format at all.
@@ -27,9 +28,9 @@ impl Parser for Raw {
     }
 
     fn encode(&self, value: &dyn erased_serde::Serialize) -> Result<Payload, EncodeError> {
-        let bytes = Cell::new(None);
-        let value = serde_json::to_value(Top::new(value, &bytes)).map_err(EncodeError::new)?;
-        match (bytes.take(), value) {
+        let found = Found::default();
+        let value = serde_json::to_value(Top::new(value, &found)).map_err(EncodeError::new)?;
+        match (found.bytes.take(), value) {
             (Some(bytes), _) => Ok(bytes.into()),
             (None, serde_json::Value::String(text)) => Ok(text.into()),
             (None, serde_json::Value::Null) => Ok("".into()),

@@ -1,34 +1,43 @@
-//! Finds out whether a value is bytes, while it is encoded by a format that has none.
+//! Finds out whether a value is bytes, or several arguments, while it is encoded by a format that has
+//! neither.
 
 use std::cell::Cell;
 
 use serde::{Serialize, Serializer};
 
+use super::args;
+
+/// What a value turned out to be.
+#[derive(Default)]
+pub(super) struct Found {
+    /// It is bytes, these.
+    pub(super) bytes: Cell<Option<Vec<u8>>>,
+    /// It is several arguments.
+    pub(super) several: Cell<bool>,
+}
+
 /// A value that leaves its bytes in a cell if it is bytes, and is a unit then. Everything else
 /// goes on to the serializer as it is: what is below the top does not pass through here.
 pub(super) struct Top<'a> {
     value: &'a dyn erased_serde::Serialize,
-    bytes: &'a Cell<Option<Vec<u8>>>,
+    found: &'a Found,
 }
 
 impl<'a> Top<'a> {
-    pub(super) fn new(
-        value: &'a dyn erased_serde::Serialize,
-        bytes: &'a Cell<Option<Vec<u8>>>,
-    ) -> Self {
-        Self { value, bytes }
+    pub(super) fn new(value: &'a dyn erased_serde::Serialize, found: &'a Found) -> Self {
+        Self { value, found }
     }
 }
 
 impl Serialize for Top<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        erased_serde::serialize(self.value, Catch { serializer, bytes: self.bytes })
+        erased_serde::serialize(self.value, Catch { serializer, found: self.found })
     }
 }
 
 struct Catch<'a, S> {
     serializer: S,
-    bytes: &'a Cell<Option<Vec<u8>>>,
+    found: &'a Found,
 }
 
 macro_rules! forward {
@@ -51,7 +60,7 @@ impl<S: Serializer> Serializer for Catch<'_, S> {
     type SerializeStructVariant = S::SerializeStructVariant;
 
     fn serialize_bytes(self, bytes: &[u8]) -> Result<S::Ok, S::Error> {
-        self.bytes.set(Some(bytes.to_vec()));
+        self.found.bytes.set(Some(bytes.to_vec()));
         self.serializer.serialize_unit()
     }
 
@@ -63,9 +72,12 @@ impl<S: Serializer> Serializer for Catch<'_, S> {
 
     fn serialize_newtype_struct<T: Serialize + ?Sized>(
         self,
-        _: &'static str,
+        name: &'static str,
         value: &T,
     ) -> Result<S::Ok, S::Error> {
+        if name == args::NAME {
+            self.found.several.set(true);
+        }
         value.serialize(self)
     }
 

@@ -85,9 +85,20 @@ impl Ring {
     }
 
     /// The highest number that was ever given to a message.
-    #[cfg(test)]
     pub(crate) fn sent(&self) -> u64 {
         self.sent
+    }
+
+    /// The number before the first entry's.
+    pub(crate) fn floor(&self) -> u64 {
+        self.floor
+    }
+
+    /// The number of what many were sent under this serial.
+    pub(crate) fn number_of(&self, serial: u64) -> Option<u64> {
+        let of = |entry: &Entry| entry.outgoing.serial() == Some(serial);
+        let index = self.entries.iter().take(self.numbered()).rposition(of)?;
+        Some(self.floor + index as u64 + 1)
     }
 
     pub(crate) fn len(&self) -> usize {

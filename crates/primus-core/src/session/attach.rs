@@ -21,7 +21,8 @@ use crate::{
 pub struct Asked {
     /// The highest number of a message that it has.
     pub recv: u64,
-    /// The number of the first data frame that it will send.
+    /// The number of the first data frame that it will send. 0: whatever comes next, of a client that
+    /// does not count.
     pub next: u64,
     /// The highest number that it has given to a message.
     pub sent: u64,
@@ -74,6 +75,7 @@ impl Session {
             return Err(Denied::Ended);
         }
         outbox.claim.check(&asked.claim())?;
+        let mut asked = *asked;
         let room;
         {
             // The one place where two of the four locks are held: nothing may be delivered between.
@@ -93,6 +95,9 @@ impl Session {
                 Ok(()) if asked.next > recv + 1 => return Err(Denied::Overflow),
                 Ok(()) => {}
             }
+            if asked.next == 0 {
+                asked.next = recv + 1;
+            }
             inbox.intake.fence(outbox.claim.generation + 1);
             // Who waits for room to deliver what an older carrier brought waits in vain.
             room = inbox.room.take();
@@ -106,7 +111,7 @@ impl Session {
         room.wake();
         waiting.wake();
         metrics::replayed(replayed);
-        Ok(self.carried(was, generation, asked, transport))
+        Ok(self.carried(was, generation, &asked, transport))
     }
 
     /// All that has to be true before anyone else sees the session carried.
@@ -186,6 +191,22 @@ impl Session {
     /// The highest number received from the client.
     pub fn recv(&self) -> u64 {
         self.inbox().intake.recv()
+    }
+
+    /// The number of a message that is kept, by the [`serial`](crate::Packet::serial) of what many were
+    /// sent.
+    pub fn number_of(&self, serial: u64) -> Option<u64> {
+        self.outbox().ring.number_of(serial)
+    }
+
+    /// The number before that of the first message that is kept.
+    pub fn floor(&self) -> u64 {
+        self.outbox().ring.floor()
+    }
+
+    /// The highest number that was ever given to a message for the client.
+    pub fn sent(&self) -> u64 {
+        self.outbox().ring.sent()
     }
 
     /// The number of the next message that a carrier takes.

@@ -2,7 +2,7 @@
 
 use std::{
     future::poll_fn,
-    sync::{Arc, MutexGuard},
+    sync::{Arc, MutexGuard, atomic::Ordering},
     task::{Context, Poll, Waker},
     time::Duration,
 };
@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::{
     DeliverError, Resume, Session, Wire,
-    outbox::{Life, Outbox, Place},
+    outbox::{Carried, Life, Outbox, Place},
 };
 use crate::{
     close::CloseReason,
@@ -117,6 +117,25 @@ impl Carrier {
         {
             carried.wire = Some(wire);
         }
+    }
+
+    /// The same client goes on by another connection, to which this carrier belongs from now on: a transport
+    /// switch within one protocol, without an attach. What was lent is given back.
+    pub fn change(&mut self, carriage: Carriage) {
+        let session = &self.session;
+        let mut outbox = session.outbox();
+        if !outbox.is_carried_by(self.generation) {
+            return; // which the next take tells
+        }
+        outbox.blocked = false;
+        let carried = Carried { drives: carriage.drives, ..Carried::default() };
+        outbox.place = Place::Carried(carried);
+        session.heartbeat.store(carriage.heartbeat, Ordering::Relaxed);
+        session.answers.store(carriage.answers, Ordering::Relaxed);
+        session.paused.store(false, Ordering::Relaxed);
+        drop(outbox);
+        session.seen();
+        session.reschedule();
     }
 
     // ---- from the client ----

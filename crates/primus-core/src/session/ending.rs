@@ -92,7 +92,7 @@ impl Session {
         self.leave_all(&reason);
         carrier.into_iter().for_each(Waker::wake);
         waiting.wake();
-        if generation == 0 && self.forget_unstarted() {
+        if self.forget_unstarted(generation > 0) {
             return true;
         }
         if self.is_handler_done() {

@@ -13,6 +13,7 @@ use crate::{
     channel::Seat,
     events::{Belongings, Collector, Pending, RequestError},
     handle::Spark,
+    id::SparkId,
 };
 
 #[derive(Default)]
@@ -141,6 +142,13 @@ impl Session {
                 seats.taken.remove(name);
             }
         }
+    }
+
+    /// The channels that it is in beside the root, and its ids there.
+    pub fn channels(&self) -> Vec<(Box<str>, SparkId)> {
+        let Some(extras) = self.extras.get() else { return Vec::new() };
+        let seats = extras.seats();
+        seats.taken.iter().map(|(name, seat)| (name.clone(), seat.id())).collect()
     }
 
     /// All its places in channels; there will be no more.

@@ -21,6 +21,8 @@ use crate::{
 };
 
 pub(super) enum Stage {
+    /// The connection handler is not to be called yet.
+    Held,
     /// The connection handler has not been called.
     Start,
     /// It waits.
@@ -39,8 +41,8 @@ pub(super) struct Slot {
 }
 
 impl Slot {
-    pub(super) fn new() -> Self {
-        Self { stage: Stage::Start, woken: false }
+    pub(super) fn new(held: bool) -> Self {
+        Self { stage: if held { Stage::Held } else { Stage::Start }, woken: false }
     }
 }
 
@@ -76,7 +78,7 @@ impl Session {
     /// Whether the handler waits to be polled.
     pub(super) fn is_woken(&self) -> bool {
         let slot = self.slot();
-        slot.woken && !matches!(slot.stage, Stage::Busy | Stage::Done)
+        slot.woken && !matches!(slot.stage, Stage::Held | Stage::Busy | Stage::Done)
     }
 
     /// Sees to it that `run` is called soon.
@@ -84,13 +86,32 @@ impl Session {
         {
             let mut slot = self.slot();
             if std::mem::replace(&mut slot.woken, true)
-                || matches!(slot.stage, Stage::Busy) // who polls looks at `woken` when done
+                // Who polls looks at `woken` when done, and so does who begins.
+                || matches!(slot.stage, Stage::Held | Stage::Busy)
                 || self.driving.load(Ordering::Acquire)
             {
                 return;
             }
         }
         self.dispatch();
+    }
+
+    /// Starts the handler of a session that was opened as [`held`](crate::Opening::held). Once is enough.
+    pub fn begin(self: &Arc<Self>) {
+        {
+            let mut slot = self.slot();
+            if !matches!(slot.stage, Stage::Held) {
+                return;
+            }
+            slot.stage = Stage::Start;
+            slot.woken = false;
+        }
+        self.schedule();
+    }
+
+    /// Whether its handler has been called, or is about to be.
+    pub fn has_begun(&self) -> bool {
+        !matches!(self.slot().stage, Stage::Held)
     }
 
     /// Sees to it that `run` is called soon, though who was told to call it may be gone.
@@ -123,7 +144,7 @@ impl Session {
     pub fn run(self: &Arc<Self>) {
         let stage = {
             let mut slot = self.slot();
-            if !slot.woken || matches!(slot.stage, Stage::Busy | Stage::Done) {
+            if !slot.woken || matches!(slot.stage, Stage::Held | Stage::Busy | Stage::Done) {
                 return;
             }
             slot.woken = false;
@@ -189,7 +210,7 @@ impl Session {
                 self.mount.shared.hooks().connect(spark)
             }
             Stage::Waiting(future) => future,
-            Stage::Callbacks | Stage::Busy | Stage::Done => {
+            Stage::Callbacks | Stage::Held | Stage::Busy | Stage::Done => {
                 self.serve(true, cx);
                 return Outcome::Callbacks;
             }
@@ -260,11 +281,13 @@ impl Session {
         }
     }
 
-    /// For a session that ends before it was ever attached: its handler is not called, and nobody is
-    /// told of its end. True if so.
-    pub(super) fn forget_unstarted(&self) -> bool {
+    /// For a session that ends before it was ever attached, or while its handler was held: that is not
+    /// called, and nobody is told of the end. True if so.
+    pub(super) fn forget_unstarted(&self, attached: bool) -> bool {
         let mut slot = self.slot();
-        if !matches!(slot.stage, Stage::Start) {
+        let unstarted =
+            matches!(slot.stage, Stage::Held) || !attached && matches!(slot.stage, Stage::Start);
+        if !unstarted {
             return false;
         }
         slot.stage = Stage::Done;

@@ -121,6 +121,16 @@ impl Offered {
     }
 }
 
+/// What its transformer says of a session.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SessionKind {
+    pub(crate) resume: Resume,
+    /// Its client can answer requests.
+    pub(crate) answers: bool,
+    /// Its handler waits for [`Session::begin`].
+    pub(crate) held: bool,
+}
+
 /// One client. Transformers hold it; handlers hold a [`Spark`] over it.
 pub struct Session {
     id: SparkId,
@@ -166,8 +176,9 @@ impl Session {
         handshake: Handshake,
         user: Option<User>,
         permit: Permit,
-        (resume, answers_requests): (Resume, bool),
+        kind: SessionKind,
     ) -> Arc<Self> {
+        let SessionKind { resume, answers: answers_requests, held } = kind;
         let (id, key) = id_and_key();
         let now = mount.clock();
         let transport = handshake.transformer();
@@ -184,7 +195,7 @@ impl Session {
             resume: if keeps { resume } else { Resume::Never },
             outbox: Mutex::new(Outbox::new(transport)),
             inbox: Mutex::new(Inbox::default()),
-            slot: Mutex::new(Slot::new()),
+            slot: Mutex::new(Slot::new(held)),
             callbacks: Mutex::new(Callbacks::default()),
             last_seen: AtomicU64::new(now),
             last_ping: AtomicU64::new(now.saturating_sub(early)),

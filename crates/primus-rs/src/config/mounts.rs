@@ -44,6 +44,20 @@ optional! {
         compression_threshold: Bytes,
         /// Whether messages may refer to earlier ones of the same connection.
         compression_takeover: Flag,
+        /// Whether Engine.IO clients of protocol 3 are served, too.
+        engine_io_3: Flag,
+        /// The name of a cookie that an Engine.IO handshake by polling sets to the client's id.
+        engine_io_cookie: Text,
+        /// Whether Engine.IO clients that poll are offered a WebSocket.
+        engine_io_upgrades: Flag,
+        /// How long an Engine.IO client may take to go on with a WebSocket that it has opened.
+        engine_io_upgrade_timeout: Time,
+        /// Whether Socket.IO clients get their session back after a loss of the connection.
+        socket_io_recovery: Flag,
+        /// How long a Socket.IO client may be connected without a namespace.
+        socket_io_connect_timeout: Time,
+        /// Whether Socket.IO clients speak MessagePack.
+        socket_io_msgpack: Flag,
         /// How long a client may take for its attach frame.
         attach_timeout: Time,
         /// How long a request may take for its body, and a POST may wait for a busy handler.

@@ -32,8 +32,8 @@ options! {
         /// `/primus`.
         path: Text = "/primus".to_owned(),
         /// What clients may speak, in the order in which our client tries them: `websocket`,
-        /// `sse`, `polling`, and those given to
-        /// [`add_transformer`](crate::Builder::add_transformer). Default: these three.
+        /// `sse`, `polling`; for stock clients of others `engine.io`, `socket.io`; and those given to
+        /// [`add_transformer`](crate::Builder::add_transformer). Default: the first three.
         transformers: List = ["websocket", "sse", "polling"].map(str::to_owned).to_vec(),
         /// How values travel: `json`, `msgpack`, `raw`, or one given to
         /// [`add_parser`](crate::Builder::add_parser). Default `json`.
@@ -81,6 +81,26 @@ options! {
         /// get much smaller, but each connection keeps up to 300 KiB, and a broadcast is compressed for each
         /// receiver instead of once. Default false.
         compression_takeover: Flag = false,
+
+        /// Whether Engine.IO clients of protocol 3 are served, too: `engine.io-client` up to 3.x, and those of
+        /// Socket.IO 1.x and 2.x. Default false.
+        engine_io_3: Flag = false,
+        /// The name of a cookie that an Engine.IO handshake by polling sets to the client's id, for load
+        /// balancers that look at it. Default: empty, none is set.
+        engine_io_cookie: Text = String::new(),
+        /// Whether Engine.IO clients that poll are offered a WebSocket. Default true.
+        engine_io_upgrades: Flag = true,
+        /// How long an Engine.IO client may take to go on with a WebSocket that it has opened. Default 10 s.
+        engine_io_upgrade_timeout: Time = Duration::from_secs(10),
+
+        /// Whether Socket.IO clients get their session back after a loss of the connection, within
+        /// `resume_window` (connection state recovery, of clients from 4.6 on). Then every event that they are
+        /// sent has one more argument. Default false.
+        socket_io_recovery: Flag = false,
+        /// How long a Socket.IO client may be connected without a namespace. Default 45 s.
+        socket_io_connect_timeout: Time = Duration::from_secs(45),
+        /// Whether Socket.IO clients speak MessagePack, by `socket.io-msgpack-parser`. Default false.
+        socket_io_msgpack: Flag = false,
 
         /// How long a client may take for TLS, and then for the head of a request. Default 10 s.
         handshake_timeout: Time = Duration::from_secs(10),

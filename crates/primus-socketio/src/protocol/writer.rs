@@ -1,0 +1,416 @@
+//! What the server says, as messages of Engine.IO: a text, and an attachment for each value that is bytes.
+
+use bytes::Bytes;
+use primus_core::{
+    Envelope, Parser, Payload, Subject,
+    parser::{self, MARK, Msgpack},
+};
+use serde::de::IgnoredAny;
+
+use super::{
+    Value, Version,
+    arguments::fill,
+    packet::{MOST_ATTACHMENTS, may_be_sent},
+};
+
+/// The messages of one packet.
+pub type Encoded = Vec<Payload>;
+
+/// The event by which what has no name is known to a client of Socket.IO: `socket.send` emits it.
+pub(crate) const UNNAMED: &str = "message";
+
+/// How one kind of client is written to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Writing {
+    /// What the client speaks.
+    pub version: Version,
+    /// Whole packets as MessagePack, each one binary message (`socket.io-msgpack-parser`).
+    pub msgpack: bool,
+}
+
+/// What a packet carries.
+enum Body {
+    /// JSON, and the bytes that are missing in it.
+    Json(String, Vec<Bytes>),
+    Values(Vec<Value>),
+}
+
+impl Writing {
+    /// An event of the server, a request of it, or what has no name. `offset`: the last of its arguments, by
+    /// which a client that comes back says what it has. `None`: such a client cannot be told.
+    pub fn message(
+        self,
+        envelope: &Envelope,
+        parser: &dyn Parser,
+        offset: Option<&str>,
+    ) -> Option<Encoded> {
+        let heading = envelope.heading();
+        let (name, id) = match &heading.subject {
+            Subject::Data => (UNNAMED, None),
+            Subject::Event(name) => (&**name, None),
+            Subject::Request(id, name) => (&**name, Some(*id)),
+            _ => return None,
+        };
+        if !may_be_sent(name) {
+            tracing::warn!(name, "clients of Socket.IO have an event of this name themselves");
+            return None;
+        }
+        let namespace = heading.channel.as_deref().map(namespace);
+        let mut body = self.arguments(envelope, parser)?;
+        match &mut body {
+            Body::Json(args, _) => {
+                let name = serde_json::to_string(name).ok()?;
+                let comma = if args.is_empty() { "" } else { "," };
+                args.insert_str(0, &format!("[{name}{comma}"));
+                if let Some(offset) = offset.filter(|_| id.is_none()) {
+                    args.push_str(&format!(",\"{offset}\""));
+                }
+                args.push(']');
+            }
+            Body::Values(values) => {
+                values.insert(0, Value::Text(name.to_owned()));
+                if let Some(offset) = offset.filter(|_| id.is_none()) {
+                    values.push(Value::Text(offset.to_owned()));
+                }
+            }
+        }
+        self.packet(2, namespace.as_deref(), id, Some(body))
+    }
+
+    /// The answer to an event of the client.
+    pub fn ack(
+        self,
+        namespace: &str,
+        id: u64,
+        envelope: &Envelope,
+        parser: &dyn Parser,
+    ) -> Option<Encoded> {
+        let mut body = match envelope.heading().subject {
+            // What it says is JSON, whatever the parser.
+            Subject::Refuse(_) => self.arguments(envelope, &parser::Json),
+            // And so are answers of the protocol itself.
+            _ if envelope.body().as_text().is_some() && parser.name() == "msgpack" => {
+                self.arguments(envelope, &parser::Json)
+            }
+            _ => self.arguments(envelope, parser),
+        }?;
+        if let Body::Json(args, _) = &mut body {
+            args.insert(0, '[');
+            args.push(']');
+        }
+        self.packet(3, Some(namespace), Some(id), Some(body))
+    }
+
+    /// The client is in a namespace, where it has this id; by `pid` it may come back.
+    pub fn connected(self, namespace: &str, sid: &str, pid: Option<&str>) -> Encoded {
+        let mut members = vec![("sid".to_owned(), Value::Text(sid.to_owned()))];
+        if let Some(pid) = pid {
+            members.push(("pid".to_owned(), Value::Text(pid.to_owned())));
+        }
+        let data = Value::Object(members);
+        self.plain(0, namespace, (self.version == Version::Five).then_some(data))
+    }
+
+    /// The client may not enter a namespace.
+    pub fn refused(self, namespace: &str, error: &Value) -> Encoded {
+        let error = match self.version {
+            Version::Five => error,
+            // A client of protocol 4 is told by a string, or has what else was said.
+            Version::Four => match (error.get("data"), error.get("message")) {
+                (None, Some(message)) => message,
+                (data, _) => data.unwrap_or(error),
+            },
+        };
+        self.plain(4, namespace, Some(error.clone()))
+    }
+
+    /// The client is not in a namespace any more.
+    pub fn disconnected(self, namespace: &str) -> Encoded {
+        self.plain(1, namespace, None)
+    }
+
+    fn plain(self, kind: u8, namespace: &str, data: Option<Value>) -> Encoded {
+        let body = match data {
+            None => None,
+            Some(data) if self.msgpack => Some(Body::Values(vec![data])),
+            Some(data) => {
+                serde_json::to_string(&data).ok().map(|json| Body::Json(json, Vec::new()))
+            }
+        };
+        self.packet(kind, Some(namespace), None, body).unwrap_or_default()
+    }
+
+    fn packet(
+        self,
+        kind: u8,
+        namespace: Option<&str>,
+        id: Option<u64>,
+        body: Option<Body>,
+    ) -> Option<Encoded> {
+        let (json, attachments) = match body {
+            Some(Body::Values(values)) => return self.whole(kind, namespace, id, Some(values)),
+            None if self.msgpack => return self.whole(kind, namespace, id, None),
+            Some(Body::Json(json, attachments)) => (json, attachments),
+            None => (String::new(), Vec::new()),
+        };
+        let mut text = String::with_capacity(json.len() + 32);
+        if attachments.is_empty() {
+            text.push((b'0' + kind) as char);
+        } else {
+            text.push((b'3' + kind) as char);
+            text.push_str(&format!("{}-", attachments.len()));
+        }
+        if let Some(namespace) = namespace.filter(|namespace| *namespace != "/") {
+            text.push_str(namespace);
+            // A client of protocol 4 leaves the comma out where nothing follows, and so may we not: some read on.
+            text.push(',');
+        }
+        if let Some(id) = id {
+            text.push_str(&id.to_string());
+        }
+        text.push_str(&json);
+        let attachments = attachments.into_iter().map(Payload::Binary);
+        Some(std::iter::once(text.into()).chain(attachments).collect())
+    }
+
+    /// A packet as one value of MessagePack.
+    fn whole(
+        self,
+        kind: u8,
+        namespace: Option<&str>,
+        id: Option<u64>,
+        values: Option<Vec<Value>>,
+    ) -> Option<Encoded> {
+        let mut members = vec![
+            ("type".to_owned(), Value::Number(kind.into())),
+            ("nsp".to_owned(), Value::Text(namespace.unwrap_or("/").to_owned())),
+        ];
+        if let Some(mut values) = values {
+            let events = matches!(kind, 2 | 3);
+            let data = if events { Value::Array(values) } else { values.pop()? };
+            members.push(("data".to_owned(), data));
+        }
+        if let Some(id) = id {
+            members.push(("id".to_owned(), Value::Number(id.into())));
+        }
+        Some(vec![parser::encode(&Msgpack, &Value::Object(members)).ok()?])
+    }
+
+    /// What an envelope carries, as arguments.
+    fn arguments(self, envelope: &Envelope, parser: &dyn Parser) -> Option<Body> {
+        let body = envelope.body();
+        if let (Payload::Text(text), "json") = (&body, parser.name()) {
+            let (several, text) = match text.strip_prefix(MARK) {
+                Some(text) => (true, text),
+                None => (false, &**text),
+            };
+            // Whatever an application writes as it is need not be JSON.
+            let quoted = matches!(envelope.heading().subject, Subject::Data)
+                && serde_json::from_str::<IgnoredAny>(text).is_err();
+            let text = if quoted { serde_json::to_string(text).ok()? } else { text.to_owned() };
+            let (text, attachments) = lift(text);
+            let inner = text.trim().strip_prefix('[').and_then(|text| text.strip_suffix(']'));
+            let args = match inner.filter(|_| several) {
+                Some(inner) => inner.to_owned(),
+                None if text == "null" => String::new(),
+                None => text,
+            };
+            if !self.msgpack {
+                return Some(Body::Json(args, attachments));
+            }
+            let mut values: Value = serde_json::from_str(&format!("[{args}]")).ok()?;
+            if !attachments.is_empty() {
+                fill(&mut values, &attachments).ok()?;
+            }
+            return match values {
+                Value::Array(values) => Some(Body::Values(values)),
+                _ => None,
+            };
+        }
+        let value = match parser::decode::<Value>(parser, &body) {
+            Ok(value) => value,
+            Err(error) => {
+                tracing::warn!(%error, "a message was not sent to a client of Socket.IO");
+                return None;
+            }
+        };
+        let values = if value == Value::Null { Vec::new() } else { vec![value] };
+        if self.msgpack {
+            return Some(Body::Values(values));
+        }
+        let json = parser::encode(&parser::Json, &Marked(&values)).ok()?;
+        let (text, attachments) = lift(json.as_text()?.to_owned());
+        let inner = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'))?;
+        Some(Body::Json(inner.to_owned(), attachments))
+    }
+}
+
+/// Values one by one, so that bytes among them are marked and never the whole.
+struct Marked<'a>(&'a [Value]);
+
+impl serde::Serialize for Marked<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0)
+    }
+}
+
+/// The namespace of a channel.
+pub(crate) fn namespace(channel: &str) -> String {
+    if channel.starts_with('/') { channel.to_owned() } else { format!("/{channel}") }
+}
+
+/// Takes the bytes out of a JSON text, where they are arrays of numbers behind a mark.
+fn lift(text: String) -> (String, Vec<Bytes>) {
+    let mut attachments: Vec<Bytes> = Vec::new();
+    if !text.contains("[\t") {
+        return (text, attachments);
+    }
+    let (mut lifted, mut rest) = (String::with_capacity(text.len()), &*text);
+    while let Some(at) = rest.find("[\t") {
+        let (before, behind) = (&rest[..at], &rest[at + 2..]);
+        lifted.push_str(before);
+        let numbers = behind.split_once(']');
+        match numbers.and_then(|(numbers, behind)| Some((bytes(numbers)?, behind))) {
+            Some((bytes, behind)) if attachments.len() < MOST_ATTACHMENTS => {
+                lifted
+                    .push_str(&format!("{{\"_placeholder\":true,\"num\":{}}}", attachments.len()));
+                attachments.push(bytes);
+                rest = behind;
+            }
+            // Not our mark, or more than a client takes: then they are numbers to it.
+            _ => {
+                lifted.push('[');
+                rest = behind;
+            }
+        }
+    }
+    lifted.push_str(rest);
+    (lifted, attachments)
+}
+
+fn bytes(numbers: &str) -> Option<Bytes> {
+    if numbers.is_empty() {
+        return Some(Bytes::new());
+    }
+    numbers
+        .split(',')
+        .map(|number| number.parse::<u8>().ok())
+        .collect::<Option<Vec<u8>>>()
+        .map(Bytes::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use primus_core::parser::{Args, Json, Raw};
+    use serde_bytes::ByteBuf;
+    use serde_json::json;
+
+    use super::*;
+
+    const FIVE: Writing = Writing { version: Version::Five, msgpack: false };
+
+    fn event(name: &str, args: &impl serde::Serialize) -> Envelope {
+        Envelope::event(None, name, &parser::encode(&Json, args).unwrap()).unwrap()
+    }
+
+    fn text(encoded: Option<Encoded>) -> String {
+        let encoded = encoded.unwrap();
+        assert_eq!(encoded.len(), 1, "{encoded:?}");
+        encoded[0].as_text().unwrap().to_owned()
+    }
+
+    #[test]
+    fn events_as_clients_expect_them() {
+        let of = |envelope: Envelope| text(FIVE.message(&envelope, &Json, None));
+        assert_eq!(of(event("hi", &())), r#"2["hi"]"#);
+        assert_eq!(of(event("hi", &1)), r#"2["hi",1]"#);
+        assert_eq!(of(event("hi", &[1, 2])), r#"2["hi",[1,2]]"#);
+        assert_eq!(
+            of(event("hi", &Args((1, "2", json!({ "3": [true] }))))),
+            r#"2["hi",1,"2",{"3":[true]}]"#
+        );
+        assert_eq!(of(event("hi", &Args(Vec::<u8>::new()))), r#"2["hi"]"#);
+        assert_eq!(of("{\"a\":1}".into()), r#"2["message",{"a":1}]"#);
+        assert_eq!(of("no json".into()), r#"2["message","no json"]"#);
+        let there = Envelope::event(Some("/custom"), "x", &"1".into()).unwrap();
+        assert_eq!(of(there), r#"2/custom,["x",1]"#);
+        let there = Envelope::data(Some("news"), &"1".into());
+        assert_eq!(of(there), r#"2/news,["message",1]"#);
+        let asks = Envelope::request(None, 7, "name", &"null".into()).unwrap();
+        assert_eq!(of(asks), r#"27["name"]"#);
+    }
+
+    #[test]
+    fn an_offset_is_the_last_argument_and_none_of_a_request() {
+        let of = |envelope: Envelope| text(FIVE.message(&envelope, &Json, Some("s1")));
+        assert_eq!(of(event("hi", &())), r#"2["hi","s1"]"#);
+        assert_eq!(of(event("hi", &1)), r#"2["hi",1,"s1"]"#);
+        let asks = Envelope::request(None, 7, "name", &"1".into()).unwrap();
+        assert_eq!(of(asks), r#"27["name",1]"#);
+    }
+
+    #[test]
+    fn bytes_are_attachments_wherever_they_are() {
+        let whole = event("pic", &ByteBuf::from([1, 2]));
+        let sent = FIVE.message(&whole, &Json, None).unwrap();
+        assert_eq!(
+            sent,
+            [r#"51-["pic",{"_placeholder":true,"num":0}]"#.into(), Payload::from(vec![1, 2])]
+        );
+        let inside =
+            event("pic", &Args((ByteBuf::from([]), "[\t1]", vec![ByteBuf::from([255, 0])])));
+        let sent = FIVE.message(&inside, &Json, Some("o")).unwrap();
+        let expected = r#"52-["pic",{"_placeholder":true,"num":0},"[\t1]",[{"_placeholder":true,"num":1}],"o"]"#;
+        assert_eq!(sent, [expected.into(), Payload::from(vec![]), Payload::from(vec![255, 0])]);
+        let answer =
+            Envelope::reply(0, &parser::encode(&Json, &Args([ByteBuf::from([3])])).unwrap());
+        let sent = FIVE.ack("/a", 789, &answer, &Json).unwrap();
+        assert_eq!(
+            sent,
+            [r#"61-/a,789[{"_placeholder":true,"num":0}]"#.into(), Payload::from(vec![3])]
+        );
+        // By another parser that has bytes.
+        let body = parser::encode(&Msgpack, &(1, ByteBuf::from([9]))).unwrap();
+        let packed = Envelope::event(None, "x", &body).unwrap();
+        let sent = FIVE.message(&packed, &Msgpack, None).unwrap();
+        assert_eq!(
+            sent,
+            [r#"51-["x",[1,{"_placeholder":true,"num":0}]]"#.into(), Payload::from(vec![9])]
+        );
+        let raw = Envelope::from(Payload::from(vec![7]));
+        let sent = FIVE.message(&raw, &Raw, None).unwrap();
+        assert_eq!(
+            sent,
+            [r#"51-["message",{"_placeholder":true,"num":0}]"#.into(), Payload::from(vec![7])]
+        );
+    }
+
+    #[test]
+    fn no_more_attachments_than_a_client_takes() {
+        let many = event("x", &Args(vec![ByteBuf::from([1]); 11]));
+        let sent = FIVE.message(&many, &Json, None).unwrap();
+        assert_eq!(sent.len(), 11);
+        assert!(sent[0].as_text().unwrap().ends_with(r#""num":9},[1]]"#));
+    }
+
+    #[test]
+    fn names_that_clients_have_themselves_are_not_sent() {
+        for name in ["connect", "disconnect", "newListener"] {
+            assert_eq!(FIVE.message(&event(name, &1), &Json, None), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_said_of_namespaces() {
+        let four = Writing { version: Version::Four, ..FIVE };
+        let said = |encoded: Encoded| text(Some(encoded));
+        assert_eq!(said(FIVE.connected("/", "abc", None)), r#"0{"sid":"abc"}"#);
+        assert_eq!(said(FIVE.connected("/x", "abc", Some("p"))), r#"0/x,{"sid":"abc","pid":"p"}"#);
+        assert_eq!(said(four.connected("/", "abc", None)), "0");
+        assert_eq!(said(FIVE.disconnected("/")), "1");
+        assert_eq!(said(FIVE.disconnected("/x")), "1/x,");
+        let error = Value::Object(vec![("message".into(), Value::Text("no".into()))]);
+        assert_eq!(said(FIVE.refused("/x", &error)), r#"4/x,{"message":"no"}"#);
+        assert_eq!(said(four.refused("/", &error)), r#"4"no""#);
+    }
+}

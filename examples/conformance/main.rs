@@ -1,0 +1,41 @@
+//! A server for the public conformance suites of other protocols: their paths, their settings, and the
+//! behaviour that they expect of the application. `--suite` chooses, where they exclude each other.
+//!
+//! ```sh
+//! cargo run --release --example conformance -- --listen 127.0.0.1:3000 --suite engine.io
+//! ```
+
+mod engine_io;
+mod socket_io;
+
+use primus::Builder;
+use primus_examples::{Args, Choice, Result, listening};
+
+const ABOUT: &str = "A server for the conformance suites of other protocols.";
+const SUITE: Choice =
+    ("--suite", "NAME", "engine.io (default), engine.io-client, socket.io, socket.io-client");
+
+/// Makes the server of a suite, with its handlers.
+type Make = fn(Builder) -> Result<primus::Primus>;
+
+/// The suites by their names. Another protocol is another module, and its lines here.
+const SUITES: &[(&str, Make)] = &[
+    ("engine.io", engine_io::protocol),
+    ("engine.io-client", engine_io::client),
+    ("socket.io", socket_io::protocol),
+    ("socket.io-client", socket_io::client),
+];
+
+#[tokio::main]
+async fn main() -> Result {
+    let args = Args::parse(ABOUT, &[SUITE]);
+    let name = args.get("--suite").unwrap_or("engine.io");
+    let Some((_, make)) = SUITES.iter().find(|(suite, _)| *suite == name) else {
+        let names = SUITES.iter().map(|(suite, _)| *suite).collect::<Vec<_>>().join(", ");
+        return Err(format!("there is no suite `{name}`; there are {names}").into());
+    };
+    let primus = make(Builder::new())?;
+    let listener = primus.bind(args.listen()).await?;
+    listening(listener.local_addr());
+    Ok(listener.serve().await?)
+}
