@@ -19,6 +19,7 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("primus-websocket", &["primus-core", "primus-http"]),
     ("primus-sse", &["primus-core", "primus-http"]),
     ("primus-polling", &["primus-core", "primus-http"]),
+    ("primus-sockjs", &["primus-core", "primus-http", "primus-websocket"]),
     (
         "primus-rs",
         &[
@@ -26,6 +27,7 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
             "primus-http",
             "primus-library",
             "primus-polling",
+            "primus-sockjs",
             "primus-sse",
             "primus-websocket",
         ],

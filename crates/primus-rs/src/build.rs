@@ -5,12 +5,13 @@ use std::{borrow::Cow, collections::HashSet, sync::Arc};
 use primus_core::{Compression, Limits, MountSettings, Plugin, Settings, Transformer};
 use primus_http::App;
 use primus_library::{Library, LibraryConfig};
+use primus_sockjs::SockJsOptions;
 
 use crate::{
     builder::Builder,
     config::{Config, Mount, options::join},
     error::BuildError,
-    known::Known,
+    known::{self, Known},
     primus::Primus,
 };
 
@@ -81,7 +82,8 @@ fn ready(
 
     let names = mount.transformers.as_ref().unwrap_or(&config.transformers);
     let key = key_of(prefix, "transformers", mount.transformers.is_some());
-    let transformers = transformers(config, known, &key, names)?;
+    let options = known::Options { sockjs: sockjs(config, prefix, mount)? };
+    let transformers = transformers(config, known, &key, names, &options)?;
 
     let name = mount.parser.as_ref().unwrap_or(&config.parser);
     settings.parser = known.parser(name).map_err(|nearest| BuildError::UnknownName {
@@ -141,6 +143,7 @@ fn transformers(
     known: &Known,
     key: &str,
     names: &[String],
+    options: &known::Options,
 ) -> Result<Vec<Arc<dyn Transformer>>, BuildError> {
     if names.is_empty() {
         let problem = "is empty; name at least one, such as \"websocket\"";
@@ -151,11 +154,13 @@ fn transformers(
         if found.iter().any(|other| other.name() == name) {
             return Err(config.invalid(key, format!("has {name:?} twice")));
         }
-        found.push(known.transformer(name).map_err(|nearest| BuildError::UnknownName {
-            at: config.at(key),
-            kind: "transformer",
-            name: name.clone(),
-            nearest,
+        found.push(known.transformer(name, options).map_err(|nearest| {
+            BuildError::UnknownName {
+                at: config.at(key),
+                kind: "transformer",
+                name: name.clone(),
+                nearest,
+            }
         })?);
     }
     Ok(found)
@@ -247,6 +252,33 @@ fn compression(config: &Config, mount: &Mount) -> Option<Compression> {
     compression.threshold = mount.compression_threshold.unwrap_or(config.compression_threshold);
     compression.takeover = mount.compression_takeover.unwrap_or(config.compression_takeover);
     mount.compression.unwrap_or(config.compression).then_some(compression)
+}
+
+fn sockjs(config: &Config, prefix: &str, mount: &Mount) -> Result<SockJsOptions, BuildError> {
+    let mut options = config.sockjs.clone();
+    let own = &mount.sockjs;
+    options.response_limit = own.response_limit.unwrap_or(options.response_limit);
+    options.heartbeat = own.heartbeat.unwrap_or(options.heartbeat);
+    options.disconnect_delay = own.disconnect_delay.unwrap_or(options.disconnect_delay);
+    options.websocket = own.websocket.unwrap_or(options.websocket);
+    options.cookie = own.cookie.unwrap_or(options.cookie);
+    if let Some(url) = &own.sockjs_url {
+        options.sockjs_url.clone_from(url);
+    }
+    let key = |name, own| key_of(&key_of(prefix, "sockjs", own), name, true);
+    let limit = key("response_limit", own.response_limit.is_some());
+    config.at_least(&limit, options.response_limit, 1)?;
+    let delay = key("disconnect_delay", own.disconnect_delay.is_some());
+    config.lasts(&delay, options.disconnect_delay)?;
+    let url = &options.sockjs_url;
+    let begins = ["/", "http://", "https://"].iter().any(|begin| url.starts_with(begin));
+    if !begins || !url.bytes().all(|byte| byte.is_ascii_graphic()) {
+        let key = key("sockjs_url", own.sockjs_url.is_some());
+        let problem =
+            "is no URL that a page can load a script from; begin it with `/` or `https://`";
+        return Err(config.invalid(&key, problem));
+    }
+    Ok(options)
 }
 
 fn distinct<'a>(

@@ -8,6 +8,7 @@ use primus_core::{
     handle::Spark,
     transform::{Incoming, Outgoing, Transforms},
 };
+use primus_sockjs::SockJsOptions;
 
 use crate::{
     build,
@@ -115,6 +116,13 @@ impl Builder {
     pub fn end(mut self, end: End) -> Self {
         self.forget("end");
         self.config.end = end;
+        self
+    }
+
+    /// What SockJS clients meet.
+    pub fn sockjs(mut self, sockjs: SockJsOptions) -> Self {
+        self.forget("sockjs");
+        self.config.sockjs = sockjs;
         self
     }
 

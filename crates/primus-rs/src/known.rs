@@ -4,22 +4,46 @@
 use std::sync::Arc;
 
 use primus_core::{Parser, Plugin, Transformer, parser};
+use primus_sockjs::{SockJs, SockJsOptions};
 
 use crate::config::names::nearest;
 
 pub(crate) struct Known {
-    transformers: Vec<Arc<dyn Transformer>>,
+    transformers: Vec<Source>,
     parsers: Vec<Arc<dyn Parser>>,
     plugins: Vec<Arc<dyn Plugin>>,
+}
+
+/// Where a transformer comes from.
+enum Source {
+    /// Made for each mount, as its options say.
+    Ours(&'static str, fn(&Options) -> Arc<dyn Transformer>),
+    Given(Arc<dyn Transformer>),
+}
+
+/// What a mount's options say for its transformers.
+#[derive(Debug, Default)]
+pub(crate) struct Options {
+    pub(crate) sockjs: SockJsOptions,
+}
+
+impl Source {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Ours(name, _) => name,
+            Self::Given(transformer) => transformer.name(),
+        }
+    }
 }
 
 impl Default for Known {
     fn default() -> Self {
         Self {
             transformers: vec![
-                Arc::new(primus_websocket::WebSocket::new()),
-                Arc::new(primus_sse::Sse::new()),
-                Arc::new(primus_polling::Polling::new()),
+                Source::Ours("websocket", |_| Arc::new(primus_websocket::WebSocket::new())),
+                Source::Ours("sse", |_| Arc::new(primus_sse::Sse::new())),
+                Source::Ours("polling", |_| Arc::new(primus_polling::Polling::new())),
+                Source::Ours("sockjs", |options| Arc::new(SockJs::new(options.sockjs.clone()))),
             ],
             parsers: vec![
                 parser::json(),
@@ -35,7 +59,7 @@ impl Default for Known {
 impl Known {
     pub(crate) fn add_transformer(&mut self, transformer: Arc<dyn Transformer>) {
         self.transformers.retain(|other| other.name() != transformer.name());
-        self.transformers.push(transformer);
+        self.transformers.push(Source::Given(transformer));
     }
 
     pub(crate) fn add_parser(&mut self, parser: Arc<dyn Parser>) {
@@ -49,10 +73,20 @@ impl Known {
     }
 
     /// The transformer of this name, or the nearest name.
-    pub(crate) fn transformer(&self, name: &str) -> Result<Arc<dyn Transformer>, Option<String>> {
-        let found = self.transformers.iter().find(|transformer| transformer.name() == name);
-        let names = self.transformers.iter().map(|transformer| transformer.name());
-        found.map(Arc::clone).ok_or_else(|| nearest(name, names).map(str::to_owned))
+    pub(crate) fn transformer(
+        &self,
+        name: &str,
+        options: &Options,
+    ) -> Result<Arc<dyn Transformer>, Option<String>> {
+        let found = self.transformers.iter().find(|source| source.name() == name);
+        match found {
+            Some(Source::Ours(_, make)) => Ok(make(options)),
+            Some(Source::Given(transformer)) => Ok(Arc::clone(transformer)),
+            None => {
+                let names = self.transformers.iter().map(Source::name);
+                Err(nearest(name, names).map(str::to_owned))
+            }
+        }
     }
 
     /// The parser of this name, or the nearest name.

@@ -37,6 +37,7 @@ mod primus;
 pub use primus_core as core;
 pub use primus_http as http;
 pub use primus_library as library;
+pub use primus_sockjs::SockJsOptions;
 
 pub use primus_core::{
     Answer, Answers, Audience, AuthorizeRequest, Authorizer, Channel, ChannelRequest, ChannelRules,
@@ -49,7 +50,10 @@ pub use primus_core::{
 
 pub use self::{
     builder::Builder,
-    config::{ClientOptions, Config, ConfigError, Credentials, Mount, ReconnectOptions, Strategy},
+    config::{
+        ClientOptions, Config, ConfigError, Credentials, Mount, ReconnectOptions, SockJsMount,
+        Strategy,
+    },
     error::{At, BuildError, ListenError},
     primus::Primus,
 };

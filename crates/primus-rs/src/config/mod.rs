@@ -23,7 +23,7 @@ mod words;
 pub use self::{
     client::{ClientOptions, ReconnectOptions},
     error::ConfigError,
-    mounts::Mount,
+    mounts::{Mount, SockJsMount},
     server::{Config, TlsFiles},
     value::Origin,
     words::{Credentials, Strategy},

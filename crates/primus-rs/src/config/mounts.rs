@@ -78,8 +78,31 @@ optional! {
         /// Bytes of them; one message always has room.
         resume_bytes: Bytes,
     }
-    tables {}
+    tables {
+        /// What its SockJS clients meet.
+        sockjs: SockJsMount,
+    }
     aliases { "transformer" = transformers, }
+}
+
+optional! {
+    /// Options of SockJS for one mount. What it leaves out it has from the options of the server.
+    pub struct SockJsMount {
+        /// Bytes of frames after which a stream ends and the client asks for the next one.
+        response_limit: Bytes,
+        /// How often a client that is told nothing else is told that the server is there. Zero: never.
+        heartbeat: Time,
+        /// How long a session waits for the next request of its client.
+        disconnect_delay: Time,
+        /// Where the page of the iframe transports loads `sockjs-client` from.
+        sockjs_url: Text,
+        /// Whether WebSockets are offered.
+        websocket: Flag,
+        /// Whether a cookie `JSESSIONID` is set, by which balancers tell sessions apart.
+        cookie: Flag,
+    }
+    tables {}
+    aliases {}
 }
 
 /// The mounts by their paths: a table with any keys.

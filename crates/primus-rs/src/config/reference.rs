@@ -28,6 +28,10 @@ fn method(key: &str) -> String {
     match key {
         key if key.starts_with("client.reconnect.") => format!("ReconnectOptions::{last}"),
         key if key.starts_with("client.") => format!("ClientOptions::{last}"),
+        key if key.starts_with("sockjs.") => "Builder::sockjs".to_owned(),
+        key if key.starts_with("mounts.") && key.contains(".sockjs.") => {
+            format!("SockJsMount::{last}")
+        }
         key if key.starts_with("mounts.") => format!("Mount::{last}"),
         key if key.starts_with("tls.") => "Builder::tls".to_owned(),
         key if key.starts_with("end.") => "Builder::end".to_owned(),
@@ -93,6 +97,7 @@ fn the_defaults_are_those_of_the_parts() {
         count_loopback max_pending handler_grace resume_budget detach_grace);
     assert_eq!(config.keep_headers, ["user-agent"]);
     assert_eq!(settings.keep_headers, ["user-agent"]);
+    assert_eq!(config.sockjs, primus_sockjs::SockJsOptions::default());
     let http = primus_http::Options::default();
     same!(http: max_headers max_header_bytes handshake_timeout http2);
 }

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, fmt, path::Path, time::Duration};
 
 use primus_core::{End, Overflow};
+use primus_sockjs::SockJsOptions;
 
 use super::{
     amounts::{Bytes, Time},
@@ -32,8 +33,8 @@ options! {
         /// `/primus`.
         path: Text = "/primus".to_owned(),
         /// What clients may speak, in the order in which our client tries them: `websocket`,
-        /// `sse`, `polling`, and those given to
-        /// [`add_transformer`](crate::Builder::add_transformer). Default: these three.
+        /// `sse`, `polling`; `sockjs` for clients of others; and those given to
+        /// [`add_transformer`](crate::Builder::add_transformer). Default: the first three.
         transformers: List = ["websocket", "sse", "polling"].map(str::to_owned).to_vec(),
         /// How values travel: `json`, `msgpack`, `raw`, or one given to
         /// [`add_parser`](crate::Builder::add_parser). Default `json`.
@@ -151,6 +152,8 @@ options! {
         client: ClientOptions,
         /// Certificate and key, for TLS. Default: none, plain HTTP.
         tls: TlsFiles,
+        /// What SockJS clients meet. Defaults as in [`SockJsOptions`].
+        sockjs: SockJsOptions,
         /// How the server ends, for [`Primus::end`](primus_core::Primus::end). Defaults as in
         /// [`End`].
         end: End,
@@ -183,6 +186,19 @@ readable! {
     }
     tables {}
     aliases { "timeout" = after, }
+}
+
+readable! {
+    SockJsOptions {
+        response_limit: Bytes,
+        heartbeat: Time,
+        disconnect_delay: Time,
+        sockjs_url: Text,
+        websocket: Flag,
+        cookie: Flag,
+    }
+    tables {}
+    aliases {}
 }
 
 impl Config {
