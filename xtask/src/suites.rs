@@ -41,6 +41,11 @@ pub(crate) const SUITES: &[Suite] = &[
     Suite { name: "client", what: "unit tests of the client", run: client },
     Suite { name: "interop", what: "stock clients from npm, and curl", run: interop },
     Suite {
+        name: "conformance",
+        what: "the cases of public test suites of other protocols, by their names",
+        run: conformance,
+    },
+    Suite {
         name: "autobahn",
         what: "the cases of Autobahn that take seconds, where there is a Python 2.7",
         run: autobahn_subset,
@@ -265,6 +270,10 @@ fn client(run: &Run<'_>) -> Outcome {
 
 fn interop(run: &Run<'_>) -> Outcome {
     run.browser_or_wire_tests("interop", "interop", SHORT)
+}
+
+fn conformance(run: &Run<'_>) -> Outcome {
+    run.browser_or_wire_tests("conformance", "conformance", SHORT)
 }
 
 fn autobahn_subset(run: &Run<'_>) -> Outcome {

@@ -71,7 +71,9 @@ pub(crate) async fn send(
     let messages = json(&head, body, form)
         .and_then(|json| Messages::read(json, limits.max_message))
         .map_err(refused)?;
-    let Some((session, link)) = session.as_ref().zip(link) else { return Err(not_found()) };
+    let Some((session, link)) = session.as_ref().zip(link) else {
+        return if sessions.has_ended(&key) { Ok(()) } else { Err(not_found()) };
+    };
     for message in messages {
         match link.deliver(session, deadline, message).await {
             Ok(()) => {}

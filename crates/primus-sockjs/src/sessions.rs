@@ -87,6 +87,12 @@ impl Sessions {
         }
     }
 
+    /// Whether it was there a moment ago, so that what its client sent may have crossed the news of its end.
+    pub(crate) fn has_ended(&self, key: &Key) -> bool {
+        let now = Instant::now();
+        matches!(self.table().entries.get(key), Some(Entry::Ended(_, until)) if *until > now)
+    }
+
     /// The session is over, and its client is told so for a while.
     pub(crate) fn bury(
         &self,
