@@ -48,28 +48,29 @@ pub(crate) fn preflight(head: &Head, methods: &'static str) -> Response {
     let headers = response.headers_mut();
     headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static(methods));
     headers.insert(header::ACCESS_CONTROL_MAX_AGE, MAX_AGE);
-    allow(head, headers);
+    let asked = head.headers.get(header::ACCESS_CONTROL_REQUEST_HEADERS);
+    if let Some(asked) = asked.filter(|asked| !asked.is_empty()) {
+        headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, asked.clone());
+    }
+    allow(origin(head), headers);
     keep(headers);
     response
 }
 
 /// Lets the page read the answer, cookies included; its origin has been checked before.
-pub(crate) fn allow(head: &Head, headers: &mut HeaderMap) {
+pub(crate) fn allow(origin: Option<HeaderValue>, headers: &mut HeaderMap) {
     headers.insert(header::VARY, HeaderValue::from_static("Origin"));
-    match head.headers.get(header::ORIGIN) {
-        None => {
-            headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
-        }
-        Some(origin) => {
-            headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
-            let yes = HeaderValue::from_static("true");
-            headers.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, yes);
-        }
+    if origin.is_some() {
+        let yes = HeaderValue::from_static("true");
+        headers.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, yes);
     }
-    let asked = head.headers.get(header::ACCESS_CONTROL_REQUEST_HEADERS);
-    if let Some(asked) = asked.filter(|asked| !asked.is_empty()) {
-        headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, asked.clone());
-    }
+    let origin = origin.unwrap_or(HeaderValue::from_static("*"));
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+}
+
+/// The page's origin, as a value of its own: that of the request would keep alive all that was read with it.
+pub(crate) fn origin(head: &Head) -> Option<HeaderValue> {
+    HeaderValue::from_bytes(head.headers.get(header::ORIGIN)?.as_bytes()).ok()
 }
 
 /// Nobody keeps this answer.
@@ -83,8 +84,35 @@ pub(crate) fn keep(headers: &mut HeaderMap) {
     headers.insert(header::EXPIRES, LATE);
 }
 
+/// The headers that the answers to a request of a session have, in little room: a poll may wait for long.
+pub(crate) struct Common {
+    /// Whether a page may read it, and which.
+    readable: bool,
+    origin: Option<HeaderValue>,
+    cookie: Option<HeaderValue>,
+}
+
+impl Common {
+    pub(crate) fn of(head: &Head, readable: bool, cookie: bool) -> Self {
+        let origin = readable.then(|| origin(head)).flatten();
+        Self { readable, origin, cookie: cookie.then(|| session_cookie(head)).flatten() }
+    }
+
+    pub(crate) fn put(self, mut response: Response) -> Response {
+        let headers = response.headers_mut();
+        no_cache(headers);
+        if self.readable {
+            allow(self.origin, headers);
+        }
+        if let Some(cookie) = self.cookie {
+            headers.insert(header::SET_COOKIE, cookie);
+        }
+        response
+    }
+}
+
 /// The cookie for balancers: the client's own, if it has one.
-pub(crate) fn cookie(head: &Head, headers: &mut HeaderMap) {
+fn session_cookie(head: &Head) -> Option<HeaderValue> {
     let own = head
         .headers
         .get_all(header::COOKIE)
@@ -93,8 +121,5 @@ pub(crate) fn cookie(head: &Head, headers: &mut HeaderMap) {
         .flat_map(|value| value.split(';'))
         .find_map(|pair| pair.trim().strip_prefix("JSESSIONID="))
         .filter(|own| !own.is_empty());
-    let cookie = format!("JSESSIONID={}; path=/", own.unwrap_or("dummy"));
-    if let Ok(cookie) = HeaderValue::try_from(cookie) {
-        headers.insert(header::SET_COOKIE, cookie);
-    }
+    HeaderValue::try_from(format!("JSESSIONID={}; path=/", own.unwrap_or("dummy"))).ok()
 }

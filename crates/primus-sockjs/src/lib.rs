@@ -21,7 +21,7 @@ mod link;
 mod options;
 mod pages;
 mod poll;
-mod protocol;
+pub mod protocol;
 mod receiver;
 mod send;
 mod sessions;

@@ -9,7 +9,7 @@ use primus_core::{
 };
 
 use crate::{
-    headers::{allow, keep, no_cache, text, typed},
+    headers::{allow, keep, no_cache, origin, text, typed},
     options::SockJsOptions,
 };
 
@@ -26,7 +26,7 @@ pub(crate) fn info(head: &Head, options: &SockJsOptions) -> Response {
     );
     let mut response = typed(StatusCode::OK, "application/json; charset=UTF-8", full(info));
     no_cache(response.headers_mut());
-    allow(head, response.headers_mut());
+    allow(origin(head), response.headers_mut());
     response
 }
 

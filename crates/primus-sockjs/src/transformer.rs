@@ -13,7 +13,7 @@ use primus_http::post;
 
 use crate::{
     face::Face,
-    headers::{allow, cookie, no_cache, not_found, preflight, text, typed, wrong_method},
+    headers::{Common, not_found, preflight, text, typed, wrong_method},
     link::Link,
     options::SockJsOptions,
     pages,
@@ -91,7 +91,16 @@ impl Transformer for SockJs {
     }
 
     fn serve(self: Arc<Self>, request: Request, mount: Arc<Mount>) -> BoxFuture<'static, Response> {
-        Box::pin(async move { self.answer(request, mount).await.unwrap_or_else(|refusal| refusal) })
+        Box::pin(async move {
+            // In a box of its own: what waits is to have no room for all that may come before.
+            let answer = Box::pin(self.answer(request, mount)).await;
+            let (receiver, common) = match answer.unwrap_or_else(Answer::Now) {
+                Answer::Now(response) => return response,
+                Answer::Later(receiver, common) => (receiver, common),
+            };
+            let content_type = receiver.wrapping.content_type();
+            common.put(script(content_type, poll(receiver, self.options.heartbeat).await))
+        })
     }
 
     fn answers_cors(&self) -> bool {
@@ -102,28 +111,35 @@ impl Transformer for SockJs {
 /// A stream's page may call any function of the page around it; what a script calls has to be short.
 const LONGEST_IN_A_PAGE: usize = 256;
 
+/// What a request gets.
+enum Answer {
+    Now(Response),
+    /// The next frame, when there is one.
+    Later(Receiver, Common),
+}
+
 impl SockJs {
-    async fn answer(&self, request: Request, mount: Arc<Mount>) -> Result<Response, Response> {
+    async fn answer(&self, request: Request, mount: Arc<Mount>) -> Result<Answer, Response> {
         let head = &request.head;
         let tail = post::tail(head, &mount);
         let get = head.method == Method::GET;
-        match target(tail) {
-            None | Some(Target::Nothing) => Err(not_found()),
-            Some(Target::Greeting) if get => Ok(pages::greeting()),
-            Some(Target::Greeting) => Err(wrong_method("GET")),
-            Some(Target::Info) if get => Ok(pages::info(head, &self.options)),
-            Some(Target::Info) => Ok(options_or(head, "OPTIONS, GET")),
-            Some(Target::Iframe) if get => Ok(pages::iframe(head, &self.options)),
-            Some(Target::Iframe) => Err(wrong_method("GET")),
-            Some(Target::RawWebsocket) => self.websocket(request, &mount, true).await,
+        let response = match target(tail) {
+            None | Some(Target::Nothing) => not_found(),
+            Some(Target::Greeting) if get => pages::greeting(),
+            Some(Target::Info) if get => pages::info(head, &self.options),
+            Some(Target::Info) => options_or(head, "OPTIONS, GET"),
+            Some(Target::Iframe) if get => pages::iframe(head, &self.options),
+            Some(Target::Greeting | Target::Iframe) => wrong_method("GET"),
+            Some(Target::RawWebsocket) => self.websocket(request, &mount, true).await?,
             Some(Target::Session { transport: Transport::Websocket, .. }) => {
-                self.websocket(request, &mount, false).await
+                self.websocket(request, &mount, false).await?
             }
             Some(Target::Session { id, transport }) => {
                 let key = Key::new(&mount, id);
-                self.session(request, mount, key, transport).await
+                return Ok(self.session(request, mount, key, transport).await);
             }
-        }
+        };
+        Ok(Answer::Now(response))
     }
 
     async fn websocket(
@@ -149,7 +165,7 @@ impl SockJs {
         mount: Arc<Mount>,
         key: Key,
         transport: Transport,
-    ) -> Result<Response, Response> {
+    ) -> Answer {
         let head = &request.head;
         let (method, methods) = match transport {
             Transport::Xhr | Transport::XhrStreaming | Transport::XhrSend => {
@@ -159,27 +175,21 @@ impl SockJs {
             _ => (Method::GET, "GET"),
         };
         if head.method != method {
-            return Ok(options_or(head, methods));
+            return Answer::Now(options_or(head, methods));
         }
-        let mut common = Response::new(empty());
-        let headers = common.headers_mut();
-        no_cache(headers);
-        if self.options.cookie {
-            cookie(head, headers);
-        }
-        if !matches!(transport, Transport::Jsonp | Transport::JsonpSend | Transport::HtmlFile) {
-            allow(head, headers);
-        }
-        let headers = std::mem::take(headers);
+        let page =
+            matches!(transport, Transport::Jsonp | Transport::JsonpSend | Transport::HtmlFile);
+        let common = Common::of(head, !page, self.options.cookie);
         let answer = match transport {
             Transport::XhrSend | Transport::JsonpSend => {
-                self.send(request, &mount, key, transport).await
+                self.send(request, &mount, key, transport).await.map(Received::Now)
             }
             _ => self.receive(request, mount, key, transport).await,
         };
-        let mut answer = answer.unwrap_or_else(|refusal| refusal);
-        answer.headers_mut().extend(headers);
-        Ok(answer)
+        match answer.unwrap_or_else(Received::Now) {
+            Received::Now(response) => Answer::Now(common.put(response)),
+            Received::Later(receiver) => Answer::Later(receiver, common),
+        }
     }
 
     async fn send(
@@ -202,24 +212,27 @@ impl SockJs {
         })
     }
 
-    /// Answers a receiver. While it waits it has nothing of its request.
+    /// Answers a receiver, or says which one waits.
     async fn receive(
         &self,
         request: Request,
         mount: Arc<Mount>,
         key: Key,
         transport: Transport,
-    ) -> Result<Response, Response> {
+    ) -> Result<Received, Response> {
         let Way { wrapping, prelude } = Way::of(&request.head, transport)
             .map_err(|error| text(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
         let content_type = wrapping.content_type();
         let sessions = &self.sessions;
         let (carrier, first) = match sessions.find(&key) {
-            Found::Opening => return Ok(one(&wrapping, prelude, SECOND)),
-            Found::Ended(reason) => return Ok(one(&wrapping, prelude, &frame::close(&reason))),
+            Found::Opening => return Ok(Received::Now(one(&wrapping, prelude, SECOND))),
+            Found::Ended(reason) => {
+                let frame = frame::close(&reason);
+                return Ok(Received::Now(one(&wrapping, prelude, &frame)));
+            }
             Found::Open(session) => match session.unpark(session.generation()) {
                 Some(carrier) => (carrier, None),
-                None => return Ok(one(&wrapping, prelude, SECOND)),
+                None => return Ok(Received::Now(one(&wrapping, prelude, SECOND))),
             },
             Found::Nothing(opening) => {
                 let face = Face::of(&request.head, &*mount.settings().parser);
@@ -238,18 +251,25 @@ impl SockJs {
         let SockJsOptions { response_limit, heartbeat, disconnect_delay, .. } = self.options;
         let owned = (Arc::clone(sessions), key);
         let receiver = Receiver::new(carrier, wrapping, owned, disconnect_delay);
-        match (prelude, first) {
+        Ok(match (prelude, first) {
             (Some(prelude), first) => {
                 let stream = Stream::new(receiver, (prelude, first), response_limit, heartbeat);
-                Ok(typed(StatusCode::OK, content_type, stream.boxed_unsync()))
+                Received::Now(typed(StatusCode::OK, content_type, stream.boxed_unsync()))
             }
             (None, Some(open)) => {
                 receiver.park();
-                Ok(script(content_type, open))
+                Received::Now(script(content_type, open))
             }
-            (None, None) => Ok(script(content_type, poll(receiver, heartbeat).await)),
-        }
+            (None, None) => Received::Later(receiver),
+        })
     }
+}
+
+/// What a receiver gets.
+enum Received {
+    Now(Response),
+    /// The next frame, when there is one.
+    Later(Receiver),
 }
 
 /// How a receiver is answered. `prelude`: it is a stream.

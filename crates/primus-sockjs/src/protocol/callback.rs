@@ -4,26 +4,28 @@ use primus_core::Query;
 
 /// A function's name, put into scripts as it is: so it has letters, digits and `-_.` only.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Callback(Box<str>);
+pub struct Callback(Box<str>);
 
 /// Why there is none. What is said is what other servers say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum CallbackError {
+pub enum CallbackError {
+    /// None is named.
     #[error("\"callback\" parameter required")]
     Missing,
+    /// What is named is none.
     #[error("invalid \"callback\" parameter")]
     Invalid,
 }
 
 /// A name that is longer could be a program for something that is not JavaScript.
-pub(crate) const LONGEST: usize = 32;
+pub const LONGEST: usize = 32;
 
 impl Callback {
     /// The one that a query names, as `c` or `callback`.
     ///
     /// # Errors
     /// When there is none, or it is not a name of at most `longest` bytes.
-    pub(crate) fn of(query: &Query, longest: usize) -> Result<Self, CallbackError> {
+    pub fn of(query: &Query, longest: usize) -> Result<Self, CallbackError> {
         let name = query.get("c").or_else(|| query.get("callback")).unwrap_or_default();
         let sign = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
         if name.is_empty() {
@@ -35,7 +37,8 @@ impl Callback {
         }
     }
 
-    pub(crate) fn name(&self) -> &str {
+    /// As it was named.
+    pub fn name(&self) -> &str {
         &self.0
     }
 }

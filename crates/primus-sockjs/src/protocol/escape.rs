@@ -2,7 +2,7 @@
 
 /// Puts `text` as a JSON string. What browsers or proxies are known to spoil goes as `\uXXXX`, in two of them where
 /// UTF-16 has two: so what is written never needs a surrogate, and holds no line end.
-pub(crate) fn quote(text: &str, out: &mut String) {
+pub fn quote(text: &str, out: &mut String) {
     out.reserve(text.len() + 2);
     out.push('"');
     let mut rest = text;
@@ -50,7 +50,7 @@ fn escape(it: char, out: &mut String) {
 
 /// Puts a frame, which has no control characters, as a string of JavaScript that may stand in a page: `<` is escaped,
 /// so that no message ends the script that it is in.
-pub(crate) fn script_string(frame: &str, out: &mut String) {
+pub fn script_string(frame: &str, out: &mut String) {
     out.push('"');
     let mut rest = frame;
     while let Some(at) = rest.find(['"', '\\', '<']) {

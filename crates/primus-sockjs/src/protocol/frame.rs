@@ -11,14 +11,14 @@ use super::{
 };
 
 /// The first frame of a session.
-pub(crate) const OPEN: &str = "o";
+pub const OPEN: &str = "o";
 /// Says that the server is there.
-pub(crate) const HEARTBEAT: &str = "h";
+pub const HEARTBEAT: &str = "h";
 /// Of several receivers of one session the first stays.
-pub(crate) const SECOND: &str = "c[2010,\"Another connection still open\"]";
+pub const SECOND: &str = "c[2010,\"Another connection still open\"]";
 
 /// The last frame. Where there is nothing to say of an end, it is called as other servers call it.
-pub(crate) fn close(reason: &CloseReason) -> String {
+pub fn close(reason: &CloseReason) -> String {
     let (code, text) = told(reason);
     let mut frame = format!("c[{code},");
     quote(text, &mut frame);
@@ -27,16 +27,18 @@ pub(crate) fn close(reason: &CloseReason) -> String {
 }
 
 /// Code and text of an end, as SockJS has them.
-pub(crate) fn told(reason: &CloseReason) -> (u16, &str) {
+fn told(reason: &CloseReason) -> (u16, &str) {
     if *reason == CloseReason::ENDED || *reason == CloseReason::NORMAL {
         (1000, "Normal closure")
+    } else if *reason == CloseReason::HEARTBEAT {
+        (3000, "No response from heartbeat")
     } else {
         (reason.code(), reason.text())
     }
 }
 
 /// The frame of some messages, each quoted as JSON.
-pub(crate) fn messages<'a>(quoted: impl IntoIterator<Item = &'a str>) -> String {
+pub fn messages<'a>(quoted: impl IntoIterator<Item = &'a str>) -> String {
     let mut frame = String::from("a[");
     for (index, message) in quoted.into_iter().enumerate() {
         if index > 0 {
@@ -56,7 +58,7 @@ macro_rules! forms {
 
 /// How a request's answer wraps its frames. On a WebSocket they are messages as they are.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Wrapping {
+pub enum Wrapping {
     /// A line.
     Line,
     /// An event of an event stream.
@@ -72,7 +74,7 @@ const HEAD: usize = 1024 + 14;
 
 impl Wrapping {
     /// A frame on its way.
-    pub(crate) fn wrap(&self, frame: &str) -> Bytes {
+    pub fn wrap(&self, frame: &str) -> Bytes {
         match self {
             Self::Line => format!("{frame}\n"),
             Self::Event => {
@@ -99,7 +101,7 @@ impl Wrapping {
     }
 
     /// Frames of one message that all receivers share: as it is, without its head, as a packet of an emitter.
-    pub(crate) fn forms(&self) -> Option<[WireForm; 3]> {
+    pub fn forms(&self) -> Option<[WireForm; 3]> {
         Some(match self {
             Self::Line => forms!("sockjs.line"),
             Self::Event => forms!("sockjs.event"),
@@ -108,7 +110,8 @@ impl Wrapping {
         })
     }
 
-    pub(crate) fn content_type(&self) -> &'static str {
+    /// What an answer with such frames is.
+    pub fn content_type(&self) -> &'static str {
         match self {
             Self::Line | Self::Call(_) => "application/javascript; charset=UTF-8",
             Self::Event => "text/event-stream",
@@ -118,17 +121,17 @@ impl Wrapping {
 }
 
 /// What a stream of lines begins with, so that browsers and proxies pass it on.
-pub(crate) fn line_prelude() -> Bytes {
+pub fn line_prelude() -> Bytes {
     let mut prelude = "h".repeat(2048);
     prelude.push('\n');
     prelude.into()
 }
 
 /// What an event stream begins with, for a browser that ate its first line end.
-pub(crate) const EVENT_PRELUDE: Bytes = Bytes::from_static(b"\r\n");
+pub const EVENT_PRELUDE: Bytes = Bytes::from_static(b"\r\n");
 
 /// The page that scripts follow.
-pub(crate) fn script_prelude(callback: &Callback) -> Bytes {
+pub fn script_prelude(callback: &Callback) -> Bytes {
     let page = format!(
         "<!doctype html>\n\
          <html><head>\n\
@@ -175,6 +178,7 @@ mod tests {
     #[test]
     fn ends_are_told_in_the_words_of_sockjs() {
         assert_eq!(close(&CloseReason::ENDED), "c[1000,\"Normal closure\"]");
+        assert_eq!(close(&CloseReason::HEARTBEAT), "c[3000,\"No response from heartbeat\"]");
         assert_eq!(close(&CloseReason::from_code(3000, "Go away!")), "c[3000,\"Go away!\"]");
         assert_eq!(close(&CloseReason::from_code(4100, "\"\n")), "c[4100,\"\\\"\\n\"]");
     }

@@ -10,12 +10,14 @@ use serde::{
 
 /// Why something is not messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum PayloadError {
+pub enum PayloadError {
     /// Nothing, or something else.
     #[error("Payload expected.")]
     Expected,
+    /// No JSON.
     #[error("Broken JSON encoding.")]
     Broken,
+    /// A message is larger than it may be.
     #[error("a message has more than {0} bytes (max_message); send it in parts")]
     TooBig(usize),
 }
@@ -23,7 +25,7 @@ pub(crate) enum PayloadError {
 /// Messages that have been found to be well-formed, and are decoded one by one: what a client sends at once takes no
 /// more room than it has bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Messages {
+pub struct Messages {
     body: ByteString,
     /// Where the next one begins, or what stands before it.
     at: usize,
@@ -34,7 +36,7 @@ impl Messages {
     ///
     /// # Errors
     /// When it is something else, or one of them has more than `max` bytes.
-    pub(crate) fn read(body: ByteString, max: usize) -> Result<Self, PayloadError> {
+    pub fn read(body: ByteString, max: usize) -> Result<Self, PayloadError> {
         if body.is_empty() {
             return Err(PayloadError::Expected);
         }
@@ -60,7 +62,7 @@ impl Messages {
     ///
     /// # Errors
     /// As [`read`](Self::read).
-    pub(crate) fn read_message(text: ByteString, max: usize) -> Result<Self, PayloadError> {
+    pub fn read_message(text: ByteString, max: usize) -> Result<Self, PayloadError> {
         if text.is_empty() {
             return Ok(Self { body: text, at: 0 });
         }
@@ -75,7 +77,7 @@ impl Messages {
     }
 
     /// Whether there is none left.
-    pub(crate) fn is_done(&self) -> bool {
+    pub fn is_done(&self) -> bool {
         !self.body[self.at..].contains('"')
     }
 }

@@ -2,14 +2,20 @@
 
 /// What a request is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Target<'a> {
+pub enum Target<'a> {
+    /// The path itself.
     Greeting,
+    /// What the client asks first.
     Info,
+    /// The page of the iframe transports.
     Iframe,
     /// A WebSocket without SockJS in it.
     RawWebsocket,
+    /// A receiver or a sender of a session.
     Session {
+        /// What its client calls it.
         id: &'a str,
+        /// How it is spoken to.
         transport: Transport,
     },
     /// It has the form of a session's URL, and is none.
@@ -18,14 +24,22 @@ pub(crate) enum Target<'a> {
 
 /// How the client of a session sends or receives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Transport {
+pub enum Transport {
+    /// Both ways, by messages.
     Websocket,
+    /// One frame.
     Xhr,
+    /// Frames as lines.
     XhrStreaming,
+    /// Messages to the server.
     XhrSend,
+    /// Frames as events.
     EventSource,
+    /// Frames as scripts in a page.
     HtmlFile,
+    /// One frame, as a script.
     Jsonp,
+    /// Messages to the server, from a form.
     JsonpSend,
 }
 
@@ -38,7 +52,7 @@ const LONGEST_ID: usize = 256;
 /// ```text
 /// /info   /iframe-1.6.1.html   /websocket   /<server>/<session>/xhr
 /// ```
-pub(crate) fn target(tail: &str) -> Option<Target<'_>> {
+pub fn target(tail: &str) -> Option<Target<'_>> {
     let path = tail.strip_suffix('/').unwrap_or(tail);
     if path.is_empty() {
         return Some(Target::Greeting);
@@ -115,10 +129,10 @@ mod tests {
         {
             assert_eq!(target(page), None, "{page}");
         }
-        for tail in ["//", "///", "/a/a", "/a/a/", "/iframe-/.html"] {
+        for tail in ["///", "/a/a", "/a/a/", "/iframe-/.html"] {
             assert_eq!(target(tail), Some(Target::Nothing), "{tail}");
         }
-        for tail in ["/a", "/a.html", "/a/", "x"] {
+        for tail in ["/a", "/a.html", "/a/", "x", "//"] {
             assert_eq!(target(tail), None, "{tail}");
         }
     }
