@@ -33,7 +33,8 @@ after(async () => {
 
 /** In the page: what a client of one transport gets that sends these texts, one after the other. */
 async function talk([url, transport, texts]) {
-  const socket = new window.SockJS(url, null, { transports: [transport] });
+  // With time to open: by itself the client gives a transport up on a slow machine.
+  const socket = new window.SockJS(url, null, { transports: [transport], timeout: 30_000 });
   const log = [];
   return new Promise((resolve) => {
     socket.onopen = () => {

@@ -8,6 +8,8 @@ import { config, serve, Server } from '../lib/server.mjs';
 import { client, connected, kindFor } from '../lib/stock.mjs';
 import { Inbox, once, until } from '../lib/within.mjs';
 
+/** How long a transport may take to open, in ms: by itself the client gives up one on a slow machine. */
+const PATIENCE = 30_000;
 const TRANSPORTS = ['websocket', 'xhr-streaming', 'eventsource', 'xhr-polling'];
 
 let services;
@@ -18,7 +20,7 @@ after(() => services?.kill());
 
 /** A client of one transport, and what it says, as `[what, ...]`. */
 function sockjs(t, url, transport) {
-  const socket = new SockJS(url, null, { transports: [transport] });
+  const socket = new SockJS(url, null, { transports: [transport], timeout: PATIENCE });
   const inbox = new Inbox({ on: () => {} }, '', `word of ${transport}`);
   socket.onopen = () => inbox.push(['open', socket.transport]);
   socket.onmessage = ({ data }) => inbox.push(['message', data]);
@@ -104,8 +106,13 @@ test('a broadcast reaches sockjs-clients over all transports', async (t) => {
   }
 });
 
+test('sockjs-client hears the ticker', async (t) => {
+  const { next } = await opened(t, `${services.url}/ticker`, 'xhr-streaming');
+  for (let n = 0; n < 2; n += 1) assert.deepEqual(await next(), ['message', 'tick!']);
+});
+
 test('sockjs-client falls back where WebSockets are off', async (t) => {
-  const socket = new SockJS(`${services.url}/disabled_websocket_echo`);
+  const socket = new SockJS(`${services.url}/disabled_websocket_echo`, null, { timeout: PATIENCE });
   defer(t, () => socket.close());
   await new Promise((resolve) => (socket.onopen = resolve));
   assert.equal(socket.transport, 'xhr-streaming');
@@ -116,7 +123,7 @@ test('sockjs-client falls back where WebSockets are off', async (t) => {
 const Stock = kindFor('sockjs');
 const stock = async (t, program = 'fixture', toml = '') => {
   const server = await serve(t, program, await config(t, `transformers = ["sockjs"]\n${toml}`));
-  return { server, socket: await connected(t, server.url, {}, Stock) };
+  return { server, socket: await connected(t, server.url, { transport: { timeout: PATIENCE } }, Stock) };
 };
 const names = (socket) => socket.events.map(([name]) => name);
 const id = (socket) => new Promise((resolve) => socket.id(resolve));
@@ -191,7 +198,7 @@ test('the plugins of the stock client work over sockjs', async (t) => {
   const Kind = kindFor('sockjs', 'primus-emitter', 'primus-multiplex');
   for (const [, toml] of WAYS) {
     const server = await serve(t, 'classic', await config(t, `transformers = ["sockjs"]\n${toml}`));
-    const socket = client(t, server.url, {}, Kind);
+    const socket = client(t, server.url, { transport: { timeout: PATIENCE } }, Kind);
     const news = socket.channel('news');
     const said = once(news, 'said', 15_000);
     news.send('say', 'hello');
