@@ -7,13 +7,17 @@
 
 mod engine_io;
 mod socket_io;
+mod sockjs;
 
 use primus::Builder;
-use primus_examples::{Args, Choice, Result, listening};
+use primus_examples::{Args, CONFIG, Choice, Result, listening};
 
 const ABOUT: &str = "A server for the conformance suites of other protocols.";
-const SUITE: Choice =
-    ("--suite", "NAME", "engine.io (default), engine.io-client, socket.io, socket.io-client");
+const SUITE: Choice = (
+    "--suite",
+    "NAME",
+    "engine.io (default), engine.io-client, socket.io, socket.io-client, sockjs",
+);
 
 /// Makes the server of a suite, with its handlers.
 type Make = fn(Builder) -> Result<primus::Primus>;
@@ -24,17 +28,22 @@ const SUITES: &[(&str, Make)] = &[
     ("engine.io-client", engine_io::client),
     ("socket.io", socket_io::protocol),
     ("socket.io-client", socket_io::client),
+    ("sockjs", sockjs::services),
 ];
 
 #[tokio::main]
 async fn main() -> Result {
-    let args = Args::parse(ABOUT, &[SUITE]);
+    let args = Args::parse(ABOUT, &[SUITE, CONFIG]);
     let name = args.get("--suite").unwrap_or("engine.io");
     let Some((_, make)) = SUITES.iter().find(|(suite, _)| *suite == name) else {
         let names = SUITES.iter().map(|(suite, _)| *suite).collect::<Vec<_>>().join(", ");
         return Err(format!("there is no suite `{name}`; there are {names}").into());
     };
-    let primus = make(Builder::new())?;
+    let builder = match args.get("--config") {
+        Some(file) => Builder::from_config(file)?,
+        None => Builder::new(),
+    };
+    let primus = make(builder)?;
     let listener = primus.bind(args.listen()).await?;
     listening(listener.local_addr());
     Ok(listener.serve().await?)

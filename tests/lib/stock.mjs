@@ -9,8 +9,13 @@ const Socket = kind();
 
 /** The constructor of clients with these plugins from npm. */
 export function kind(...plugins) {
+  return kindFor('websockets', ...plugins);
+}
+
+/** The same, generated for a transformer. */
+export function kindFor(transformer, ...plugins) {
   const plugin = Object.fromEntries(plugins.map((name) => [name, require(name)]));
-  return Primus.createSocket({ transformer: 'websockets', parser: 'JSON', plugin });
+  return Primus.createSocket({ transformer, parser: 'JSON', plugin });
 }
 
 /** Public events of the client in the order in which they came, as `[name, first argument]`. */

@@ -22,13 +22,13 @@ pub type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
 /// A page: its content type and its text.
 pub type Page = (&'static str, String);
 
-/// A server with the configuration of `--config FILE`, and the address of `--listen`.
+/// A server with the configuration of `--config FILE`, or that of the environment alone, and the address of `--listen`.
 ///
 /// # Errors
 /// When the arguments or the configuration are wrong.
 pub fn from_args() -> Result<(Primus, String)> {
     let mut listen = "127.0.0.1:0".to_owned();
-    let mut builder = Builder::new();
+    let mut builder = Builder::from_env()?;
     let mut args = std::env::args().skip(1);
     while let Some(name) = args.next() {
         let value = args.next().ok_or_else(|| format!("{name} needs a value"))?;

@@ -32,6 +32,7 @@ struct Server {
 impl Server {
     fn start() -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_weigh"))
+            .env("PRIMUS_TRANSFORMERS", "websocket,sse,polling,sockjs")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -161,6 +162,30 @@ fn plain_poll(to: SocketAddr) -> TcpStream {
     stream
 }
 
+/// One of a SockJS session that no other connection has.
+fn sockjs(stream: &TcpStream, transport: &str) -> String {
+    let port = stream.local_addr().expect("an address").port();
+    format!("POST /primus/000/{port}/{transport}")
+}
+
+fn sockjs_stream(to: SocketAddr) -> TcpStream {
+    let mut stream = connect(to);
+    let line = sockjs(&stream, "xhr_streaming");
+    ask(&mut stream, &line, "", "");
+    read_to(&mut stream, "o\n");
+    stream
+}
+
+/// A poll that waits, on the connection by which the session was opened.
+fn sockjs_poll(to: SocketAddr) -> TcpStream {
+    let mut stream = connect(to);
+    let line = sockjs(&stream, "xhr");
+    ask(&mut stream, &line, "", "");
+    read_to(&mut stream, "o\n");
+    ask(&mut stream, &line, "", "");
+    stream
+}
+
 fn upgrade(to: SocketAddr, headers: &str) -> TcpStream {
     let mut stream = connect(to);
     let request = format!(
@@ -224,4 +249,10 @@ async fn an_idle_event_stream_costs_no_more_than_four_kib() {
 async fn a_parked_poll_costs_no_more_than_four_kib() {
     cheap("a bare poll", MOST, plain_poll).await;
     cheap("a poll of our client", MOST, resumable_poll).await;
+}
+
+#[tokio::test]
+async fn a_sockjs_client_that_waits_costs_no_more_than_four_kib() {
+    cheap("a SockJS stream", MOST, sockjs_stream).await;
+    cheap("a SockJS poll", MOST, sockjs_poll).await;
 }

@@ -21,6 +21,7 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("primus-polling", &["primus-core", "primus-http"]),
     ("primus-engineio", &["primus-core", "primus-http", "primus-websocket"]),
     ("primus-socketio", &["primus-core", "primus-engineio"]),
+    ("primus-sockjs", &["primus-core", "primus-http", "primus-websocket"]),
     (
         "primus-rs",
         &[
@@ -30,6 +31,7 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
             "primus-library",
             "primus-polling",
             "primus-socketio",
+            "primus-sockjs",
             "primus-sse",
             "primus-websocket",
         ],

@@ -33,6 +33,12 @@ pub trait Transformer: Send + Sync + 'static {
     /// Answers a request that this transformer claimed.
     fn serve(self: Arc<Self>, request: Request, mount: Arc<Mount>) -> BoxFuture<'static, Response>;
 
+    /// Whether its answers have the headers of CORS that its protocol wants, preflights included. The
+    /// origin is checked before all the same. Without this the server adds its own.
+    fn answers_cors(&self) -> bool {
+        false
+    }
+
     /// The module of the generated client that speaks this protocol, if there is one.
     fn client_module(&self) -> Option<&'static str> {
         None

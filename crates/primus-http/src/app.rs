@@ -43,6 +43,11 @@ pub(crate) enum Route {
         mount: usize,
     },
     Preflight,
+    /// A preflight to a transformer that answers it.
+    OwnPreflight {
+        mount: usize,
+        transformer: Arc<dyn Transformer>,
+    },
     Transform {
         mount: usize,
         transformer: Arc<dyn Transformer>,
@@ -57,6 +62,8 @@ enum Answer {
     Open(Response),
     /// As `Open`, in time.
     Awaited(Instrumented<BoxFuture<'static, Response>>),
+    /// In time, and the transformer says who may read it.
+    AwaitedAsItIs(Instrumented<BoxFuture<'static, Response>>),
 }
 
 impl App {
@@ -121,6 +128,7 @@ impl App {
                 Answer::Closed(response) => return response,
                 Answer::Open(response) => response,
                 Answer::Awaited(response) => response.await,
+                Answer::AwaitedAsItIs(response) => return response.await,
             };
             cors::allow(origin.as_ref(), &app.options().origins, response.headers_mut());
             response
@@ -155,6 +163,10 @@ impl App {
                 Ok(()) => Answer::Open(cors::answer_preflight()),
                 Err(error) => Answer::Closed(refuse(StatusCode::FORBIDDEN, &error)),
             },
+            Route::OwnPreflight { mount, transformer } => match options.origins.check(head) {
+                Ok(()) => transform(transformer, request, &mounts[mount].mount),
+                Err(error) => Answer::Closed(refuse(StatusCode::FORBIDDEN, &error)),
+            },
             Route::Transform { mount, transformer } => {
                 if let Err(error) = options.origins.check(head) {
                     // A page cannot read why; whoever runs the server can.
@@ -164,17 +176,7 @@ impl App {
                 if let Some(response) = primus.middleware().run(head).await {
                     return Answer::Open(response);
                 }
-                // Without the query, which may hold a token.
-                let span = tracing::debug_span!(
-                    "request",
-                    transformer = transformer.name(),
-                    method = %head.method,
-                    path = head.uri.path(),
-                    address = ?head.address,
-                );
-                let mount = Arc::clone(&mounts[mount].mount);
-                let answer = span.in_scope(|| transformer.serve(request, mount));
-                Answer::Awaited(answer.instrument(span))
+                transform(transformer, request, &mounts[mount].mount)
             }
         }
     }
@@ -204,6 +206,22 @@ impl App {
     }
 }
 
+/// Lets a transformer answer.
+fn transform(transformer: Arc<dyn Transformer>, request: Request, mount: &Arc<Mount>) -> Answer {
+    let head = &request.head;
+    // Without the query, which may hold a token.
+    let span = tracing::debug_span!(
+        "request",
+        transformer = transformer.name(),
+        method = %head.method,
+        path = head.uri.path(),
+        address = ?head.address,
+    );
+    let as_it_is = transformer.answers_cors();
+    let answer = span.in_scope(|| transformer.serve(request, Arc::clone(mount))).instrument(span);
+    if as_it_is { Answer::AwaitedAsItIs(answer) } else { Answer::Awaited(answer) }
+}
+
 impl Mounted {
     fn route(&self, primus: &Primus, mount: usize, head: &Head, tail: &str) -> Option<Route> {
         let readable = matches!(head.method, Method::GET | Method::HEAD);
@@ -230,7 +248,12 @@ impl Mounted {
         if let Some(method) = cors::preflight(head) {
             let mut wanted = head.clone();
             wanted.method = method;
-            return claims(&wanted).map(|_| Route::Preflight);
+            let transformer = Arc::clone(claims(&wanted)?);
+            return Some(if transformer.answers_cors() {
+                Route::OwnPreflight { mount, transformer }
+            } else {
+                Route::Preflight
+            });
         }
         let transformer = Arc::clone(claims(head)?);
         Some(Route::Transform { mount, transformer })

@@ -86,11 +86,14 @@ impl Origins {
     /// # Errors
     /// A sentence that says which line of configuration would allow it.
     pub(crate) fn check(&self, head: &Head) -> Result<(), String> {
-        let Some(origin) = head.headers.get(http::header::ORIGIN) else { return Ok(()) };
         if *self == Self::Any {
             return Ok(());
         }
-        let origin = origin.to_str().unwrap_or_default().to_ascii_lowercase();
+        let origin = match head.headers.get(http::header::ORIGIN) {
+            Some(origin) => origin.to_str().unwrap_or_default().to_ascii_lowercase(),
+            None if is_of_another_page(head) => referrer(head),
+            None => return Ok(()),
+        };
         let Some(parts) = split(&origin) else {
             let error = "a page without an origin of its own may not connect; `origins = \"*\"` would allow it";
             return Err(error.to_owned());
@@ -115,6 +118,20 @@ impl Origins {
             all.join(", ")
         ))
     }
+}
+
+/// A page of another origin loads this as a script, a frame or a picture, of which browsers do not tell
+/// the origin (Fetch Metadata Request Headers, §2.2). What it gets it may be able to read: JSONP is made for that.
+fn is_of_another_page(head: &Head) -> bool {
+    matches!(head.header("sec-fetch-site"), Some("cross-site" | "same-site"))
+}
+
+/// The origin of the page that the request says it comes from; nothing if it does not.
+fn referrer(head: &Head) -> String {
+    let referrer = head.header(http::header::REFERER).unwrap_or_default();
+    let end = referrer.find("://").map_or(0, |at| at + 3);
+    let end = referrer[end..].find(['/', '?', '#']).map_or(referrer.len(), |at| end + at);
+    referrer[..end].to_ascii_lowercase()
 }
 
 fn is_same(origin: &Parts<'_>, host: &str) -> bool {
@@ -188,6 +205,37 @@ mod tests {
         assert!(Origins::list(&["example.com"]).is_err());
         assert!(Origins::list(&["https://example.com/path"]).is_err());
         assert!(allowed(&Origins::Any, "null", "a.test"));
+    }
+
+    #[test]
+    fn a_script_of_another_page_is_held_to_where_it_comes_from() {
+        let allowed = |site: &'static str, referrer: &'static str| {
+            let mut head = Head::new(Method::GET, Uri::from_static("/primus"));
+            head.headers.insert(header::HOST, HeaderValue::from_static("here.test"));
+            head.headers.insert("sec-fetch-site", HeaderValue::from_static(site));
+            if !referrer.is_empty() {
+                head.headers.insert(header::REFERER, HeaderValue::from_static(referrer));
+            }
+            let list = Origins::list(&["https://friend.test"]).unwrap();
+            (
+                Origins::Same.check(&head).is_ok(),
+                list.check(&head).is_ok(),
+                Origins::Any.check(&head).is_ok(),
+            )
+        };
+        for site in ["same-origin", "none"] {
+            assert_eq!(allowed(site, ""), (true, true, true), "{site}");
+        }
+        for site in ["cross-site", "same-site"] {
+            assert_eq!(allowed(site, ""), (false, false, true), "{site}");
+            assert_eq!(allowed(site, "https://evil.test/page"), (false, false, true));
+            assert_eq!(
+                allowed(site, "https://evil.test/https://friend.test/"),
+                (false, false, true)
+            );
+            assert_eq!(allowed(site, "https://friend.test/a?b"), (false, true, true));
+            assert_eq!(allowed(site, "http://here.test/"), (true, true, true));
+        }
     }
 
     #[test]

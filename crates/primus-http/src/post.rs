@@ -32,7 +32,8 @@ use primus_core::{
 
 use self::requests::{Turn, unknown};
 pub use self::{
-    body::attach,
+    body::{Bound, attach, read},
+    offer::deliver,
     requests::{Requests, find, token},
 };
 

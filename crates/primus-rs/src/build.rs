@@ -5,6 +5,7 @@ use std::{borrow::Cow, collections::HashSet, sync::Arc};
 use primus_core::{Compression, Limits, MountSettings, Plugin, Settings, Transformer};
 use primus_http::App;
 use primus_library::{Library, LibraryConfig};
+use primus_sockjs::SockJsOptions;
 
 use crate::{
     builder::Builder,
@@ -79,10 +80,6 @@ fn ready(
     check_path(config, if prefix.is_empty() { "path" } else { prefix }, path)?;
     let mut settings = MountSettings::new(path);
 
-    let names = mount.transformers.as_ref().unwrap_or(&config.transformers);
-    let key = key_of(prefix, "transformers", mount.transformers.is_some());
-    let transformers = transformers(config, known, &key, names)?;
-
     let name = mount.parser.as_ref().unwrap_or(&config.parser);
     settings.parser = known.parser(name).map_err(|nearest| BuildError::UnknownName {
         at: config.at(&key_of(prefix, "parser", mount.parser.is_some())),
@@ -99,7 +96,11 @@ fn ready(
     settings.compression = compression(config, mount);
     settings.options.insert(engine_io(config, prefix, mount)?);
     settings.options.insert(socket_io(config, prefix, mount)?);
+    settings.options.insert(sockjs(config, prefix, mount)?);
 
+    let names = mount.transformers.as_ref().unwrap_or(&config.transformers);
+    let key = key_of(prefix, "transformers", mount.transformers.is_some());
+    let transformers = transformers(config, known, &key, names, &settings)?;
     let modules: Vec<_> = transformers.iter().filter_map(|one| one.client_module()).collect();
     let library = if modules.is_empty() {
         None
@@ -143,6 +144,7 @@ fn transformers(
     known: &Known,
     key: &str,
     names: &[String],
+    settings: &MountSettings,
 ) -> Result<Vec<Arc<dyn Transformer>>, BuildError> {
     if names.is_empty() {
         let problem = "is empty; name at least one, such as \"websocket\"";
@@ -153,11 +155,13 @@ fn transformers(
         if found.iter().any(|other| other.name() == name) {
             return Err(config.invalid(key, format!("has {name:?} twice")));
         }
-        found.push(known.transformer(name).map_err(|nearest| BuildError::UnknownName {
-            at: config.at(key),
-            kind: "transformer",
-            name: name.clone(),
-            nearest,
+        found.push(known.transformer(name, settings).map_err(|nearest| {
+            BuildError::UnknownName {
+                at: config.at(key),
+                kind: "transformer",
+                name: name.clone(),
+                nearest,
+            }
         })?);
     }
     // Those that know their requests by the query are asked before our own, which take what is left.
@@ -290,6 +294,31 @@ fn socket_io(
     let key = key_of(prefix, "socket_io_connect_timeout", timeout.is_some());
     config.lasts(&key, options.connect_timeout)?;
     options.msgpack = mount.socket_io_msgpack.unwrap_or(config.socket_io_msgpack);
+    Ok(options)
+}
+
+fn sockjs(config: &Config, prefix: &str, mount: &Mount) -> Result<SockJsOptions, BuildError> {
+    let mut options = SockJsOptions::default();
+    let limit = mount.sockjs_response_limit;
+    options.response_limit = limit.unwrap_or(config.sockjs_response_limit);
+    let key = key_of(prefix, "sockjs_response_limit", limit.is_some());
+    config.at_least(&key, options.response_limit, 1)?;
+    options.heartbeat = mount.sockjs_heartbeat.unwrap_or(config.sockjs_heartbeat);
+    let delay = mount.sockjs_disconnect_delay;
+    options.disconnect_delay = delay.unwrap_or(config.sockjs_disconnect_delay);
+    let key = key_of(prefix, "sockjs_disconnect_delay", delay.is_some());
+    config.lasts(&key, options.disconnect_delay)?;
+    let url = mount.sockjs_url.as_ref().unwrap_or(&config.sockjs_url);
+    let begins = ["/", "http://", "https://"].iter().any(|begin| url.starts_with(begin));
+    if !begins || !url.bytes().all(|byte| byte.is_ascii_graphic()) {
+        let key = key_of(prefix, "sockjs_url", mount.sockjs_url.is_some());
+        let problem =
+            "is no URL that a page can load a script from; begin it with `/` or `https://`";
+        return Err(config.invalid(&key, problem));
+    }
+    options.sockjs_url.clone_from(url);
+    options.websocket = mount.sockjs_websocket.unwrap_or(config.sockjs_websocket);
+    options.cookie = mount.sockjs_cookie.unwrap_or(config.sockjs_cookie);
     Ok(options)
 }
 

@@ -3,25 +3,45 @@
 
 use std::sync::Arc;
 
-use primus_core::{Parser, Plugin, Transformer, parser};
+use primus_core::{MountSettings, Parser, Plugin, Transformer, parser};
+use primus_sockjs::SockJs;
 
 use crate::config::names::nearest;
 
 pub(crate) struct Known {
-    transformers: Vec<Arc<dyn Transformer>>,
+    transformers: Vec<Source>,
     parsers: Vec<Arc<dyn Parser>>,
     plugins: Vec<Arc<dyn Plugin>>,
+}
+
+/// Where a transformer comes from.
+enum Source {
+    /// Made for each mount.
+    Ours(&'static str, fn(&MountSettings) -> Arc<dyn Transformer>),
+    Given(Arc<dyn Transformer>),
+}
+
+impl Source {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Ours(name, _) => name,
+            Self::Given(transformer) => transformer.name(),
+        }
+    }
 }
 
 impl Default for Known {
     fn default() -> Self {
         Self {
             transformers: vec![
-                Arc::new(primus_websocket::WebSocket::new()),
-                Arc::new(primus_sse::Sse::new()),
-                Arc::new(primus_polling::Polling::new()),
-                Arc::new(primus_engineio::EngineIo::new()),
-                Arc::new(primus_socketio::transformer()),
+                Source::Ours("websocket", |_| Arc::new(primus_websocket::WebSocket::new())),
+                Source::Ours("sse", |_| Arc::new(primus_sse::Sse::new())),
+                Source::Ours("polling", |_| Arc::new(primus_polling::Polling::new())),
+                Source::Ours("engine.io", |_| Arc::new(primus_engineio::EngineIo::new())),
+                Source::Ours("socket.io", |_| Arc::new(primus_socketio::transformer())),
+                Source::Ours("sockjs", |mount| {
+                    Arc::new(SockJs::new(mount.options.get().cloned().unwrap_or_default()))
+                }),
             ],
             parsers: vec![
                 parser::json(),
@@ -37,7 +57,7 @@ impl Default for Known {
 impl Known {
     pub(crate) fn add_transformer(&mut self, transformer: Arc<dyn Transformer>) {
         self.transformers.retain(|other| other.name() != transformer.name());
-        self.transformers.push(transformer);
+        self.transformers.push(Source::Given(transformer));
     }
 
     pub(crate) fn add_parser(&mut self, parser: Arc<dyn Parser>) {
@@ -50,11 +70,19 @@ impl Known {
         self.plugins.push(plugin);
     }
 
-    /// The transformer of this name, or the nearest name.
-    pub(crate) fn transformer(&self, name: &str) -> Result<Arc<dyn Transformer>, Option<String>> {
-        let found = self.transformers.iter().find(|transformer| transformer.name() == name);
-        let names = self.transformers.iter().map(|transformer| transformer.name());
-        found.map(Arc::clone).ok_or_else(|| nearest(name, names).map(str::to_owned))
+    /// The transformer of this name for a mount, or the nearest name.
+    pub(crate) fn transformer(
+        &self,
+        name: &str,
+        mount: &MountSettings,
+    ) -> Result<Arc<dyn Transformer>, Option<String>> {
+        match self.transformers.iter().find(|source| source.name() == name) {
+            Some(Source::Ours(_, make)) => Ok(make(mount)),
+            Some(Source::Given(transformer)) => Ok(Arc::clone(transformer)),
+            None => {
+                Err(nearest(name, self.transformers.iter().map(Source::name)).map(str::to_owned))
+            }
+        }
     }
 
     /// The parser of this name, or the nearest name.

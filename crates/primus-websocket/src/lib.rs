@@ -30,6 +30,7 @@ mod turns;
 mod utf8;
 
 pub use self::{
+    classic::{Classic, Rendering, Sink},
     connection::Connection,
     deflate::Form,
     dialect::{Dialect, Incoming},

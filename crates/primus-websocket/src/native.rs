@@ -1,7 +1,5 @@
 //! The three dialects of `/primus` over a WebSocket (docs/protocol.md §1).
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use primus_core::{
     Carrier, CloseReason, Envelope, Outgoing, Payload, Session,
     native::{self, Frame, FrameError},
@@ -9,7 +7,7 @@ use primus_core::{
 };
 
 use crate::{
-    classic::{Classic, control_string},
+    classic::{Classic, Rendering, Sink},
     deflate::Form,
     dialect::{Dialect, Incoming},
     form,
@@ -17,11 +15,33 @@ use crate::{
 };
 
 /// Text as the application wrote it.
-pub(crate) const AS_IT_IS: Form = form!("websocket");
+const AS_IT_IS: Form = form!("websocket");
 /// Text that begins with `primus::`, escaped.
 const ESCAPED: Form = form!("websocket.2");
 /// What a head said, for those who know no heads.
-pub(crate) const TAKEN_APART: Form = form!("websocket.0");
+const TAKEN_APART: Form = form!("websocket.0");
+/// An event as `primus-emitter` has it.
+const EMITTED: Form = form!("websocket.1");
+
+impl Sink for Out {
+    fn put(
+        &mut self,
+        outgoing: &Outgoing,
+        rendering: Rendering,
+        make: impl Fn(&Envelope) -> Option<Payload>,
+    ) {
+        let form = match rendering {
+            Rendering::AsItIs => &AS_IT_IS,
+            Rendering::TakenApart => &TAKEN_APART,
+            Rendering::Emitted => &EMITTED,
+        };
+        Self::put(self, outgoing, form, make);
+    }
+
+    fn push(&mut self, message: &Payload) {
+        self.push_message(message);
+    }
+}
 
 /// One of them, and what it remembers.
 pub(crate) enum Native {
@@ -112,9 +132,7 @@ impl Dialect for Native {
                 out.push_message(&format!("primus::ping:{clock}:{recv}::").into());
             }
             Self::Classic(_) => {
-                let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-                let ping = format!("primus::ping::{}", now.as_millis());
-                if let Some(ping) = control_string(parser(carrier), &ping) {
+                if let Some(ping) = Classic::ping(parser(carrier)) {
                     out.push_message(&ping);
                 }
             }
@@ -135,9 +153,8 @@ impl Dialect for Native {
             Self::Resumable => {
                 out.push_message(&native::end_frame(reason, carrier.ack_now()).into());
             }
-            Self::Classic(_) if reason.reconnects() => {}
             Self::Classic(_) => {
-                if let Some(close) = control_string(parser(carrier), "primus::server::close") {
+                if let Some(close) = Classic::end(parser(carrier), reason) {
                     out.push_message(&close);
                 }
             }

@@ -15,10 +15,14 @@ use tokio::time::timeout;
 const BATCH_OVERHEAD: usize = 8 << 10;
 
 /// What a body may be, and the name of the limit for who meets it.
-struct Bound {
-    bytes: usize,
-    limit: &'static str,
-    within: Duration,
+#[derive(Debug, Clone, Copy)]
+pub struct Bound {
+    /// The most bytes.
+    pub bytes: usize,
+    /// The option that says so.
+    pub limit: &'static str,
+    /// How long it may take.
+    pub within: Duration,
 }
 
 /// Reads the attach frame that opens a session of the resumable dialect.
@@ -84,7 +88,11 @@ fn content_type(head: &Head) -> String {
     value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
-async fn read(head: &Head, body: Body, bound: Bound) -> Result<Bytes, Rejection> {
+/// Reads a body. One that declares more than it may have is refused before it is read.
+///
+/// # Errors
+/// When it is too large (413), too slow (408), or is cut off (400).
+pub async fn read(head: &Head, body: Body, bound: Bound) -> Result<Bytes, Rejection> {
     let Bound { bytes, limit, within } = bound;
     let too_large = || {
         let error = format!("the body has more than {bytes} bytes ({limit}); send less at once");

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use http::{HeaderValue, StatusCode, header};
-use primus_core::{DeliverError, Envelope, Payload, Rejection, Response, Session, request::json};
+use primus_core::{DeliverError, Envelope, Rejection, Response, Session, request::json};
 use tokio::time::{Instant, timeout_at};
 
 use super::{no_store, requests::unknown};
@@ -14,12 +14,15 @@ pub(super) fn deadline(session: &Session) -> Instant {
 }
 
 /// Delivers a message that has no number, waiting for room until the deadline.
-pub(super) async fn deliver(
+///
+/// # Errors
+/// When there is none by then, or the session is over.
+pub async fn deliver(
     session: &Arc<Session>,
     deadline: Instant,
-    payload: Payload,
+    message: impl Into<Envelope>,
 ) -> Result<(), DeliverError> {
-    offer(session, deadline, payload.into(), |message| session.deliver(message)).await
+    offer(session, deadline, message.into(), |message| session.deliver(message)).await
 }
 
 /// Gives a message to the session by `give`, waiting for room until the deadline.

@@ -58,6 +58,18 @@ optional! {
         socket_io_connect_timeout: Time,
         /// Whether Socket.IO clients speak MessagePack.
         socket_io_msgpack: Flag,
+        /// Bytes of frames after which a stream to a SockJS client ends and it asks for the next one.
+        sockjs_response_limit: Bytes,
+        /// How often a SockJS client that is told nothing else is told that the server is there.
+        sockjs_heartbeat: Time,
+        /// How long a SockJS session waits for the next request of its client.
+        sockjs_disconnect_delay: Time,
+        /// Where the page of SockJS's iframe transports loads `sockjs-client` from.
+        sockjs_url: Text,
+        /// Whether SockJS clients are offered WebSockets.
+        sockjs_websocket: Flag,
+        /// Whether SockJS sets a cookie `JSESSIONID`.
+        sockjs_cookie: Flag,
         /// How long a client may take for its attach frame.
         attach_timeout: Time,
         /// How long a request may take for its body, and a POST may wait for a busy handler.

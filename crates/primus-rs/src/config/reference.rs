@@ -93,6 +93,12 @@ fn the_defaults_are_those_of_the_parts() {
         count_loopback max_pending handler_grace resume_budget detach_grace);
     assert_eq!(config.keep_headers, ["user-agent"]);
     assert_eq!(settings.keep_headers, ["user-agent"]);
+    let sockjs = primus_sockjs::SockJsOptions::default();
+    assert_eq!(config.sockjs_response_limit, sockjs.response_limit);
+    assert_eq!(config.sockjs_heartbeat, sockjs.heartbeat);
+    assert_eq!(config.sockjs_disconnect_delay, sockjs.disconnect_delay);
+    assert_eq!(config.sockjs_websocket, sockjs.websocket);
+    assert_eq!(config.sockjs_cookie, sockjs.cookie);
     let http = primus_http::Options::default();
     same!(http: max_headers max_header_bytes handshake_timeout http2);
 }

@@ -32,7 +32,7 @@ options! {
         /// `/primus`.
         path: Text = "/primus".to_owned(),
         /// What clients may speak, in the order in which our client tries them: `websocket`,
-        /// `sse`, `polling`; for stock clients of others `engine.io`, `socket.io`; and those given to
+        /// `sse`, `polling`; for stock clients of others `engine.io`, `socket.io`, `sockjs`; and those given to
         /// [`add_transformer`](crate::Builder::add_transformer). Default: the first three.
         transformers: List = ["websocket", "sse", "polling"].map(str::to_owned).to_vec(),
         /// How values travel: `json`, `msgpack`, `raw`, or one given to
@@ -101,6 +101,23 @@ options! {
         socket_io_connect_timeout: Time = Duration::from_secs(45),
         /// Whether Socket.IO clients speak MessagePack, by `socket.io-msgpack-parser`. Default false.
         socket_io_msgpack: Flag = false,
+
+        /// Bytes of frames after which a stream to a SockJS client ends and it asks for the next one: browsers
+        /// keep all of an answer in memory. Default 128 KiB.
+        sockjs_response_limit: Bytes = 128 << 10,
+        /// How often a SockJS client that is told nothing else is told that the server is there. Zero: never.
+        /// Default 25 s.
+        sockjs_heartbeat: Time = Duration::from_secs(25),
+        /// How long a SockJS session waits for the next request of its client, and how long its end is told.
+        /// Default 5 s.
+        sockjs_disconnect_delay: Time = Duration::from_secs(5),
+        /// Where the page of SockJS's iframe transports loads `sockjs-client` from: a path of this server, or a
+        /// URL. Default: version 1 at a public CDN.
+        sockjs_url: Text = primus_sockjs::SockJsOptions::default().sockjs_url,
+        /// Whether SockJS clients are offered WebSockets. Default true.
+        sockjs_websocket: Flag = true,
+        /// Whether SockJS sets a cookie `JSESSIONID`, by which balancers tell sessions apart. Default false.
+        sockjs_cookie: Flag = false,
 
         /// How long a client may take for TLS, and then for the head of a request. Default 10 s.
         handshake_timeout: Time = Duration::from_secs(10),

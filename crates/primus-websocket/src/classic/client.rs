@@ -1,30 +1,52 @@
 //! One classic client: what its texts are, and how it is told what a message is.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use bytestring::ByteString;
-use primus_core::{Envelope, Outgoing, Payload, Session, Subject, native, parser::Parser};
+use primus_core::{
+    CloseReason, Envelope, Outgoing, Payload, Session, Subject, native, parser::Parser,
+};
 
 use super::{
     channels::{self, Channels},
     emitter, multiplex,
 };
-use crate::{
-    deflate::Form,
-    dialect::Incoming,
-    form,
-    native::{AS_IT_IS, TAKEN_APART},
-    out::Out,
-};
-
-/// An event as `primus-emitter` has it.
-const EMITTED: Form = form!("websocket.1");
+use crate::dialect::Incoming;
 
 const CONTROL: &str = "primus::";
 /// What begins the names of events of the protocol itself.
 const OWN: &str = "primus.";
 
-/// What is remembered of one classic client.
+/// How a message is put for a classic client: all for whom it is put alike share what comes of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rendering {
+    /// As the application wrote it.
+    AsItIs,
+    /// Without the head that it has.
+    TakenApart,
+    /// As a packet of `primus-emitter`.
+    Emitted,
+}
+
+/// Where the messages for a classic client go: onto a WebSocket, or into the frames of another protocol.
+pub trait Sink {
+    /// A message that others may get, too: who shares its rendering may share what `make` makes. What has
+    /// none is not sent.
+    fn put(
+        &mut self,
+        outgoing: &Outgoing,
+        rendering: Rendering,
+        make: impl Fn(&Envelope) -> Option<Payload>,
+    );
+
+    /// A message for this client alone.
+    fn push(&mut self, message: &Payload);
+}
+
+/// One classic client, as the stock Primus 8 client is: what it says, and how it is told what a message
+/// is. It is the same over every protocol that carries that client's messages.
 #[derive(Default)]
-pub(crate) struct Classic {
+pub struct Classic {
     /// Whether it has events and channels.
     plugins: bool,
     /// Once it has subscribed to one.
@@ -33,17 +55,17 @@ pub(crate) struct Classic {
 
 impl Classic {
     /// A client of a mount with this parser. Events and channels need `json`.
-    pub(crate) fn new(parser: &dyn Parser) -> Self {
+    pub fn new(parser: &dyn Parser) -> Self {
         Self { plugins: parser.name() == "json", channels: None }
     }
 
     /// Whether it can answer requests.
-    pub(crate) fn answers(&self) -> bool {
+    pub fn answers(&self) -> bool {
         self.plugins
     }
 
-    /// What a text or binary frame is.
-    pub(crate) fn read(&mut self, payload: Payload, session: &Session) -> Incoming {
+    /// What a message of it is.
+    pub fn read(&mut self, payload: Payload, session: &Session) -> Incoming {
         let mount = session.mount();
         let parser = &*mount.settings().parser;
         if let Some(control) = read_control(parser, &payload) {
@@ -77,37 +99,43 @@ impl Classic {
     }
 
     /// What it said in a channel before it was decided whether it may enter.
-    pub(crate) fn pop_ready(&mut self) -> Option<Envelope> {
+    pub fn pop_ready(&mut self) -> Option<Envelope> {
         self.channels.as_mut()?.pop_ready()
     }
 
-    pub(crate) fn has_ready(&self) -> bool {
+    /// Whether [`pop_ready`](Self::pop_ready) has something.
+    pub fn has_ready(&self) -> bool {
         self.channels.as_ref().is_some_and(|channels| channels.has_ready())
     }
 
     /// So much waits for such decisions that nothing more should be read.
-    pub(crate) fn is_full(&self, session: &Session) -> bool {
+    pub fn is_full(&self, session: &Session) -> bool {
         self.channels.as_ref().is_some_and(|channels| channels.is_full(session.limits()))
     }
 
-    pub(crate) fn write(&mut self, outgoing: &Outgoing, parser: &dyn Parser, out: &mut Out) {
+    /// Puts a message out.
+    pub fn write(&mut self, outgoing: &Outgoing, parser: &dyn Parser, out: &mut impl Sink) {
         let envelope = outgoing.envelope();
         if envelope.is_bare() {
-            return put_body(outgoing, &AS_IT_IS, parser, out);
+            return put_body(outgoing, Rendering::AsItIs, parser, out);
         }
         if !self.plugins {
             return match envelope.heading().subject {
-                Subject::Data => put_body(outgoing, &TAKEN_APART, parser, out),
-                _ => out.put(outgoing, &TAKEN_APART, |envelope| native::plain(envelope, parser)),
+                Subject::Data => put_body(outgoing, Rendering::TakenApart, parser, out),
+                _ => out.put(outgoing, Rendering::TakenApart, |envelope| {
+                    native::plain(envelope, parser)
+                }),
             };
         }
         let heading = envelope.heading();
         let Some(channel) = heading.channel.as_deref() else {
             return match heading.subject {
-                Subject::Data => put_body(outgoing, &TAKEN_APART, parser, out),
+                Subject::Data => put_body(outgoing, Rendering::TakenApart, parser, out),
                 Subject::Event(name) if name.starts_with(OWN) => {}
                 Subject::Event(_) | Subject::Request(..) => {
-                    out.put(outgoing, &EMITTED, |envelope| packet(envelope).map(Payload::Text));
+                    out.put(outgoing, Rendering::Emitted, |envelope| {
+                        packet(envelope).map(Payload::Text)
+                    });
                 }
                 Subject::Reply(number) => self.answer(number, true, envelope, out),
                 Subject::Refuse(number) => self.answer(number, false, envelope, out),
@@ -115,7 +143,7 @@ impl Classic {
             };
         };
         let Some(channels) = &mut self.channels else { return };
-        let write_out = |payload: Payload| out.push_message(&payload);
+        let write_out = |payload: Payload| out.push(&payload);
         match &heading.subject {
             Subject::Event(name) if name == "primus.end" => channels.ended(channel, write_out),
             Subject::Event(name) if name.starts_with(OWN) => {}
@@ -128,11 +156,11 @@ impl Classic {
     }
 
     /// Answers a request of the client, or one of ours in its place.
-    fn answer(&mut self, number: u64, may: bool, envelope: &Envelope, out: &mut Out) {
+    fn answer(&mut self, number: u64, may: bool, envelope: &Envelope, out: &mut impl Sink) {
         let (slot, id) = channels::slot_and_id(number);
         if id == 0 {
             if let Some(channels) = &mut self.channels {
-                channels.decided(slot, may, |payload| out.push_message(&payload));
+                channels.decided(slot, may, |payload| out.push(&payload));
             }
             return;
         }
@@ -143,17 +171,17 @@ impl Classic {
             (slot, Some(channels)) => channels.answered(slot, &ack),
             (_, None) => None,
         };
-        payload.into_iter().for_each(|payload| out.push_message(&payload));
+        payload.into_iter().for_each(|payload| out.push(&payload));
     }
 }
 
 /// Puts out what a message carries, unless it would be taken for control.
-fn put_body(outgoing: &Outgoing, form: &Form, parser: &dyn Parser, out: &mut Out) {
+fn put_body(outgoing: &Outgoing, rendering: Rendering, parser: &dyn Parser, out: &mut impl Sink) {
     if is_control(parser, &outgoing.envelope().body()) {
         tracing::warn!("a message that a classic client would take for control was not sent to it");
         return;
     }
-    out.put(outgoing, form, |envelope| Some(envelope.body()));
+    out.put(outgoing, rendering, |envelope| Some(envelope.body()));
 }
 
 fn body(envelope: &Envelope) -> Option<ByteString> {
@@ -174,8 +202,30 @@ fn packet(envelope: &Envelope) -> Option<ByteString> {
     })
 }
 
+impl Classic {
+    /// The message by which it is asked for a sign of life, now.
+    pub fn ping(parser: &dyn Parser) -> Option<Payload> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        control_string(parser, &format!("primus::ping::{}", now.as_millis()))
+    }
+
+    /// The message that tells it an end, if it is not to come back.
+    pub fn end(parser: &dyn Parser, reason: &CloseReason) -> Option<Payload> {
+        if reason.reconnects() {
+            return None;
+        }
+        control_string(parser, "primus::server::close")
+    }
+}
+
+impl std::fmt::Debug for Classic {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Classic").field("plugins", &self.plugins).finish_non_exhaustive()
+    }
+}
+
 /// A control message as a value of the parser.
-pub(crate) fn control_string(parser: &dyn Parser, control: &str) -> Option<Payload> {
+fn control_string(parser: &dyn Parser, control: &str) -> Option<Payload> {
     primus_core::parser::encode(parser, control).ok()
 }
 

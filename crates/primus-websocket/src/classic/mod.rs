@@ -13,4 +13,4 @@ mod emitter;
 mod multiplex;
 mod walk;
 
-pub(crate) use self::client::{Classic, control_string};
+pub use self::client::{Classic, Rendering, Sink};
