@@ -12,7 +12,7 @@ use bytes::Bytes;
 use primus::{
     AuthorizeRequest, Builder, ChannelRequest, ChannelRules, Message, NameError, Payload, Primus,
     Rejection, Spark,
-    core::BoxFuture,
+    core::{BoxFuture, Subject},
     engine_io::{Caller, EngineIo, Greeting, Language},
     socket_io::SocketIo,
 };
@@ -90,7 +90,9 @@ async fn stay(mut spark: Spark) -> primus::Result {
 fn listen_to_texts(root: &ChannelRules) -> std::result::Result<(), NameError> {
     root.on("hi", async |spark: Spark, _: Message| drop(spark.emit("hi", &())))?;
     root.on("echo", async |_: Spark, args: Message| Payload::from(args))?;
-    root.on("ack", async |spark: Spark, _: Message| {
+    // Nobody is ever answered.
+    root.on("unknown", async |_: Spark, asked: Message| never(&asked).await)?;
+    root.on("ack", async |spark: Spark, asked: Message| {
         tokio::spawn(async move {
             if let Ok((5, test)) = spark.request::<(u8, Value)>("ack", &()).await
                 && test["test"] == true
@@ -98,6 +100,7 @@ fn listen_to_texts(root: &ChannelRules) -> std::result::Result<(), NameError> {
                 let _ = spark.emit("got it", &());
             }
         });
+        never(&asked).await;
     })?;
     root.on("getAckDate", async |_: Spark, _: Message| now())?;
     root.on("getDate", async |spark: Spark, _: Message| drop(spark.emit("takeDate", &now())))?;
@@ -113,6 +116,13 @@ fn listen_to_texts(root: &ChannelRules) -> std::result::Result<(), NameError> {
     root.on("false", async |spark: Spark, _: Message| drop(spark.emit("false", &false)))?;
     root.on("getHandshake", async |spark: Spark, (): ()| handshake(&spark))?;
     root.on("getId", async |spark: Spark, (): ()| spark.id().to_string())
+}
+
+/// Leaves a request without an answer.
+async fn never(asked: &Message) {
+    if matches!(asked.heading().subject, Subject::Request(..)) {
+        std::future::pending().await
+    }
 }
 
 /// Bytes among JSON.

@@ -30,9 +30,12 @@ struct Server {
 }
 
 impl Server {
-    fn start() -> Self {
+    fn start(config: &str) -> Self {
+        let mut file = std::env::temp_dir();
+        file.push(format!("primus-idle-{}-{}.toml", std::process::id(), config.len()));
+        std::fs::write(&file, config).expect("a file");
         let mut child = Command::new(env!("CARGO_BIN_EXE_weigh"))
-            .env("PRIMUS_TRANSFORMERS", "websocket,sse,polling,sockjs")
+            .args(["--config".as_ref(), file.as_os_str()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -42,6 +45,7 @@ impl Server {
         let line = lines.next().expect("where it listens").expect("where it listens");
         let to = line.strip_prefix("listening on http://").expect("where it listens");
         let to = to.parse().expect("an address");
+        std::fs::remove_file(&file).expect("it was there");
         Self { child, ask, lines, to }
     }
 
@@ -187,13 +191,18 @@ fn sockjs_poll(to: SocketAddr) -> TcpStream {
 }
 
 fn upgrade(to: SocketAddr, headers: &str) -> TcpStream {
+    upgrade_at("/primus", to, headers, "\r\n\r\n")
+}
+
+/// Up to what the server says, and is to be waited for.
+fn upgrade_at(path: &str, to: SocketAddr, headers: &str, end: &str) -> TcpStream {
     let mut stream = connect(to);
     let request = format!(
-        "GET /primus HTTP/1.1\r\n{HEADERS}{headers}Connection: Upgrade\r\nUpgrade: websocket\r\n\
+        "GET {path} HTTP/1.1\r\n{HEADERS}{headers}Connection: Upgrade\r\nUpgrade: websocket\r\n\
          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
     );
     stream.write_all(request.as_bytes()).expect("it is sent");
-    read_to(&mut stream, "\r\n\r\n");
+    read_to(&mut stream, end);
     stream
 }
 
@@ -226,8 +235,29 @@ fn websocket_that_was_busy(to: SocketAddr) -> TcpStream {
     stream
 }
 
+const SOCKJS: &str = "transformer = \"sockjs\"\n";
+const ENGINE_IO: &str = "path = \"/engine.io\"\ntransformer = \"engine.io\"\n";
+
+fn engine_io_websocket(to: SocketAddr) -> TcpStream {
+    upgrade_at("/engine.io/?EIO=4&transport=websocket", to, "", "maxPayload")
+}
+
+fn engine_io_poll(to: SocketAddr) -> TcpStream {
+    let mut stream = connect(to);
+    ask(&mut stream, "GET /engine.io/?EIO=4&transport=polling", "", "");
+    let answer = read_to(&mut stream, "}");
+    let (_, sid) = answer.split_once("\"sid\":\"").expect("a sid");
+    let (sid, _) = sid.split_once('"').expect("a sid");
+    ask(&mut stream, &format!("GET /engine.io/?EIO=4&transport=polling&sid={sid}"), "", "");
+    stream
+}
+
 async fn cheap(what: &str, most: usize, open: impl Fn(SocketAddr) -> TcpStream) {
-    let each = Server::start().weigh(open).await;
+    cheap_with("", what, most, open).await;
+}
+
+async fn cheap_with(config: &str, what: &str, most: usize, open: impl Fn(SocketAddr) -> TcpStream) {
+    let each = Server::start(config).weigh(open).await;
     println!("{what}: {each} bytes");
     assert!(each <= most, "{what} costs {each} bytes of heap, more than {most}");
 }
@@ -253,6 +283,12 @@ async fn a_parked_poll_costs_no_more_than_four_kib() {
 
 #[tokio::test]
 async fn a_sockjs_client_that_waits_costs_no_more_than_four_kib() {
-    cheap("a SockJS stream", MOST, sockjs_stream).await;
-    cheap("a SockJS poll", MOST, sockjs_poll).await;
+    cheap_with(SOCKJS, "a SockJS stream", MOST, sockjs_stream).await;
+    cheap_with(SOCKJS, "a SockJS poll", MOST, sockjs_poll).await;
+}
+
+#[tokio::test]
+async fn an_idle_client_of_engine_io_costs_no_more_than_four_kib() {
+    cheap_with(ENGINE_IO, "a WebSocket of Engine.IO", MOST, engine_io_websocket).await;
+    cheap_with(ENGINE_IO, "a poll of Engine.IO", MOST, engine_io_poll).await;
 }

@@ -105,6 +105,10 @@ async fn every_option_arrives() {
         .compression(true)
         .compression_threshold(30)
         .compression_takeover(true)
+        .engine_io_3(true)
+        .engine_io_cookie("io")
+        .engine_io_upgrades(false)
+        .engine_io_upgrade_timeout(SECOND)
         .handshake_timeout(4 * SECOND)
         .attach_timeout(5 * SECOND)
         .body_timeout(6 * SECOND)
@@ -180,6 +184,12 @@ async fn every_option_arrives() {
     assert_eq!(limits.overflow, Overflow::DropNewest);
     let compression = settings.compression.unwrap();
     assert_eq!((compression.threshold, compression.takeover), (30, true));
+    let mut engine_io = primus::engine_io::Options::default();
+    engine_io.version_3 = true;
+    engine_io.cookie = Some("io".to_owned());
+    engine_io.upgrades = false;
+    engine_io.upgrade_timeout = SECOND;
+    assert_eq!(settings.options.get(), Some(&engine_io));
 
     let settings = primus.settings();
     assert_eq!(settings.keep_headers, ["x-a", "cookie"]);

@@ -47,3 +47,28 @@ pub fn several(elements: &str) -> String {
     json.push(']');
     json
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::parser::{Json, Raw, decode, encode, encode_into};
+
+    #[test]
+    fn several_arguments_keep_what_they_are() {
+        let one = encode(&Json, &(1, "two")).unwrap();
+        assert_eq!(one, "[1,\"two\"]".into());
+        let two = encode(&Json, &Args((1, "two"))).unwrap();
+        assert_eq!(two, "\t[1,\"two\"]".into());
+        assert_eq!(two, several("1,\"two\"").into());
+        assert_eq!(encode_into(&Json, &Args([1]), "ü:".as_bytes().to_vec()).unwrap(), "ü:\t[1]".into());
+        // To whoever reads it they are an array.
+        for payload in [&one, &two] {
+            assert_eq!(decode::<(u8, String)>(&Json, payload).unwrap(), (1, "two".to_owned()));
+            assert_eq!(decode::<Args<(u8, &str)>>(&Json, payload).unwrap(), Args((1, "two")));
+        }
+        assert_eq!(encode(&Raw, &Args("x")).unwrap(), "x".into());
+        assert_eq!(encode(&Json, &Args(Bytes::from_static(&[1]))).unwrap(), vec![1].into());
+    }
+}

@@ -86,6 +86,11 @@ fn the_defaults_are_those_of_the_parts() {
     let compression = primus_core::Compression::default();
     assert_eq!(config.compression_threshold, compression.threshold);
     assert_eq!(config.compression_takeover, compression.takeover);
+    let engine_io = primus_engineio::Options::default();
+    assert_eq!(config.engine_io_3, engine_io.version_3);
+    assert_eq!(config.engine_io_cookie, engine_io.cookie.unwrap_or_default());
+    assert_eq!(config.engine_io_upgrades, engine_io.upgrades);
+    assert_eq!(config.engine_io_upgrade_timeout, engine_io.upgrade_timeout);
     let mount = primus_core::MountSettings::new("/primus");
     assert_eq!(config.compression, mount.compression.is_some());
     let settings = primus_core::Settings::default();
