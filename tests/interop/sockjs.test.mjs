@@ -106,6 +106,20 @@ test('a broadcast reaches sockjs-clients over all transports', async (t) => {
   }
 });
 
+test('metrics count sockjs-clients', async (t) => {
+  const server = await serve(t, 'echo', ['--metrics', '/metrics', ...(await config(t, 'transformers = ["sockjs"]\n'))]);
+  for (const transport of TRANSPORTS) {
+    const { socket, next } = await opened(t, `${server.url}/primus`, transport);
+    socket.send('"x"');
+    assert.deepEqual(await next(), ['message', '"x"']);
+  }
+  const text = await (await fetch(`${server.url}/metrics`)).text();
+  const count = (name) => Number(new RegExp(`^${name}\\{transport="sockjs"\\} (\\d+)`, 'm').exec(text)?.[1]);
+  assert.equal(count('primus_messages_in_total'), TRANSPORTS.length);
+  assert.equal(count('primus_messages_out_total'), TRANSPORTS.length);
+  assert.equal(count('primus_connections'), TRANSPORTS.length);
+});
+
 test('sockjs-client hears the ticker', async (t) => {
   const { next } = await opened(t, `${services.url}/ticker`, 'xhr-streaming');
   for (let n = 0; n < 2; n += 1) assert.deepEqual(await next(), ['message', 'tick!']);

@@ -27,6 +27,7 @@ mod send;
 mod sessions;
 mod stream;
 mod transformer;
+mod way;
 mod websocket;
 
 pub use self::{options::SockJsOptions, transformer::SockJs};

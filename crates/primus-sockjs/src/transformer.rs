@@ -2,13 +2,9 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use http::{Method, StatusCode};
 use http_body_util::BodyExt as _;
-use primus_core::{
-    BoxFuture, Head, Mount, Request, Response, Transformer,
-    request::{empty, full},
-};
+use primus_core::{BoxFuture, Head, Mount, Request, Response, Transformer, request::empty};
 use primus_http::post;
 
 use crate::{
@@ -19,14 +15,14 @@ use crate::{
     pages,
     poll::poll,
     protocol::{
-        callback::{Callback, CallbackError, LONGEST},
-        frame::{self, EVENT_PRELUDE, OPEN, SECOND, Wrapping},
+        frame::{self, OPEN, SECOND},
         url::{Target, Transport, target},
     },
     receiver::Receiver,
     send::{self, Form},
     sessions::{Found, Key, Sessions},
     stream::Stream,
+    way::{Way, one, script},
     websocket,
 };
 
@@ -107,9 +103,6 @@ impl Transformer for SockJs {
         true
     }
 }
-
-/// A stream's page may call any function of the page around it; what a script calls has to be short.
-const LONGEST_IN_A_PAGE: usize = 256;
 
 /// What a request gets.
 enum Answer {
@@ -270,54 +263,6 @@ enum Received {
     Now(Response),
     /// The next frame, when there is one.
     Later(Receiver),
-}
-
-/// How a receiver is answered. `prelude`: it is a stream.
-struct Way {
-    wrapping: Wrapping,
-    prelude: Option<Bytes>,
-}
-
-impl Way {
-    fn of(head: &Head, transport: Transport) -> Result<Self, CallbackError> {
-        let callback = |longest| Callback::of(&head.query(), longest);
-        Ok(match transport {
-            Transport::XhrStreaming => {
-                Self { wrapping: Wrapping::Line, prelude: Some(frame::line_prelude()) }
-            }
-            Transport::EventSource => {
-                Self { wrapping: Wrapping::Event, prelude: Some(EVENT_PRELUDE) }
-            }
-            Transport::HtmlFile => {
-                let callback = callback(LONGEST_IN_A_PAGE)?;
-                let prelude = Some(frame::script_prelude(&callback));
-                Self { wrapping: Wrapping::Script, prelude }
-            }
-            Transport::Jsonp => {
-                Self { wrapping: Wrapping::Call(callback(LONGEST)?), prelude: None }
-            }
-            _ => Self { wrapping: Wrapping::Line, prelude: None },
-        })
-    }
-}
-
-/// An answer of one frame, without a session.
-fn one(wrapping: &Wrapping, prelude: Option<Bytes>, frame: &str) -> Response {
-    match prelude {
-        Some(prelude) => {
-            let stream = Stream::of(prelude, wrapping, frame);
-            typed(StatusCode::OK, wrapping.content_type(), stream.boxed_unsync())
-        }
-        None => script(wrapping.content_type(), wrapping.wrap(frame)),
-    }
-}
-
-/// An answer that browsers take for what it says it is.
-fn script(content_type: &'static str, frame: Bytes) -> Response {
-    let mut response = typed(StatusCode::OK, content_type, full(frame));
-    let nosniff = http::HeaderValue::from_static("nosniff");
-    response.headers_mut().insert(http::header::X_CONTENT_TYPE_OPTIONS, nosniff);
-    response
 }
 
 /// The answer to `OPTIONS` where there is one, else that the method is wrong.
