@@ -71,7 +71,7 @@ use crate::{
     authorize::User,
     envelope::Envelope,
     handshake::Handshake,
-    id::{Secret, SparkId},
+    id::{Secret, SparkId, id_and_key},
     message::Message,
     metrics::Meters,
     mount::Mount,
@@ -168,7 +168,7 @@ impl Session {
         permit: Permit,
         (resume, answers_requests): (Resume, bool),
     ) -> Arc<Self> {
-        let id = SparkId::random();
+        let (id, key) = id_and_key();
         let now = mount.clock();
         let transport = handshake.transformer();
         // Without a window nothing would wait for the client.
@@ -178,7 +178,7 @@ impl Session {
         let early = interval / 2 * id.shard(256) as u64 / 256;
         Arc::new(Self {
             id,
-            key: Secret::random(),
+            key,
             handshake,
             user,
             resume: if keeps { resume } else { Resume::Never },
