@@ -11,7 +11,10 @@ use primus_http::post;
 use primus_websocket::Incoming;
 use tokio::time::Instant;
 
-use crate::face::Face;
+use crate::{
+    face::Face,
+    sessions::{Key, Sessions},
+};
 
 /// Kept with a session as its extension.
 pub(crate) struct Link {
@@ -19,6 +22,14 @@ pub(crate) struct Link {
     answers: Mutex<Answers>,
     /// One request delivers at a time, so that order is kept.
     turn: tokio::sync::Mutex<()>,
+    /// Where its client finds it.
+    place: (Arc<Sessions>, Key),
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.place.0.forget(&self.place.1);
+    }
 }
 
 /// What the protocol itself has to say, by the next receiver.
@@ -34,8 +45,8 @@ struct Answers {
 const MOST_ANSWERS: usize = 16;
 
 impl Link {
-    pub(crate) fn new(face: Face) -> Self {
-        Self { face: Mutex::new(face), answers: Mutex::default(), turn: Default::default() }
+    pub(crate) fn new(face: Face, place: (Arc<Sessions>, Key)) -> Self {
+        Self { face: Mutex::new(face), answers: Mutex::default(), turn: Default::default(), place }
     }
 
     /// That of a session of ours.

@@ -19,14 +19,15 @@ impl Key {
     }
 }
 
-/// All sessions that have receivers.
+/// All sessions that have receivers. One that nobody has any more takes its entry with it
+/// ([`Link`](crate::link::Link)).
 #[derive(Default)]
 pub(crate) struct Sessions(Mutex<Table>);
 
 #[derive(Default)]
 struct Table {
     entries: HashMap<Key, Entry>,
-    /// So many entries call for a look at which are over.
+    /// So many entries call for a look at which are of no use.
     crowded: usize,
 }
 
@@ -60,20 +61,36 @@ impl Sessions {
     }
 
     /// What a receiver finds.
+    ///
+    /// A session is neither asked nor let go of under the lock: the last who lets go of one takes the lock.
     pub(crate) fn find(self: &Arc<Self>, key: &Key) -> Found {
-        let mut table = self.table();
-        match table.entries.get(key) {
-            Some(Entry::Opening) => return Found::Opening,
-            Some(Entry::Ended(reason, until)) if *until > Instant::now() => {
-                return Found::Ended(reason.clone());
-            }
-            Some(Entry::Open(session)) => {
-                if let Some(session) = alive(session) {
-                    return Found::Open(session);
+        loop {
+            let session = {
+                let mut table = self.table();
+                let open = match table.entries.get(key) {
+                    Some(Entry::Opening) => return Found::Opening,
+                    Some(Entry::Ended(reason, until)) if *until > Instant::now() => {
+                        return Found::Ended(reason.clone());
+                    }
+                    Some(Entry::Open(session)) => session.upgrade(),
+                    _ => None,
+                };
+                match open {
+                    Some(session) => session,
+                    None => return self.open(&mut table, key),
                 }
+            };
+            if !session.is_ended() {
+                return Found::Open(session);
             }
-            _ => {}
+            let mut table = self.table();
+            if matches!(table.entries.get(key), Some(Entry::Open(open)) if is(open, &session)) {
+                return self.open(&mut table, key);
+            }
         }
+    }
+
+    fn open(self: &Arc<Self>, table: &mut Table, key: &Key) -> Found {
         table.tidy();
         table.entries.insert(key.clone(), Entry::Opening);
         Found::Nothing(Opening { sessions: Arc::clone(self), key: Some(key.clone()) })
@@ -81,9 +98,19 @@ impl Sessions {
 
     /// The session that a sender speaks to.
     pub(crate) fn get(&self, key: &Key) -> Option<Arc<Session>> {
-        match self.table().entries.get(key) {
-            Some(Entry::Open(session)) => alive(session),
+        let session = match self.table().entries.get(key) {
+            Some(Entry::Open(session)) => session.upgrade(),
             _ => None,
+        };
+        session.filter(|session| !session.is_ended())
+    }
+
+    /// Nobody has that session any more.
+    pub(crate) fn forget(&self, key: &Key) {
+        let mut table = self.table();
+        if matches!(table.entries.get(key), Some(Entry::Open(session)) if session.strong_count() == 0)
+        {
+            table.entries.remove(key);
         }
     }
 
@@ -103,29 +130,25 @@ impl Sessions {
     ) {
         let mut table = self.table();
         if let Some(entry @ Entry::Open(_)) = table.entries.get_mut(key)
-            && matches!(entry, Entry::Open(open) if open.as_ptr() == Arc::as_ptr(session))
+            && matches!(entry, Entry::Open(open) if is(open, session))
         {
             *entry = Entry::Ended(reason, Instant::now() + during);
         }
     }
 }
 
-fn alive(session: &Weak<Session>) -> Option<Arc<Session>> {
-    session.upgrade().filter(|session| !session.is_ended())
+fn is(open: &Weak<Session>, session: &Arc<Session>) -> bool {
+    open.as_ptr() == Arc::as_ptr(session)
 }
 
 impl Table {
-    /// Forgets those that are over: seldom enough to cost each of them little.
+    /// Forgets of whom the end has been told: seldom enough to cost each of them little.
     fn tidy(&mut self) {
         if self.entries.len() < self.crowded {
             return;
         }
         let now = Instant::now();
-        self.entries.retain(|_, entry| match entry {
-            Entry::Opening => true,
-            Entry::Open(session) => alive(session).is_some(),
-            Entry::Ended(_, until) => *until > now,
-        });
+        self.entries.retain(|_, entry| !matches!(entry, Entry::Ended(_, until) if *until <= now));
         self.entries.shrink_to(2 * self.entries.len());
         self.crowded = 64.max(2 * self.entries.len());
     }
@@ -145,5 +168,40 @@ impl Drop for Opening {
         if let Some(key) = self.key.take() {
             self.sessions.table().entries.remove(&key);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{Method, StatusCode};
+    use primus_core::{
+        Head, MountSettings, Primus, Request, Settings, Transformer, request::empty,
+        transform::Transforms,
+    };
+
+    use super::*;
+    use crate::{SockJs, SockJsOptions};
+
+    #[tokio::test(start_paused = true)]
+    async fn of_sessions_that_are_over_nothing_is_left() {
+        let sockjs = Arc::new(SockJs::new(SockJsOptions::default()));
+        let transformer = Arc::clone(&sockjs) as Arc<dyn Transformer>;
+        let mounts = [(MountSettings::new("/x"), vec![transformer])];
+        let primus = Primus::new(Settings::default(), Transforms::default(), mounts);
+        for id in 0..3 {
+            let uri = format!("/x/0/{id}/xhr").parse().unwrap();
+            let request =
+                Request { head: Head::new(Method::POST, uri), body: empty(), upgrade: None };
+            let answer = Arc::clone(&sockjs).serve(request, Arc::clone(&primus.mounts()[0])).await;
+            assert_eq!(answer.status(), StatusCode::OK);
+        }
+        let entries = || sockjs.sessions().table().entries.len();
+        assert_eq!(entries(), 3);
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while entries() > 0 {
+            assert!(Instant::now() < deadline);
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        assert_eq!(primus.mounts()[0].sessions(), 0);
     }
 }

@@ -56,6 +56,11 @@ impl SockJs {
         Self { options, sessions: Arc::default() }
     }
 
+    #[cfg(test)]
+    pub(crate) fn sessions(&self) -> &Arc<Sessions> {
+        &self.sessions
+    }
+
     /// How it has been set.
     pub fn options(&self) -> &SockJsOptions {
         &self.options
@@ -234,7 +239,7 @@ impl SockJs {
                     primus_core::Opening { answers: face.answers(), ..Default::default() };
                 let opened = mount.open(NAME, &request.head, answers).await;
                 let session = opened.map_err(|no| no.into_response())?;
-                session.set_extension(Link::new(face));
+                session.set_extension(Link::new(face, (Arc::clone(sessions), key.clone())));
                 let carrier = session.attach(carriage);
                 opening.opened(&session);
                 (carrier, Some(wrapping.wrap(OPEN)))
