@@ -7,10 +7,10 @@ use primus_core::{BoxFuture, Rejection};
 use primus_engineio::{Caller, EngineIo, Greeting, Language, Opened, protocol};
 
 use crate::{
+    client::Client,
     opening::{self, Asking},
     options::Options,
     protocol::{Version, Writing},
-    speaker::Client,
 };
 
 /// The name in configuration.
