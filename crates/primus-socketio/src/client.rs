@@ -15,7 +15,7 @@ use primus_core::{
 use primus_engineio::Heard;
 
 use crate::{
-    opening::{self, Asking, Back, Request, Slot, Slots},
+    opening::{self, Asking, Back, Came, Request, Slot, Slots, Start},
     options::Options,
     places::{LARGEST_ID, Places, State, number},
     protocol::{Arguments, Packet, PacketError, Reader, Said, UNNAMED, Version, Writing},
@@ -31,7 +31,7 @@ const LARGEST_NUMBER: u64 = 1 << 53;
 pub(crate) struct Client {
     pub(crate) mount: Arc<Mount>,
     /// What opens a session; as long as there was none.
-    pub(crate) head: Option<Arc<Head>>,
+    pub(crate) head: Option<Box<Head>>,
     pub(crate) writing: Writing,
     pub(crate) recovery: bool,
     pub(crate) reader: Reader,
@@ -54,7 +54,7 @@ pub(crate) struct Client {
 impl Client {
     pub(crate) fn new(
         mount: Arc<Mount>,
-        head: Arc<Head>,
+        head: Box<Head>,
         writing: Writing,
         options: &Options,
     ) -> Self {
@@ -85,14 +85,14 @@ impl Client {
     }
 
     fn request(
-        &self,
+        &mut self,
         namespace: ByteString,
         channel: Option<Box<str>>,
         asking: Asking,
     ) -> Option<Request> {
         Some(Request {
             mount: Arc::clone(&self.mount),
-            head: self.head.clone()?,
+            head: self.head.take()?,
             writing: self.writing,
             recovery: self.recovery,
             namespace,
@@ -104,11 +104,14 @@ impl Client {
 
     /// Takes note of what came of opening a session.
     pub(crate) fn settle(&mut self) {
-        let start = self.slot.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(start) = start else { return };
-        self.places = start.places;
-        (self.next, self.replayed, self.pid) = (start.next, start.replayed, start.pid);
-        self.head = None;
+        match self.slot.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            None => {}
+            Some(Came::Refused(head)) => self.head = Some(head),
+            Some(Came::Opened(start)) => {
+                let Start { places, next, replayed, pid } = *start;
+                (self.places, self.next, self.replayed, self.pid) = (places, next, replayed, pid);
+            }
+        }
     }
     pub(crate) fn hear(
         &mut self,
