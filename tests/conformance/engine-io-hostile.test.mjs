@@ -17,8 +17,8 @@ const OPTIONS = `
   engine_io_3 = true
   engine_io_upgrade_timeout = "1s"
   engine_io_cookie = "io"
-  ping_interval = "1s"
-  ping_timeout = "1s"
+  ping_interval = "2500ms"
+  ping_timeout = "500ms"
   body_timeout = "500ms"
   max_message = 1000000
 `;
@@ -81,7 +81,7 @@ async function lives(left = 0) {
   assert.deepEqual(await client.get(), [200, '4"others"']);
   assert.deepEqual(await client.post('1'), [200, 'ok']);
   const ask = async () => (await (await fetch(`${server.url}/stats`)).json()).connections;
-  await until('sessions', ask, (connections) => connections === left);
+  await until('sessions', ask, (connections) => connections === left, 15_000);
 }
 
 for (const [name, body] of [
