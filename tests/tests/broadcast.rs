@@ -1,6 +1,7 @@
 //! One message to many.
 
 use std::{
+    ops::ControlFlow,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -363,4 +364,30 @@ async fn a_slow_consumer_that_may_miss_messages_stays() {
     }
     assert_eq!(server.write("again").unwrap(), 2);
     assert_eq!(slow.text().await, "again");
+}
+
+#[test]
+fn a_server_outlives_the_runtime_on_which_it_was_used_first() {
+    let primus = Primus::builder().build().unwrap();
+    primus.on_connection(async |spark| {
+        spark.write("welcome")?;
+        std::future::pending().await
+    });
+    for _ in 0..2 {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        runtime.block_on(async {
+            let listener = primus.bind("127.0.0.1:0").await.unwrap();
+            let address = listener.local_addr();
+            tokio::spawn(listener.serve());
+            let mut client = ws::Client::plain(address).await;
+            assert_eq!(client.text().await, "\"welcome\"");
+            assert_eq!(primus.write("hello").unwrap(), 1);
+            assert_eq!(client.text().await, "\"hello\"");
+            primus.for_each(|spark| {
+                spark.write("you").unwrap();
+                ControlFlow::<()>::Continue(())
+            });
+            assert_eq!(client.text().await, "\"you\"");
+        });
+    }
 }

@@ -142,6 +142,32 @@ async fn a_client_of_engine_io_has_what_every_client_has() {
 }
 
 #[tokio::test]
+async fn it_is_mounted_beside_our_own_carriers_in_any_order() {
+    for names in
+        [["websocket", "sse", "polling", "engine.io"], ["engine.io", "polling", "sse", "websocket"]]
+    {
+        let server = Server::echo(Builder::new().transformers(names)).await;
+        let to = server.address();
+        let mut native = ws::Client::plain(to).await;
+        native.echoes("\"native\"").await;
+        ws::Client::resumable(to).await.echoes("\"ours\"").await;
+        assert_eq!(http::post("/primus", "\"alone\"").send(to).await.text(), "\"alone\"\n");
+        let script = http::get("/primus/primus.js").send(to).await;
+        assert!(script.text().contains(r#""websocket""#), "our client is told of our carriers");
+
+        let path = "/primus/?EIO=4&transport=websocket";
+        let mut client = ws::Client::open(to, path, &[]).await.expect("welcome");
+        assert!(client.text().await.starts_with("0{"));
+        client.send("4\"theirs\"").await;
+        assert_eq!(client.text().await, "4\"theirs\"");
+        let opened = http::get("/primus?EIO=4&transport=polling").send(to).await;
+        assert!(opened.text().starts_with("0{"), "{}", opened.text());
+        let nothing = http::get("/primus").send(to).await;
+        assert_eq!(nothing.text(), r#"{"code":0,"message":"Transport unknown"}"#);
+    }
+}
+
+#[tokio::test]
 async fn a_client_that_stops_half_way_leaves_nothing() {
     let server = Server::echo(
         builder()
@@ -336,6 +362,57 @@ async fn a_connection_that_opens_no_session_in_time_is_closed() {
         assert!(tokio::time::Instant::now() < deadline);
     }
     assert_eq!(poller.get().await.text(), r#"{"code":1,"message":"Session ID unknown"}"#);
+}
+
+#[tokio::test]
+async fn what_is_volatile_reaches_a_poll_that_waits_and_is_dropped_between_two() {
+    let server = Server::echo(builder()).await;
+    let client = Poller::open(&server, "EIO=4").await;
+    until("it is there", || server.connected() == 1).await;
+    assert_eq!(server.everyone().volatile().write("nobody polls").unwrap(), 0);
+    let (polled, ()) = tokio::join!(client.get(), async {
+        until("somebody polls", || server.everyone().volatile().write("now").unwrap() == 1).await;
+    });
+    assert_eq!(polled.text(), "4\"now\"");
+    assert_eq!(server.everyone().volatile().write("again nobody").unwrap(), 0);
+    assert_eq!(client.post("4\"echo\"").await.text(), "ok");
+    assert_eq!(client.get().await.text(), "4\"echo\"");
+}
+
+#[tokio::test]
+async fn who_asks_without_a_session_and_does_not_read_is_given_up() {
+    let builder = Builder::new()
+        .add_transformer(EngineIo::speaking(Polite))
+        .path("/engine.io")
+        .transformers(["polite"])
+        .attach_timeout(Duration::from_millis(200))
+        .max_pending(1);
+    let server = Server::start(builder).await;
+    let path = format!("{PATH}?EIO=4&transport=websocket");
+    let mut rude = ws::Raw::open(server.address(), &path).await;
+    let question = ws::frame(0x81, "4what?");
+    let flood = question.repeat(4_000_000 / question.len());
+    // The server reads no more once its answers do not leave, and then goes.
+    let sent = async {
+        loop {
+            rude.send(&flood).await;
+        }
+    };
+    let welcome = async {
+        loop {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            if ws::Client::open(server.address(), &path, &[]).await.is_ok() {
+                break;
+            }
+        }
+    };
+    soon(async {
+        tokio::select! {
+            () = sent => unreachable!("it is sent for ever"),
+            () = welcome => {}
+        }
+    })
+    .await;
 }
 
 #[test]

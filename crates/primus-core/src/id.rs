@@ -9,15 +9,24 @@ use std::{
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use subtle::ConstantTimeEq as _;
 
-fn random() -> [u8; 16] {
+/// Several at once cost the operating system no more than one.
+fn random<const N: usize>() -> [[u8; 16]; N] {
     #[cfg(test)]
-    if let Some(bytes) = crate::simulation::next_id() {
-        return bytes;
+    if let Some(first) = crate::simulation::next_id() {
+        let mut first = Some(first);
+        let next = |_| first.take().or_else(crate::simulation::next_id).unwrap_or_default();
+        return std::array::from_fn(next);
     }
-    let mut bytes = [0; 16];
+    let mut all = [[0; 16]; N];
     #[expect(clippy::expect_used, reason = "without randomness no session may be made")]
-    getrandom::fill(&mut bytes).expect("the operating system gives no randomness");
-    bytes
+    getrandom::fill(all.as_flattened_mut()).expect("the operating system gives no randomness");
+    all
+}
+
+/// What a new session is called, and its key.
+pub(crate) fn id_and_key() -> (SparkId, Secret) {
+    let [id, key] = random();
+    (SparkId(id), Secret(key))
 }
 
 fn parse(text: &str) -> Option<[u8; 16]> {
@@ -32,7 +41,8 @@ pub struct SparkId([u8; 16]);
 
 impl SparkId {
     pub(crate) fn random() -> Self {
-        Self(random())
+        let [id] = random();
+        Self(id)
     }
 
     /// Which of `n` shards holds it.
@@ -75,7 +85,8 @@ pub struct Secret([u8; 16]);
 
 impl Secret {
     pub(crate) fn random() -> Self {
-        Self(random())
+        let [secret] = random();
+        Self(secret)
     }
 
     /// Reads what a client presented.

@@ -18,14 +18,17 @@
 #![deny(clippy::unwrap_used)]
 
 mod answer;
+mod hear;
 mod language;
 mod link;
 mod options;
 mod plain;
 pub mod protocol;
 mod receive;
+mod requests;
 mod socket;
 mod table;
+mod talk;
 mod transformer;
 mod writer;
 

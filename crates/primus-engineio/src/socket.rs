@@ -12,12 +12,13 @@ use primus_core::{
     BoxFuture, Carriage, Carrier, CloseReason, Envelope, Outgoing, Parser, Payload, Session,
 };
 use primus_websocket::{Connection, Dialect, Incoming, Out};
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use crate::{
     language::{After, Heard, Speaker},
-    link::{Link, Talk, one_session, too_late, wrong_heartbeat},
+    link::Link,
     protocol::{Packet, Probe, Version, v3, v4},
+    talk::{Talk, one_session, too_late, wrong_heartbeat},
     writer::{Wire, Writer},
 };
 
@@ -122,7 +123,7 @@ async fn probed(link: &Link, connection: &mut Connection) -> bool {
 
 /// Speaks with a client on a WebSocket until it has a session, which is driven then.
 pub(crate) async fn go_on(client: OnSocket, mut connection: Connection, mut talk: Talk) {
-    let (interval, timeout) = client.0.mount.heartbeat();
+    let (interval, grace) = client.0.mount.heartbeat();
     let mut pinged = Instant::now();
     let mut seen = pinged;
     let mut opening: Option<BoxFuture<'static, _>> = None;
@@ -133,7 +134,7 @@ pub(crate) async fn go_on(client: OnSocket, mut connection: Connection, mut talk
         let far = Instant::now() + Duration::from_secs(3600);
         let pings = client.0.version == Version::V4 && !interval.is_zero();
         let ping = if pings { pinged + interval } else { far };
-        let dead = if interval.is_zero() { far } else { seen + interval + timeout };
+        let dead = if interval.is_zero() { far } else { seen + interval + grace };
         let late = talk.waits.as_ref().and_then(|waits| waits.until).unwrap_or(far);
         let busy = opening.is_some();
         let opened = poll_fn(|cx| match &mut opening {
@@ -165,7 +166,9 @@ pub(crate) async fn go_on(client: OnSocket, mut connection: Connection, mut talk
             Ok(None) => {}
             Err(reason) => break reason,
         }
-        if connection.flush().await.is_err() {
+        // A client that does not read holds nobody up for longer than it may be silent.
+        let patience = client.0.mount.settings().limits.attach_timeout;
+        if !matches!(timeout(patience, connection.flush()).await, Ok(Ok(()))) {
             break CloseReason::GOING_AWAY;
         }
     };

@@ -17,13 +17,14 @@ use tracing::Instrument as _;
 use crate::{
     answer::{self, Shape},
     language::{Caller, Language},
-    link::{Link, Talk},
+    link::Link,
     options::Options,
     plain::Plain,
     protocol::{Asked, Denied, Handshake, Packet, RequestError, Transport, Version},
     receive,
     socket::{self, OnSocket},
     table::Table,
+    talk::Talk,
 };
 
 /// Engine.IO as a transformer. Its name is that of its [`Language`]; that of plain Engine.IO is `engine.io`.

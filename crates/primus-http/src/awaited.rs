@@ -9,7 +9,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::{Context, Poll},
 };
@@ -29,8 +29,9 @@ struct Shared {
     held: Mutex<Option<Held>>,
     /// The last look at what is held brought nothing.
     idle: AtomicBool,
-    /// The request has been read to its end.
-    read: AtomicBool,
+    /// Requests that have come, and up to which of them they have been read to their ends.
+    come: AtomicU64,
+    read: AtomicU64,
     /// The connection has not taken yet what was written to it.
     blocked: AtomicBool,
 }
@@ -85,7 +86,8 @@ impl Awaited {
     /// The connection's task: takes what is awaited, if there is nothing else to do.
     pub(crate) fn take(&self) -> Option<Held> {
         let get = |flag: &AtomicBool| flag.load(Ordering::Relaxed);
-        let only = get(&self.0.idle) && get(&self.0.read) && !get(&self.0.blocked);
+        let read = self.0.read.load(Ordering::Relaxed) == self.0.come.load(Ordering::Relaxed);
+        let only = read && get(&self.0.idle) && !get(&self.0.blocked);
         if only { self.held().take() } else { None }
     }
 
@@ -96,9 +98,16 @@ impl Awaited {
 
     /// The body of a request that is to be read to its end first.
     pub(crate) fn after(&self, body: Body) -> Body {
-        let read = body.is_end_stream();
-        self.0.read.store(read, Ordering::Relaxed);
-        if read { body } else { Upload { body, awaited: self.clone() }.boxed_unsync() }
+        let number = self.0.come.fetch_add(1, Ordering::Relaxed) + 1;
+        if body.is_end_stream() {
+            self.read_up_to(number);
+            return body;
+        }
+        Upload { body, awaited: self.clone(), number }.boxed_unsync()
+    }
+
+    fn read_up_to(&self, number: u64) {
+        self.0.read.fetch_max(number, Ordering::Relaxed);
     }
 
     /// Lends an answer.
@@ -184,6 +193,8 @@ impl http_body::Body for Loan {
 struct Upload {
     body: Body,
     awaited: Awaited,
+    /// Which of the connection's. It may be read when the next has begun.
+    number: u64,
 }
 
 impl http_body::Body for Upload {
@@ -196,7 +207,7 @@ impl http_body::Body for Upload {
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let polled = Pin::new(&mut self.body).poll_frame(cx);
         if matches!(polled, Poll::Ready(None)) {
-            self.awaited.0.read.store(true, Ordering::Relaxed);
+            self.awaited.read_up_to(self.number);
         }
         polled
     }
@@ -207,5 +218,40 @@ impl http_body::Body for Upload {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::Full;
+
+    use super::*;
+
+    fn body() -> Body {
+        Full::new(Bytes::from_static(b"x")).map_err(Into::into).boxed_unsync()
+    }
+
+    #[tokio::test]
+    async fn a_body_that_is_read_late_says_nothing_of_the_next() {
+        let awaited = Awaited::default();
+        let is_taken = |awaited: &Awaited| {
+            let loan = Loan::of(awaited.clone(), What::Stream(body()), ASKED);
+            awaited.0.idle.store(true, Ordering::Relaxed);
+            let taken = awaited.take().is_some();
+            drop(loan);
+            taken
+        };
+        const ASKED: Asked = Asked { version: Version::HTTP_11, keep_alive: true };
+        let first = awaited.after(body());
+        let second = awaited.after(body());
+        assert!(!is_taken(&awaited));
+        first.collect().await.unwrap();
+        assert!(!is_taken(&awaited), "the second has not been read");
+        second.collect().await.unwrap();
+        assert!(is_taken(&awaited));
+        let third = awaited.after(body());
+        assert!(!is_taken(&awaited));
+        drop(third);
+        assert!(!is_taken(&awaited), "it will never be read");
     }
 }

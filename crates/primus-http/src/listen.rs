@@ -98,6 +98,21 @@ impl Listener {
     /// # Errors
     /// When the socket itself fails. Connections that fail are their own business.
     pub async fn serve_with<S: Inner>(self, inner: S) -> io::Result<()> {
+        // Where the connections are: a caller that blocks a thread of its own on this would have to be
+        // woken for each of them. It ends with this future.
+        let mut task = JoinSet::new();
+        task.spawn(self.accept(inner));
+        match task.join_next().await {
+            Some(Ok(served)) => served,
+            Some(Err(error)) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(_) => Ok(()), // the runtime ends
+            },
+            None => Ok(()),
+        }
+    }
+
+    async fn accept<S: Inner>(self, inner: S) -> io::Result<()> {
         let Self { app, listener, guard, .. } = &self;
         let service = app.around(inner);
         let max = app.primus().settings().max_connections;

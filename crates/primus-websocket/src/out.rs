@@ -44,6 +44,8 @@ struct Buffers {
 pub struct Out {
     buffers: Option<Box<Buffers>>,
     bytes: usize,
+    /// The socket may hold back some of what it took, as TLS does.
+    unflushed: bool,
     /// `None`: nothing is compressed.
     pub(crate) deflate: Option<Box<Deflate>>,
 }
@@ -51,7 +53,7 @@ pub struct Out {
 impl Out {
     /// Whether nothing waits.
     pub fn is_empty(&self) -> bool {
-        self.bytes == 0
+        self.bytes == 0 && !self.unflushed
     }
 
     /// Bytes that wait.
@@ -133,14 +135,18 @@ impl Out {
         self.buffers.get_or_insert_with(|| SPARE.take().unwrap_or_default())
     }
 
-    /// Writes until nothing is left or the socket is full. What is left then is kept in buffers of its
+    /// Writes until nothing is left, also not with the socket, or that is full. What is left then is kept in buffers of its
     /// own size; without anything left no buffer is.
     pub(crate) fn poll_write<W: AsyncWrite + Unpin + ?Sized>(
         &mut self,
         cx: &mut Context<'_>,
         socket: &mut W,
     ) -> Poll<io::Result<()>> {
-        let written = self.write_all(cx, socket);
+        let mut written = self.write_all(cx, socket);
+        if self.unflushed && matches!(written, Poll::Ready(Ok(()))) {
+            written = Pin::new(&mut *socket).poll_flush(cx);
+            self.unflushed = written.is_pending();
+        }
         if self.bytes == 0 {
             if let Some(buffers) = self.buffers.take() {
                 buffers.give_back();
@@ -186,6 +192,7 @@ impl Out {
 
     fn advance(&mut self, written: usize) {
         self.bytes -= written;
+        self.unflushed = true;
         self.buffers().advance(written);
     }
 }
@@ -269,6 +276,49 @@ mod tests {
         fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
             Poll::Ready(Ok(()))
         }
+    }
+
+    /// A socket that takes everything, and passes it on when it is flushed, so much at a time.
+    #[derive(Default)]
+    struct Holding {
+        held: usize,
+        passed: usize,
+    }
+
+    impl AsyncWrite for Holding {
+        fn poll_write(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            bytes: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            self.held += bytes.len();
+            Poll::Ready(Ok(bytes.len()))
+        }
+
+        fn poll_flush(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            let step = self.held.min(100);
+            self.held -= step;
+            self.passed += step;
+            if self.held == 0 { Poll::Ready(Ok(())) } else { Poll::Pending }
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[test]
+    fn what_a_socket_holds_back_is_flushed_out_of_it() {
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        let (mut out, mut socket) = (Out::default(), Holding::default());
+        out.push_message(&"x".repeat(348).into());
+        for passed in [100, 200, 300] {
+            assert!(out.poll_write(&mut cx, &mut socket).is_pending());
+            assert_eq!((socket.passed, out.len(), out.is_empty()), (passed, 0, false));
+            assert!(out.buffers.is_none());
+        }
+        assert!(out.poll_write(&mut cx, &mut socket).is_ready());
+        assert_eq!((socket.passed, out.is_empty()), (352, true));
     }
 
     fn spare() -> usize {

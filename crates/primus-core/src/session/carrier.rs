@@ -422,6 +422,8 @@ impl Drop for Carrier {
     fn drop(&mut self) {
         if !self.done {
             self.session.detach(self.generation, CloseReason::GOING_AWAY);
+            // A panic may have ended it in the midst of its turn.
+            self.session.end_turn();
         }
     }
 }

@@ -71,7 +71,7 @@ use crate::{
     authorize::User,
     envelope::Envelope,
     handshake::Handshake,
-    id::{Secret, SparkId},
+    id::{Secret, SparkId, id_and_key},
     message::Message,
     metrics::Meters,
     mount::Mount,
@@ -179,7 +179,7 @@ impl Session {
         kind: SessionKind,
     ) -> Arc<Self> {
         let SessionKind { resume, answers: answers_requests, held } = kind;
-        let id = SparkId::random();
+        let (id, key) = id_and_key();
         let now = mount.clock();
         let transport = handshake.transformer();
         // Without a window nothing would wait for the client.
@@ -189,7 +189,7 @@ impl Session {
         let early = interval / 2 * id.shard(256) as u64 / 256;
         Arc::new(Self {
             id,
-            key: Secret::random(),
+            key,
             handshake,
             user,
             resume: if keeps { resume } else { Resume::Never },

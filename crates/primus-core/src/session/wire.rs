@@ -14,9 +14,11 @@
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
+    time::{Duration, Instant},
+    vec,
 };
 
-use tokio::task::unconstrained;
+use tokio::task::{unconstrained, yield_now};
 
 use crate::shared::Shared;
 
@@ -28,8 +30,12 @@ pub trait Wire: Send + Sync {
     fn flush(&self);
 }
 
-/// Wires that one task flushes, before others have a turn.
+/// Wires that one task flushes.
 const CHUNK: usize = 256;
+/// So many are flushed without a look at the clock.
+const FEW: usize = 16;
+/// After this others have a turn. A socket takes microseconds; what is compressed for each may take longer.
+const LONG: Duration = Duration::from_millis(2);
 
 /// Wires that something has been published to. They are flushed when this is dropped: soon, so that
 /// the publisher does not wait for it.
@@ -50,19 +56,46 @@ impl<'a> Wires<'a> {
 
 impl Drop for Wires<'_> {
     fn drop(&mut self) {
-        let mut rest = std::mem::take(&mut self.wires);
-        while !rest.is_empty() {
-            let behind = rest.split_off(rest.len().min(CHUNK));
-            let chunk = std::mem::replace(&mut rest, behind);
+        let mut wires = std::mem::take(&mut self.wires).into_iter();
+        while wires.len() > 0 {
+            let chunk = Chunk(wires.by_ref().take(CHUNK).collect::<Vec<_>>().into_iter());
             // Not where the publisher is, whose runtime may end before its tasks have run.
-            self.shared.runtime().spawn(unconstrained(async move {
-                for wire in chunk {
-                    // A parser of the application that panics touches no other client.
-                    if catch_unwind(AssertUnwindSafe(|| wire.flush())).is_err() {
-                        tracing::error!("a message could not be framed: the parser panicked");
-                    }
-                }
-            }));
+            self.shared.runtime().spawn(unconstrained(chunk.flush()));
         }
+    }
+}
+
+/// What is left of a task's wires. Dropped, they are flushed all the same: nobody else would, where the
+/// runtime of that task has ended.
+struct Chunk(vec::IntoIter<Arc<dyn Wire>>);
+
+impl Chunk {
+    async fn flush(mut self) {
+        loop {
+            let begun = Instant::now();
+            while begun.elapsed() < LONG {
+                if !self.flush_few() {
+                    return;
+                }
+            }
+            yield_now().await;
+        }
+    }
+
+    /// False: none is left.
+    fn flush_few(&mut self) -> bool {
+        for wire in self.0.by_ref().take(FEW) {
+            // A parser of the application that panics touches no other client.
+            if catch_unwind(AssertUnwindSafe(|| wire.flush())).is_err() {
+                tracing::error!("a message could not be framed: the parser panicked");
+            }
+        }
+        self.0.len() > 0
+    }
+}
+
+impl Drop for Chunk {
+    fn drop(&mut self) {
+        while self.flush_few() {}
     }
 }

@@ -46,11 +46,11 @@ proptest! {
             text
         });
         let payload = texts.collect::<Vec<_>>().join("\u{1e}");
-        prop_assert_eq!(v4::decode(payload.into()).collect::<Vec<_>>(), expected.clone());
+        prop_assert_eq!(&v4::decode(payload.into()).collect::<Vec<_>>(), &expected);
 
         let mut text = String::new();
         packets.iter().for_each(|packet| v3::write(packet, &mut text));
-        prop_assert_eq!(v3::decode(text.into()).collect::<Vec<_>>(), expected.clone());
+        prop_assert_eq!(&v3::decode(text.into()).collect::<Vec<_>>(), &expected);
 
         let mut bytes = Vec::new();
         packets.iter().for_each(|packet| v3::write_binary(packet, &mut bytes));
