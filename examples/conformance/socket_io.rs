@@ -65,9 +65,9 @@ pub(crate) fn client(builder: Builder) -> Result<Primus> {
     for name in ["/timeout_socket", "/valid", "/asd"] {
         primus.channel(name)?.on_connection(stay);
     }
-    let named = primus.channel("/foo")?;
-    named.on_connection(stay);
-    named.on("getId", async |spark: Spark, (): ()| spark.id().to_string())?;
+    let ids = primus.channel("/foo")?;
+    ids.on_connection(stay);
+    ids.on("getId", async |spark: Spark, (): ()| spark.id().to_string())?;
     let abc = primus.channel("/abc")?;
     abc.authorize(async |request: ChannelRequest| Ok(request.auth));
     abc.on_connection(async |spark: Spark| {

@@ -142,6 +142,32 @@ async fn a_client_of_engine_io_has_what_every_client_has() {
 }
 
 #[tokio::test]
+async fn it_is_mounted_beside_our_own_carriers_in_any_order() {
+    for names in
+        [["websocket", "sse", "polling", "engine.io"], ["engine.io", "polling", "sse", "websocket"]]
+    {
+        let server = Server::echo(Builder::new().transformers(names)).await;
+        let to = server.address();
+        let mut native = ws::Client::plain(to).await;
+        native.echoes("\"native\"").await;
+        ws::Client::resumable(to).await.echoes("\"ours\"").await;
+        assert_eq!(http::post("/primus", "\"alone\"").send(to).await.text(), "\"alone\"\n");
+        let script = http::get("/primus/primus.js").send(to).await;
+        assert!(script.text().contains(r#""websocket""#), "our client is told of our carriers");
+
+        let path = "/primus/?EIO=4&transport=websocket";
+        let mut client = ws::Client::open(to, path, &[]).await.expect("welcome");
+        assert!(client.text().await.starts_with("0{"));
+        client.send("4\"theirs\"").await;
+        assert_eq!(client.text().await, "4\"theirs\"");
+        let opened = http::get("/primus?EIO=4&transport=polling").send(to).await;
+        assert!(opened.text().starts_with("0{"), "{}", opened.text());
+        let nothing = http::get("/primus").send(to).await;
+        assert_eq!(nothing.text(), r#"{"code":0,"message":"Transport unknown"}"#);
+    }
+}
+
+#[tokio::test]
 async fn a_client_that_stops_half_way_leaves_nothing() {
     let server = Server::echo(
         builder()

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use primus_tests::server::PATIENCE;
+use primus_tests::{server::PATIENCE, ws};
 use tokio::time::sleep;
 
 /// More than this on the heap is more than an idle client may cost.
@@ -252,6 +252,31 @@ fn engine_io_poll(to: SocketAddr) -> TcpStream {
     stream
 }
 
+const SOCKET_IO: &str = "path = \"/socket.io\"\ntransformer = \"socket.io\"\n";
+
+fn socket_io_websocket(to: SocketAddr) -> TcpStream {
+    let path = "/socket.io/?EIO=4&transport=websocket";
+    let mut stream = upgrade_at(path, to, "", "maxPayload");
+    stream.write_all(&ws::frame(0x81, "40")).expect("it is sent");
+    read_to(&mut stream, "{\"sid\":\"");
+    stream
+}
+
+fn socket_io_poll(to: SocketAddr) -> TcpStream {
+    let mut stream = connect(to);
+    ask(&mut stream, "GET /socket.io/?EIO=4&transport=polling", "", "");
+    let answer = read_to(&mut stream, "}");
+    let (_, sid) = answer.split_once("\"sid\":\"").expect("a sid");
+    let (sid, _) = sid.split_once('"').expect("a sid");
+    let path = format!("/socket.io/?EIO=4&transport=polling&sid={sid}");
+    ask(&mut stream, &format!("POST {path}"), "", "40");
+    read_to(&mut stream, "ok");
+    ask(&mut stream, &format!("GET {path}"), "", "");
+    read_to(&mut stream, "\"}");
+    ask(&mut stream, &format!("GET {path}"), "", "");
+    stream
+}
+
 async fn cheap(what: &str, most: usize, open: impl Fn(SocketAddr) -> TcpStream) {
     cheap_with("", what, most, open).await;
 }
@@ -291,4 +316,10 @@ async fn a_sockjs_client_that_waits_costs_no_more_than_four_kib() {
 async fn an_idle_client_of_engine_io_costs_no_more_than_four_kib() {
     cheap_with(ENGINE_IO, "a WebSocket of Engine.IO", MOST, engine_io_websocket).await;
     cheap_with(ENGINE_IO, "a poll of Engine.IO", MOST, engine_io_poll).await;
+}
+
+#[tokio::test]
+async fn an_idle_client_of_socket_io_costs_no_more_than_four_kib() {
+    cheap_with(SOCKET_IO, "a WebSocket of Socket.IO", MOST, socket_io_websocket).await;
+    cheap_with(SOCKET_IO, "a poll of Socket.IO", MOST, socket_io_poll).await;
 }

@@ -164,6 +164,12 @@ fn transformers(
             }
         })?);
     }
+    let [engine_io, socket_io] =
+        ["engine.io", "socket.io"].map(|name| found.iter().any(|one| one.name() == name));
+    if engine_io && socket_io {
+        let problem = "has \"engine.io\" and \"socket.io\", whose clients ask for the same; give one of them a mount of its own";
+        return Err(config.invalid(key, problem));
+    }
     // Those that know their requests by the query are asked before our own, which take what is left.
     found.sort_by_key(|transformer| transformer.client_module().is_some());
     Ok(found)

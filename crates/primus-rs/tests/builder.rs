@@ -430,6 +430,11 @@ fn values_that_cannot_be() {
         ),
         ("transformers = []", "`transformers` is empty; name at least one, such as \"websocket\""),
         ("transformers = [\"sse\", \"sse\"]", "`transformers` has \"sse\" twice"),
+        (
+            "transformers = [\"engine.io\", \"socket.io\"]",
+            "`transformers` has \"engine.io\" and \"socket.io\", whose clients ask for the same; \
+             give one of them a mount of its own",
+        ),
         ("ping_timeout = 0", "`ping_timeout` is 0, which leaves no time; it must be longer"),
         ("body_timeout = 0", "`body_timeout` is 0, which leaves no time; it must be longer"),
         ("max_message = 0", "`max_message` is 0; it must be at least 1"),

@@ -7,10 +7,10 @@ use primus_core::{BoxFuture, Rejection};
 use primus_engineio::{Caller, EngineIo, Greeting, Language, Opened, protocol};
 
 use crate::{
+    client::Client,
     opening::{self, Asking},
     options::Options,
     protocol::{Version, Writing},
-    speaker::Client,
 };
 
 /// The name in configuration.
@@ -47,7 +47,7 @@ impl Language for SocketIo {
             };
             let patience = Some(options.connect_timeout);
             let writing = Writing { version, msgpack: options.msgpack };
-            let head = Arc::new(caller.head.clone());
+            let head = Box::new(caller.head.clone());
             let mut client = Client::new(Arc::clone(caller.mount), head, writing, &options);
             let opened = match version {
                 Version::Five => Opened::default(),

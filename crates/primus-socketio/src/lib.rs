@@ -7,6 +7,7 @@
 
 #![deny(clippy::unwrap_used)]
 
+mod client;
 mod language;
 mod opening;
 mod options;

@@ -51,8 +51,16 @@ impl Asking {
     }
 }
 
-/// Where a speaker finds what came of it.
-pub(crate) type Slot = Arc<Mutex<Option<Start>>>;
+/// Where a client finds what came of it.
+pub(crate) type Slot = Arc<Mutex<Option<Came>>>;
+
+/// What came of opening a session.
+#[derive(Debug)]
+pub(crate) enum Came {
+    Opened(Box<Start>),
+    /// What may open one yet.
+    Refused(Box<Head>),
+}
 
 /// How a client begins in its session.
 #[derive(Debug)]
@@ -69,7 +77,8 @@ pub(crate) struct Start {
 /// A client that has no session and wants a namespace.
 pub(crate) struct Request {
     pub(crate) mount: Arc<Mount>,
-    pub(crate) head: Arc<Head>,
+    /// It holds the buffer that its headers were read into, and goes with the first session.
+    pub(crate) head: Box<Head>,
     pub(crate) writing: Writing,
     pub(crate) recovery: bool,
     pub(crate) namespace: ByteString,
@@ -83,15 +92,11 @@ pub(crate) struct Request {
 pub(crate) struct Slots(pub(crate) AtomicU64);
 
 pub(crate) async fn open(request: Request) -> Opened {
-    let refuse = |rejection: &Rejection| Opened {
-        say: request.writing.refused(&request.namespace, &refusal(rejection.error(), rejection)),
-        ..Opened::default()
-    };
     if let Some(back) = &request.asking.back {
         match recover(&request, back).await {
             Ok(Some(opened)) => return opened,
             Ok(None) => {}
-            Err(rejection) => return refuse(&rejection),
+            Err(rejection) => return refuse(request, &rejection),
         }
     }
     let opening = Opening {
@@ -103,7 +108,7 @@ pub(crate) async fn open(request: Request) -> Opened {
     };
     match request.mount.open(NAME, &request.head, opening).await {
         Ok(session) => begin(request, &session),
-        Err(rejection) => refuse(&rejection),
+        Err(rejection) => refuse(request, &rejection),
     }
 }
 
@@ -128,12 +133,19 @@ fn begin(request: Request, session: &Arc<Session>) -> Opened {
             opened.deliver = enter(number, &name, asking.auth).into_iter().collect();
         }
     }
-    start(&slot, Start { places, next: 1, replayed: 0, pid });
+    came(&slot, Came::Opened(Start { places, next: 1, replayed: 0, pid }.into()));
     opened
 }
 
-fn start(slot: &Slot, start: Start) {
-    *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(start);
+fn refuse(request: Request, rejection: &Rejection) -> Opened {
+    let Request { head, writing, namespace, slot, .. } = request;
+    came(&slot, Came::Refused(head));
+    let error = refusal(rejection.error(), rejection);
+    Opened { say: writing.refused(&namespace, &error), ..Opened::default() }
+}
+
+fn came(slot: &Slot, came: Came) {
+    *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(came);
 }
 
 /// The question whether a client may enter a channel.
@@ -177,7 +189,7 @@ async fn recover(request: &Request, back: &Back) -> Result<Option<Opened>, Rejec
     slots.0.store(places.last_slot(), Ordering::Relaxed);
     let pid = Some(back.pid.clone());
     let say = writing.connected(namespace, &sid.to_string(), pid.as_deref());
-    start(slot, Start { places, next: session.next(), replayed, pid });
+    came(slot, Came::Opened(Start { places, next: session.next(), replayed, pid }.into()));
     Ok(Some(Opened { carrier: Some(carrier), say, deliver: Vec::new() }))
 }
 

@@ -204,9 +204,8 @@ impl Writing {
                 Some(text) => (true, text),
                 None => (false, &**text),
             };
-            // Whatever an application writes as it is need not be JSON.
-            let quoted = matches!(envelope.heading().subject, Subject::Data)
-                && serde_json::from_str::<IgnoredAny>(text).is_err();
+            // What an application passes on as it is need not be JSON, and would cost the receiver its connection.
+            let quoted = serde_json::from_str::<IgnoredAny>(text).is_err();
             let text = if quoted { serde_json::to_string(text).ok()? } else { text.to_owned() };
             let (text, attachments) = lift(text);
             let inner = text.trim().strip_prefix('[').and_then(|text| text.strip_suffix(']'));
@@ -332,6 +331,8 @@ mod tests {
         assert_eq!(of(event("hi", &Args(Vec::<u8>::new()))), r#"2["hi"]"#);
         assert_eq!(of("{\"a\":1}".into()), r#"2["message",{"a":1}]"#);
         assert_eq!(of("no json".into()), r#"2["message","no json"]"#);
+        let passed = Envelope::event(None, "x", &"\t[1],[\t2]".into()).unwrap();
+        assert_eq!(of(passed), r#"2["x","[1],[\t2]"]"#);
         let there = Envelope::event(Some("/custom"), "x", &"1".into()).unwrap();
         assert_eq!(of(there), r#"2/custom,["x",1]"#);
         let there = Envelope::data(Some("news"), &"1".into());
