@@ -142,6 +142,37 @@ async fn a_client_of_engine_io_has_what_every_client_has() {
 }
 
 #[tokio::test]
+async fn a_broadcast_is_compressed_once_for_all_who_agreed_alike() {
+    let builder = builder().compression(true).compression_threshold(100);
+    let server = Server::echo(builder).await;
+    let path = format!("{PATH}?EIO=4&transport=websocket");
+    let offer = "sec-websocket-extensions: permessage-deflate\r\n";
+    let mut clients = Vec::new();
+    for _ in 0..3 {
+        let mut client = ws::Raw::open_as(server.address(), &path, offer).await;
+        assert!(client.frame().await.expect("the open packet").payload.starts_with(b"0{"));
+        clients.push(client);
+    }
+    let before = server.frame_counters().framed();
+    let text = "again and ".repeat(1000);
+    assert_eq!(server.write(&text).unwrap(), 3);
+    let mut frames = Vec::new();
+    for client in &mut clients {
+        let frame = client.frame().await.expect("a message");
+        assert_eq!(frame.first, 0xc1, "the first reserved bit says that it is compressed");
+        assert!(frame.payload.len() < 300, "{}", frame.payload.len());
+        frames.push(frame.payload);
+    }
+    assert_eq!(server.frame_counters().framed() - before, 1);
+    // RFC 7692 §7.2.2.
+    let mut inflate = flate2::Decompress::new(false);
+    let mut plain = Vec::with_capacity(20_000);
+    let compressed = [&frames[0][..], &[0, 0, 0xff, 0xff]].concat();
+    inflate.decompress_vec(&compressed, &mut plain, flate2::FlushDecompress::Sync).unwrap();
+    assert_eq!(String::from_utf8(plain).unwrap(), format!("4\"{text}\""));
+}
+
+#[tokio::test]
 async fn it_is_mounted_beside_our_own_carriers_in_any_order() {
     for names in
         [["websocket", "sse", "polling", "engine.io"], ["engine.io", "polling", "sse", "websocket"]]

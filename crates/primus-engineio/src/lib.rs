@@ -32,6 +32,9 @@ mod talk;
 mod transformer;
 mod writer;
 
+#[doc(hidden)]
+pub use primus_websocket::Form as SocketForm;
+
 pub use self::{
     language::{After, Caller, Greeting, Heard, Language, Opened, Speaker},
     options::Options,

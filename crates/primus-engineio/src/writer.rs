@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use primus_core::{Envelope, Outgoing, Payload, WireForm};
-use primus_websocket::{Out, frame};
+use primus_websocket::{Form as SocketForm, Out};
 
 use crate::protocol::{Packet, Version, v3, v4};
 
@@ -20,25 +20,30 @@ pub(crate) type Base64 = bool;
 
 /// A way in which a language puts an envelope into messages, by name. Two forms with one name are the same, so
 /// what is made for one receiver is sent to all. Made by [`form!`](crate::form).
-#[derive(Debug, Clone, Copy)]
-pub struct Form([WireForm; 6]);
+#[derive(Debug)]
+pub struct Form {
+    polling: [WireForm; 2],
+    sockets: [SocketForm; 4],
+}
 
 impl Form {
     #[doc(hidden)]
-    pub const fn new(names: [&'static str; 6]) -> Self {
-        let [a, b, c, d, e, f] = names;
-        Self([WireForm(a), WireForm(b), WireForm(c), WireForm(d), WireForm(e), WireForm(f)])
+    pub const fn new(polling: [&'static str; 2], sockets: [SocketForm; 4]) -> Self {
+        Self { polling: [WireForm(polling[0]), WireForm(polling[1])], sockets }
     }
 
-    fn on(&self, wire: Wire) -> WireForm {
-        let [polling4, polling3, socket4, socket4_base64, socket3, socket3_base64] = self.0;
-        match wire {
-            Wire::Polling(Version::V4) => polling4,
-            Wire::Polling(Version::V3) => polling3,
-            Wire::Socket(Version::V4, false) => socket4,
-            Wire::Socket(Version::V4, true) => socket4_base64,
-            Wire::Socket(Version::V3, false) => socket3,
-            Wire::Socket(Version::V3, true) => socket3_base64,
+    fn poll(&self, version: Version) -> WireForm {
+        let [version_4, version_3] = self.polling;
+        if version == Version::V4 { version_4 } else { version_3 }
+    }
+
+    fn socket(&self, version: Version, base64: Base64) -> &SocketForm {
+        let [version_4, version_4_base64, version_3, version_3_base64] = &self.sockets;
+        match (version, base64) {
+            (Version::V4, false) => version_4,
+            (Version::V4, true) => version_4_base64,
+            (Version::V3, false) => version_3,
+            (Version::V3, true) => version_3_base64,
         }
     }
 }
@@ -47,14 +52,29 @@ impl Form {
 #[macro_export]
 macro_rules! form {
     ($name:literal) => {
-        $crate::Form::new([
-            concat!($name, ".polling4"),
-            concat!($name, ".polling3"),
-            concat!($name, ".socket4"),
-            concat!($name, ".socket4.base64"),
-            concat!($name, ".socket3"),
-            concat!($name, ".socket3.base64"),
-        ])
+        $crate::Form::new(
+            [concat!($name, ".polling4"), concat!($name, ".polling3")],
+            [
+                $crate::form!(@socket $name ".socket4"),
+                $crate::form!(@socket $name ".socket4.base64"),
+                $crate::form!(@socket $name ".socket3"),
+                $crate::form!(@socket $name ".socket3.base64"),
+            ],
+        )
+    };
+    (@socket $name:literal $wire:literal) => {
+        $crate::SocketForm::new(
+            concat!($name, $wire),
+            [
+                concat!($name, $wire, ".deflate9"),
+                concat!($name, $wire, ".deflate10"),
+                concat!($name, $wire, ".deflate11"),
+                concat!($name, $wire, ".deflate12"),
+                concat!($name, $wire, ".deflate13"),
+                concat!($name, $wire, ".deflate14"),
+                concat!($name, $wire, ".deflate15"),
+            ],
+        )
     };
 }
 
@@ -89,23 +109,27 @@ impl<'a> Writer<'a> {
     /// Writes what a session says: the messages that `make` makes of its envelope, if any. Where several
     /// receive it, `make` is asked, and its messages are encoded, once for all of them who are on such a
     /// wire; so it may look at nothing but the envelope.
-    pub fn put<M>(&mut self, outgoing: &Outgoing, form: &Form, make: impl FnOnce(&Envelope) -> M)
+    pub fn put<M>(&mut self, outgoing: &Outgoing, form: &Form, make: impl Fn(&Envelope) -> M)
     where
         M: IntoIterator<Item = Payload>,
     {
-        match outgoing {
-            Outgoing::Own(envelope) => make(envelope).into_iter().for_each(|it| self.say(&it)),
-            Outgoing::Shared(packet) => {
-                let wire = self.wire;
-                let bytes = packet.frame(form.on(wire), |envelope| {
+        let wire = self.wire;
+        match (&mut self.to, wire) {
+            (To::Socket(out), Wire::Socket(version, base64)) => {
+                out.put(outgoing, form.socket(version, base64), |envelope| {
+                    let messages = make(envelope).into_iter();
+                    messages.map(move |message| wire.payload(&Packet::Message(message)))
+                });
+            }
+            (To::Answer(packets), Wire::Polling(version)) => {
+                let bytes = outgoing.frame(form.poll(version), |envelope| {
                     wire.encode_all(make(envelope).into_iter().map(Packet::Message))
                 });
-                match &mut self.to {
-                    To::Answer(packets) if !bytes.is_empty() => packets.push(bytes),
-                    To::Answer(_) => {}
-                    To::Socket(out) => out.push(bytes),
+                if !bytes.is_empty() {
+                    packets.push(bytes);
                 }
             }
+            _ => {} // a writer has the wire of what it writes to
         }
     }
 
@@ -124,17 +148,16 @@ impl Wire {
         match (self, all.len()) {
             (_, 0) => Bytes::new(),
             (_, 1) => all.remove(0),
-            (Self::Polling(Version::V4), _) => all.join(&(v4::SEPARATOR as u8)).into(),
-            _ => all.concat().into(),
+            (Self::Polling(Version::V3), _) => all.concat().into(),
+            _ => all.join(&(v4::SEPARATOR as u8)).into(),
         }
     }
 
-    /// One packet as it stands on this wire.
+    /// One packet as it stands in the answer to a poll.
     fn encode(self, packet: &Packet) -> Bytes {
         match self {
-            Self::Polling(Version::V4) => text(packet, v4::write_text).into_bytes().into(),
             Self::Polling(Version::V3) => text(packet, v3::write).into_bytes().into(),
-            Self::Socket(..) => frame(&self.payload(packet)),
+            _ => text(packet, v4::write_text).into_bytes().into(),
         }
     }
 

@@ -49,6 +49,20 @@ pub fn message(payload: &Payload) -> Bytes {
     frame.into()
 }
 
+/// Frames that stay together; one alone is not copied.
+pub(crate) fn join(frames: impl Iterator<Item = Bytes>) -> Bytes {
+    let mut frames = frames.fuse();
+    match (frames.next(), frames.next()) {
+        (None, _) => Bytes::new(),
+        (Some(one), None) => one,
+        (Some(first), Some(second)) => {
+            let mut all = [first, second].concat();
+            frames.for_each(|frame| all.extend_from_slice(&frame));
+            all.into()
+        }
+    }
+}
+
 /// Appends a ping without a payload.
 pub(crate) fn put_ping(out: &mut Vec<u8>) {
     put(out, PING, 0);

@@ -61,13 +61,13 @@ impl Out {
         self.bytes
     }
 
-    /// Puts a message out in a form that has to be made: once for all who share it. What has none is not
-    /// sent.
-    pub fn put(
+    /// Puts a message out in a form that has to be made: once for all who share it. It may be several on
+    /// the wire, which stay together, or none: then nothing is sent.
+    pub fn put<M: IntoIterator<Item = Payload>>(
         &mut self,
         outgoing: &Outgoing,
         form: &Form,
-        make: impl Fn(&Envelope) -> Option<Payload>,
+        make: impl Fn(&Envelope) -> M,
     ) {
         if put_compressed(outgoing, form, self, &make) {
             return;
@@ -77,7 +77,7 @@ impl Out {
                 make(envelope).into_iter().for_each(|payload| self.push_message(&payload));
             }
             Outgoing::Shared(packet) => self.push(packet.frame(form.plain(), |envelope| {
-                make(envelope).map(|payload| frame::message(&payload)).unwrap_or_default()
+                frame::join(make(envelope).into_iter().map(|payload| frame::message(&payload)))
             })),
         }
     }

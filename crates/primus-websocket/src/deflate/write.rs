@@ -117,12 +117,12 @@ impl Deflate {
 }
 
 /// Puts a message out compressed, where that was agreed on and is worth it. False: it has to be put out as
-/// it is. `make` makes the payload; what has none is not sent.
-pub(crate) fn put_compressed(
+/// it is. `make` makes the payloads; what has none is not sent.
+pub(crate) fn put_compressed<M: IntoIterator<Item = Payload>>(
     outgoing: &Outgoing,
     form: &Form,
     out: &mut Out,
-    make: impl Fn(&Envelope) -> Option<Payload>,
+    make: impl Fn(&Envelope) -> M,
 ) -> bool {
     let Some(deflate) = out.deflate.as_deref_mut().filter(|one| one.wants(outgoing.envelope()))
     else {
@@ -132,12 +132,12 @@ pub(crate) fn put_compressed(
         Outgoing::Shared(packet) if !deflate.agreed.ours_take_over => {
             let window = deflate.agreed.window();
             out.push(packet.frame(form.compressed(window), |envelope| {
-                make(envelope).map(|payload| by_itself(&payload, window)).unwrap_or_default()
+                frame::join(make(envelope).into_iter().map(|payload| by_itself(&payload, window)))
             }));
         }
         _ => {
-            let Some(payload) = make(outgoing.envelope()) else { return true };
-            let frame = deflate.frame(&payload);
+            let frames = make(outgoing.envelope()).into_iter().map(|it| deflate.frame(&it));
+            let frame = frame::join(frames);
             if frame.len() < SMALL {
                 out.small(|tail| tail.extend_from_slice(&frame));
             } else {
