@@ -1,0 +1,78 @@
+//! What another library makes of a compressed message: miniz_oxide, which has nothing of zlib.
+
+use miniz_oxide::{
+    DataFormat, MZError, MZFlush, MZStatus,
+    inflate::stream::{InflateState, inflate as step},
+};
+
+/// What is taken off the end of a message (RFC 7692 §7.2.1).
+const TAIL: [u8; 4] = [0x00, 0x00, 0xff, 0xff];
+/// An empty last block: it can be read behind a message that is whole.
+const LAST: [u8; 2] = [0x03, 0x00];
+
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Inflated {
+    Message(Vec<u8>),
+    TooBig,
+    Invalid,
+}
+
+/// A message that stands for itself.
+pub(super) fn inflate(piece: &[u8], max: usize) -> Inflated {
+    if piece.is_empty() {
+        return Inflated::Message(Vec::new());
+    }
+    // One that ends with a last block needs nothing behind it.
+    match whole(piece, max) {
+        Inflated::Invalid => whole(&[piece, &TAIL, &LAST].concat(), max),
+        inflated => inflated,
+    }
+}
+
+/// Blocks up to a last one, which is the end. Others may follow a last one (RFC 7692 §7.2.3.4).
+fn whole(mut piece: &[u8], max: usize) -> Inflated {
+    let mut state = InflateState::new_boxed(DataFormat::Raw);
+    let mut message = Vec::new();
+    let mut buffer = [0; 4096];
+    loop {
+        let done = step(&mut state, piece, &mut buffer, MZFlush::None);
+        message.extend_from_slice(&buffer[..done.bytes_written]);
+        piece = &piece[done.bytes_consumed..];
+        if message.len() > max {
+            return Inflated::TooBig;
+        }
+        match done.status {
+            Ok(MZStatus::StreamEnd) if piece.is_empty() => return Inflated::Message(message),
+            Ok(MZStatus::StreamEnd) => state.reset(DataFormat::Raw),
+            Ok(_) if done.bytes_written > 0 || !piece.is_empty() => {}
+            Ok(_) | Err(MZError::Buf) => return Inflated::Invalid,
+            Err(_) => return Inflated::Invalid,
+        }
+    }
+}
+
+/// What a client keeps to inflate what a server sends.
+#[derive(Default)]
+pub(super) struct Window(Option<Box<InflateState>>);
+
+impl Window {
+    /// A message of the server, which is right, or the server is not.
+    pub(super) fn message(&mut self, piece: &[u8], takeover: bool) -> Vec<u8> {
+        if !takeover {
+            self.0 = None;
+        }
+        let state = self.0.get_or_insert_with(|| InflateState::new_boxed(DataFormat::Raw));
+        let piece = [piece, &TAIL].concat();
+        let (mut rest, mut message, mut buffer) = (&piece[..], Vec::new(), [0; 4096]);
+        loop {
+            let done = step(state, rest, &mut buffer, MZFlush::Sync);
+            message.extend_from_slice(&buffer[..done.bytes_written]);
+            rest = &rest[done.bytes_consumed..];
+            match done.status {
+                Ok(_) if !rest.is_empty() || done.bytes_written == buffer.len() => {}
+                Ok(_) | Err(MZError::Buf) => return message,
+                Err(error) => panic!("the server's message cannot be inflated: {error:?}"),
+            }
+        }
+    }
+}
