@@ -25,7 +25,7 @@ pub fn deflate(data: &[u8]) {
     let fragment = if *fragment == 0 { usize::MAX } else { usize::from(*fragment) };
     let mut stream = Vec::new();
     let (mut expected, mut failed) = (Vec::new(), None);
-    let mut compress = Compress::new(Compression::fast(), false);
+    let mut compress = None;
     while let [kind, length, behind @ ..] = rest
         && failed.is_none()
     {
@@ -38,10 +38,12 @@ pub fn deflate(data: &[u8]) {
             0 | 1 if !takeover => (piece, inflate(piece, MAX)),
             _ => {
                 let message = piece.repeat(usize::from(kind >> 3) + 1);
+                let fresh = || Compress::new(Compression::fast(), false);
+                let compress = compress.get_or_insert_with(fresh);
                 if !takeover {
                     compress.reset();
                 }
-                repeated = compressed(&mut compress, &message);
+                repeated = compressed(compress, &message);
                 (&repeated[..], Inflated::Message(message))
             }
         };
@@ -66,8 +68,8 @@ pub fn deflate(data: &[u8]) {
 fn compressed(state: &mut Compress, message: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(message.len() + 100);
     state.compress_vec(message, &mut out, FlushCompress::Sync).expect("it compresses");
-    out.truncate(out.len() - 4);
-    out
+    // Nothing comes of nothing behind what was flushed; an empty block stands for it.
+    if out.is_empty() { vec![0] } else { out[..out.len() - 4].to_vec() }
 }
 
 /// One message, in fragments.

@@ -110,9 +110,10 @@ async fn check(asked: &primus_core::Head, server: &Server, response: Response) {
         assert!(asks(""), "{extension} was not offered");
         for part in &parts {
             match part.split_once('=') {
-                None => assert!(
-                    matches!(*part, "server_no_context_takeover" | "client_no_context_takeover")
-                ),
+                None => assert!(matches!(
+                    *part,
+                    "server_no_context_takeover" | "client_no_context_takeover"
+                )),
                 Some((name, bits)) => {
                     assert_eq!(name, "server_max_window_bits");
                     assert!(asks(name) && (9..=15).contains(&bits.parse::<u8>().unwrap()));

@@ -1,8 +1,14 @@
 //! What another library makes of a compressed message: miniz_oxide, which has nothing of zlib.
 
 use miniz_oxide::{
-    DataFormat, MZError, MZFlush, MZStatus,
-    inflate::stream::{InflateState, inflate as step},
+    DataFormat, MZError, MZFlush,
+    inflate::{
+        TINFLStatus,
+        core::{
+            DecompressorOxide, decompress, inflate_flags::TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF,
+        },
+        stream::{InflateState, inflate as step},
+    },
 };
 
 /// What is taken off the end of a message (RFC 7692 §7.2.1).
@@ -31,22 +37,20 @@ pub(super) fn inflate(piece: &[u8], max: usize) -> Inflated {
 
 /// Blocks up to a last one, which is the end. Others may follow a last one (RFC 7692 §7.2.3.4).
 fn whole(mut piece: &[u8], max: usize) -> Inflated {
-    let mut state = InflateState::new_boxed(DataFormat::Raw);
     let mut message = Vec::new();
-    let mut buffer = [0; 4096];
     loop {
-        let done = step(&mut state, piece, &mut buffer, MZFlush::None);
-        message.extend_from_slice(&buffer[..done.bytes_written]);
-        piece = &piece[done.bytes_consumed..];
-        if message.len() > max {
-            return Inflated::TooBig;
-        }
-        match done.status {
-            Ok(MZStatus::StreamEnd) if piece.is_empty() => return Inflated::Message(message),
-            Ok(MZStatus::StreamEnd) => state.reset(DataFormat::Raw),
-            Ok(_) if done.bytes_written > 0 || !piece.is_empty() => {}
-            Ok(_) | Err(MZError::Buf) => return Inflated::Invalid,
-            Err(_) => return Inflated::Invalid,
+        // Not the stream's functions, for which there are zeros before the first byte.
+        let mut out = vec![0; max + 1 - message.len()];
+        let mut state = DecompressorOxide::new();
+        let flags = TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF;
+        let (status, read, written) = decompress(&mut state, piece, &mut out, 0, flags);
+        message.extend_from_slice(&out[..written]);
+        piece = &piece[read..];
+        match status {
+            _ if message.len() > max => return Inflated::TooBig,
+            TINFLStatus::Done if piece.is_empty() => return Inflated::Message(message),
+            TINFLStatus::Done => {}
+            _ => return Inflated::Invalid,
         }
     }
 }
