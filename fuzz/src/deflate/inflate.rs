@@ -29,14 +29,27 @@ pub(super) fn inflate(piece: &[u8], max: usize) -> Inflated {
         return Inflated::Message(Vec::new());
     }
     // One that ends with a last block needs nothing behind it.
-    match whole(piece, max) {
-        Inflated::Invalid => whole(&[piece, &TAIL, &LAST].concat(), max),
-        inflated => inflated,
+    let (ended, message) = blocks(piece, max);
+    if ended || message.len() > max {
+        return found(ended, message, max);
+    }
+    // Otherwise the tail ends it, and then nothing but a last block follows: what was cut in the midst of a block
+    // would take either for data.
+    let (_, tailed) = blocks(&[piece, &TAIL].concat(), max);
+    let (ended, message) = blocks(&[piece, &TAIL, &LAST].concat(), max);
+    found(ended && message.len() == tailed.len(), message, max)
+}
+
+fn found(whole: bool, message: Vec<u8>, max: usize) -> Inflated {
+    match whole {
+        _ if message.len() > max => Inflated::TooBig,
+        true => Inflated::Message(message),
+        false => Inflated::Invalid,
     }
 }
 
-/// Blocks up to a last one, which is the end. Others may follow a last one (RFC 7692 §7.2.3.4).
-fn whole(mut piece: &[u8], max: usize) -> Inflated {
+/// Whether `piece` is blocks up to a last one, and what is in them. Others may follow a last one (RFC 7692 §7.2.3.4).
+fn blocks(mut piece: &[u8], max: usize) -> (bool, Vec<u8>) {
     let mut message = Vec::new();
     loop {
         // Not the stream's functions, for which there are zeros before the first byte.
@@ -46,11 +59,8 @@ fn whole(mut piece: &[u8], max: usize) -> Inflated {
         let (status, read, written) = decompress(&mut state, piece, &mut out, 0, flags);
         message.extend_from_slice(&out[..written]);
         piece = &piece[read..];
-        match status {
-            _ if message.len() > max => return Inflated::TooBig,
-            TINFLStatus::Done if piece.is_empty() => return Inflated::Message(message),
-            TINFLStatus::Done => {}
-            _ => return Inflated::Invalid,
+        if status != TINFLStatus::Done || message.len() > max || piece.is_empty() {
+            return (status == TINFLStatus::Done && piece.is_empty(), message);
         }
     }
 }

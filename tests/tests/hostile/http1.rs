@@ -54,10 +54,15 @@ async fn a_body_that_nobody_asked_for_is_a_body() {
     let last = "GET /primus/spec HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
     let length = SMUGGLED.len();
     for (what, first) in [
-        ("of a GET", format!("GET /primus/spec HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n\r\n")),
+        (
+            "of a GET",
+            format!("GET /primus/spec HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n\r\n"),
+        ),
         (
             "of a GET, in a chunk",
-            format!("GET /primus/spec HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n{length:x}\r\n"),
+            format!(
+                "GET /primus/spec HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n{length:x}\r\n"
+            ),
         ),
     ] {
         let end = if first.contains("chunked") { "\r\n0\r\n\r\n" } else { "" };

@@ -2,10 +2,7 @@
 
 use primus::Primus;
 use primus_tests::{http::connect, server::soon};
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _, BufReader},
-    net::TcpStream,
-};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 
 use super::Scene;
 
@@ -17,13 +14,10 @@ mod kind {
     pub(super) const HEADERS: u8 = 1;
     pub(super) const RST_STREAM: u8 = 3;
     pub(super) const SETTINGS: u8 = 4;
-    pub(super) const PING: u8 = 6;
     pub(super) const GOAWAY: u8 = 7;
-    pub(super) const WINDOW_UPDATE: u8 = 8;
     pub(super) const CONTINUATION: u8 = 9;
 }
 
-const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 /// ENHANCE_YOUR_CALM (RFC 9113 §7).
 const CALM: u32 = 11;
@@ -36,10 +30,7 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
 /// A block of headers without Huffman and without a table (RFC 7541 §6.2.2).
 fn block(headers: &[(&str, &str)]) -> Vec<u8> {
     let text = |text: &str| [&[u8::try_from(text.len()).unwrap()], text.as_bytes()].concat();
-    headers
-        .iter()
-        .flat_map(|(name, value)| [vec![0], text(name), text(value)].concat())
-        .collect()
+    headers.iter().flat_map(|(name, value)| [vec![0], text(name), text(value)].concat()).collect()
 }
 
 fn request(method: &str, path: &str) -> Vec<u8> {
@@ -96,9 +87,9 @@ async fn a_flood_is_told_to_calm_down_and_its_connection_ends() {
     assert_eq!(flood(&scene, resets).await, Some(CALM), "rapid resets");
     scene.is_unharmed("resets").await;
 
-    // Each is answered with a reset of ours.
-    let faults = streams(20_000)
-        .map(|stream| [open(stream), frame(kind::WINDOW_UPDATE, 0, stream, &[0; 4])].concat());
+    // A request without a path: each is answered with a reset of ours.
+    let faulty = block(&[(":method", "GET")]);
+    let faults = streams(20_000).map(|stream| frame(kind::HEADERS, END_HEADERS, stream, &faulty));
     assert_eq!(flood(&scene, faults).await, Some(CALM), "faults");
     scene.is_unharmed("faults").await;
 
