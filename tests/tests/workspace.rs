@@ -42,6 +42,16 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
 const HELD_BACK: &[(&str, &str)] =
     &[("getrandom", "ring"), ("base64", "metrics-exporter-prometheus")];
 
+/// What some have had holes in, and the first version without those that concern a server: RUSTSEC-2026-0007,
+/// 2026-0258, 2024-0399, 2023-0065, 2021-0079.
+const MENDED: &[(&str, [u64; 3])] = &[
+    ("bytes", [1, 11, 1]),
+    ("h2", [0, 4, 16]),
+    ("rustls", [0, 23, 18]),
+    ("tungstenite", [0, 20, 1]),
+    ("hyper", [0, 14, 10]),
+];
+
 static ROOT: LazyLock<PathBuf> = LazyLock::new(|| {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
     tests.parent().expect("tests/ is in the workspace").to_owned()
@@ -283,5 +293,21 @@ fn the_readme_shows_the_two_commands_each_alone() {
     let readme = file("README.md");
     for command in ["cargo run --release --example chat", "cargo xtask test"] {
         assert!(readme.contains(&format!("```sh\n{command}\n```")), "{command}");
+    }
+}
+
+#[test]
+fn versions_with_known_holes_are_not_in_the_tree() {
+    for (name, mended) in MENDED {
+        let versions: Vec<_> = list(&METADATA["packages"])
+            .filter(|package| text(&package["name"]) == *name)
+            .map(|package| text(&package["version"]))
+            .collect();
+        assert!(!versions.is_empty(), "{name} is not in the tree");
+        for version in versions {
+            let numbers: Vec<u64> =
+                version.split('.').map(|part| part.parse().expect("a number")).collect();
+            assert!(numbers[..] >= mended[..], "{name} {version} is older than {mended:?}");
+        }
     }
 }

@@ -7,6 +7,7 @@ mod autobahn;
 mod cargo_output;
 mod child;
 mod features;
+mod fuzz;
 mod instructions;
 mod node_output;
 mod npm;
@@ -26,6 +27,7 @@ tasks:
   test [SUITE…]  install what is missing, run every suite (or those named) and print the sum
   long [SUITE…]  the same with what `test` runs shortened, at full length
   autobahn       run every case of Autobahn and write docs/autobahn.md; `--cases 1.*,6.4.2`: only these
+  fuzz           run a fuzz target for a while, `fuzz driver 600`: docs/fuzzing.md
   types          write the TypeScript of the chat's events, examples/chat/events.d.ts
   client         build client-js and the client files that crates/primus-library embeds
   setup          install what is missing and stop
@@ -43,6 +45,7 @@ fn main() -> ExitCode {
         ["autobahn", arguments @ ..] => {
             suites::target().and_then(|target| autobahn::full(&root, &target, arguments))
         }
+        ["fuzz", arguments @ ..] => fuzz::long(&root, arguments),
         ["types"] => types(&root).map(|()| true),
         ["client"] => client(&root),
         ["setup"] => setup::tools(&root).map(|_| true),

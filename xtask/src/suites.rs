@@ -10,7 +10,7 @@ use crate::outcome::{Outcome, Row, report, sum};
 use crate::processes::Processes;
 use crate::setup::{self, Tools, step};
 use crate::tree::Tree;
-use crate::{autobahn, cargo_output, features, instructions, node_output, npm};
+use crate::{autobahn, cargo_output, features, fuzz, instructions, node_output, npm};
 
 pub(crate) struct Suite {
     pub(crate) name: &'static str,
@@ -49,6 +49,11 @@ pub(crate) const SUITES: &[Suite] = &[
         name: "autobahn",
         what: "the cases of Autobahn that take seconds, where there is a Python 2.7",
         run: autobahn_subset,
+    },
+    Suite {
+        name: "fuzz",
+        what: "each fuzz target for seconds, where there is cargo-fuzz",
+        run: fuzz_smoke,
     },
     Suite { name: "e2e", what: "Chromium against the examples", run: e2e },
     Suite {
@@ -281,6 +286,10 @@ fn autobahn_subset(run: &Run<'_>) -> Outcome {
         return Outcome::default().close(Some(problem));
     }
     autobahn::subset(run.root, &run.target, &run.examples().join("echo"), &run.processes)
+}
+
+fn fuzz_smoke(run: &Run<'_>) -> Outcome {
+    fuzz::smoke(run.root, &run.processes, |arguments| run.cargo(arguments))
 }
 
 fn e2e(run: &Run<'_>) -> Outcome {

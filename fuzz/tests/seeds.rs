@@ -1,0 +1,34 @@
+//! The inputs in `seeds/` go through, those that once were findings too.
+
+use std::path::Path;
+
+fn seeds(target: &str, run: fn(&[u8])) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds").join(target);
+    let inputs = primus_fuzz::replay(&folder, run).expect("a folder of inputs");
+    assert!(inputs > 0);
+}
+
+#[test]
+fn the_driver_takes_its_seeds_as_tungstenite_does() {
+    seeds("driver", primus_fuzz::driver);
+}
+
+#[test]
+fn compressed_seeds_are_what_another_library_says() {
+    seeds("deflate", primus_fuzz::deflate);
+}
+
+#[test]
+fn seeds_of_handshakes_get_what_they_ask_for() {
+    seeds("handshake", primus_fuzz::handshake);
+}
+
+#[test]
+fn seeds_of_frames_survive() {
+    seeds("frames", primus_fuzz::frames);
+}
+
+#[test]
+fn seeds_of_batches_are_delivered_once() {
+    seeds("batches", primus_fuzz::batches);
+}
