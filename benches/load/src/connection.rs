@@ -19,6 +19,8 @@ pub(crate) struct Connection {
     pub(crate) connected: bool,
     pub(crate) ready: bool,
     pub(crate) closing: bool,
+    /// It does not read once it is ready.
+    pub(crate) deaf: bool,
     conversation: Conversation,
     /// Both are empty as a rule, and hold nothing then.
     unread: Vec<u8>,
@@ -31,10 +33,15 @@ impl Connection {
         address: SocketAddr,
         source: Option<Ipv4Addr>,
         id: u64,
+        deaf: bool,
     ) -> io::Result<Self> {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
         socket.set_nonblocking(true)?;
         socket.set_tcp_nodelay(true)?;
+        if deaf {
+            // As small as the system allows, so that it is full soon.
+            socket.set_recv_buffer_size(1)?;
+        }
         if let Some(source) = source {
             socket.bind(&SocketAddr::from((IpAddr::V4(source), 0)).into())?;
         }
@@ -52,6 +59,7 @@ impl Connection {
             connected: false,
             ready: false,
             closing: false,
+            deaf,
             conversation: Conversation::default(),
             unread: Vec::new(),
             unsent: Vec::new(),

@@ -2,11 +2,12 @@
 
 use std::{
     io::{self, ErrorKind},
+    mem::replace,
     net::{Ipv4Addr, SocketAddr},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use mio::{Events, Interest, Poll, Token};
+use mio::{Events, Interest, Poll, Token, event::Event};
 use slab::Slab;
 
 use crate::{
@@ -52,6 +53,7 @@ pub(crate) struct Engine {
     out: Vec<u8>,
     over: Vec<(usize, &'static str)>,
     pub(crate) mismatched: u64,
+    pub(crate) deaf_ended: usize,
 }
 
 /// Well below the ports of one address: to find a free one gets slow as they fill.
@@ -77,6 +79,7 @@ impl Engine {
             out: Vec::with_capacity(1 << 20),
             over: Vec::new(),
             mismatched: 0,
+            deaf_ended: 0,
         })
     }
 
@@ -88,11 +91,20 @@ impl Engine {
 
     /// Begins a connection; the mode will hear that it is ready, or closed.
     pub(crate) fn connect(&mut self) -> io::Result<()> {
+        self.begin(false)
+    }
+
+    /// Begins a connection that stops to read as soon as it is ready.
+    pub(crate) fn connect_deaf(&mut self) -> io::Result<()> {
+        self.begin(true)
+    }
+
+    fn begin(&mut self, deaf: bool) -> io::Result<()> {
         self.serial += 1;
         let spread = self.sources > 1 && self.address.ip().is_loopback() && self.address.is_ipv4();
         let source = u8::try_from(self.serial % u64::from(self.sources)).unwrap_or_default();
         let source = spread.then(|| Ipv4Addr::new(127, 0, 0, 2 + source));
-        let mut connection = Connection::begin(self.address, source, self.serial)?;
+        let mut connection = Connection::begin(self.address, source, self.serial, deaf)?;
         let slot = self.connections.vacant_entry();
         let both = Interest::READABLE | Interest::WRITABLE;
         self.poll.registry().register(&mut connection.stream, Token(slot.key()), both)?;
@@ -110,9 +122,10 @@ impl Engine {
         }
     }
 
-    /// Those that are ready.
+    /// Those that are ready and read.
     pub(crate) fn live(&self) -> Vec<usize> {
-        let live = self.connections.iter().filter(|(_, one)| one.ready && !one.closing);
+        let live =
+            self.connections.iter().filter(|(_, one)| one.ready && !one.closing && !one.deaf);
         live.map(|(id, _)| id).collect()
     }
 
@@ -128,10 +141,10 @@ impl Engine {
             Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(()),
             other => other?,
         }
-        let events = std::mem::replace(&mut self.events, Events::with_capacity(0));
+        let events = replace(&mut self.events, Events::with_capacity(0));
         for event in &events {
             let id = event.token().0;
-            if let Err(why) = self.event(id, event.is_readable() || event.is_read_closed(), mode) {
+            if let Err(why) = self.event(id, event, mode) {
                 self.over.push((id, why));
             }
         }
@@ -148,7 +161,7 @@ impl Engine {
     fn event(
         &mut self,
         id: usize,
-        readable: bool,
+        event: &Event,
         mode: &mut impl Mode,
     ) -> Result<(), &'static str> {
         let Some(connection) = self.connections.get_mut(id) else { return Ok(()) };
@@ -162,8 +175,13 @@ impl Engine {
             let request = Conversation::request(dialect, &self.host, &self.path, connection.id);
             connection.write(&request)?;
         }
+        if connection.deaf && connection.ready {
+            let ended = event.is_read_closed() || event.is_error();
+            self.deaf_ended += usize::from(ended && !replace(&mut connection.closing, true));
+            return Ok(());
+        }
         connection.flush()?;
-        if !readable {
+        if !event.is_readable() && !event.is_read_closed() {
             return Ok(());
         }
         loop {
@@ -196,7 +214,7 @@ impl Engine {
             Next::Wait => {}
             Next::Send(count) => script.send(out, count),
             Next::Close => {
-                if !std::mem::replace(&mut connection.closing, true) {
+                if !replace(&mut connection.closing, true) {
                     frame::masked(out, frame::CLOSE, &1000u16.to_be_bytes());
                 }
             }

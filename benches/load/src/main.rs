@@ -25,6 +25,7 @@ options:
   -c, --connections N     clients; of churn, at one time [default: 100]
   -w, --window N          messages in flight [default: 1]
   -s, --size BYTES        of a message's text [default: 64]
+      --deaf N            of broadcast: so many clients more, which never read [default: 0]
   -t, --time SECONDS      measured; of idle, held [default: 3]
       --warmup SECONDS    run before [default: 0.7]
   -p, --server PID        the process whose CPU time and memory are told
@@ -68,6 +69,7 @@ fn plan(mut arguments: Parser) -> Result<Option<Plan>, lexopt::Error> {
             Short('c') | Long("connections") => plan.connections = arguments.value()?.parse()?,
             Short('w') | Long("window") => plan.window = arguments.value()?.parse()?,
             Short('s') | Long("size") => plan.size = arguments.value()?.parse()?,
+            Long("deaf") => plan.deaf = arguments.value()?.parse()?,
             Short('t') | Long("time") => plan.time = seconds(&mut arguments)?,
             Long("warmup") => plan.warmup = seconds(&mut arguments)?,
             Short('p') | Long("server") => plan.server = Some(arguments.value()?.parse()?),
@@ -120,6 +122,12 @@ fn told(plan: &Plan, report: &Report) -> String {
     }
     lines.push(format!("generator_busy {:.2}", busy(report.generator.total())));
     lines.push(format!("{unit}s_per_second {:.0}", report.per_second()));
+    if let Some(peak) = report.peak {
+        lines.push(format!("server_peak_bytes {peak}"));
+    }
+    if plan.deaf > 0 {
+        lines.push(format!("deaf_ended {}", report.deaf_ended));
+    }
     if !report.faults.is_clean() {
         lines.push(format!("faults {}", report.faults));
     }

@@ -74,6 +74,8 @@ pub struct Plan {
     pub window: u32,
     /// Bytes of a message's text.
     pub size: usize,
+    /// So many clients more, in a broadcast, that never read.
+    pub deaf: usize,
     /// Run before it is measured.
     pub warmup: Duration,
     /// Measured; of idle, held.
@@ -94,6 +96,7 @@ impl Plan {
             connections: 100,
             window: 1,
             size: 64,
+            deaf: 0,
             warmup: Duration::from_millis(700),
             time: Duration::from_secs(3),
             server: None,

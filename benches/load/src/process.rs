@@ -33,6 +33,8 @@ pub struct Sample {
     pub cpu: Cpu,
     /// Bytes of memory of its own that are resident.
     pub resident: u64,
+    /// The most that ever were.
+    pub peak: u64,
 }
 
 impl Sample {
@@ -40,7 +42,12 @@ impl Sample {
     #[must_use]
     pub fn of(pid: u32) -> Self {
         let read = |file| fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default();
-        Self { cpu: cpu(&read("stat"), tick()), resident: resident(&read("status")) }
+        let status = read("status");
+        Self {
+            cpu: cpu(&read("stat"), tick()),
+            resident: bytes(&status, "VmRSS:"),
+            peak: bytes(&status, "VmHWM:"),
+        }
     }
 }
 
@@ -57,8 +64,8 @@ fn cpu(stat: &str, tick: Duration) -> Cpu {
 }
 
 /// `status`: `VmRSS:      1234 kB`
-fn resident(status: &str) -> u64 {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+fn bytes(status: &str, name: &str) -> u64 {
+    let line = status.lines().find_map(|line| line.strip_prefix(name));
     let number = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
     number.unwrap_or(0) << 10
 }
@@ -77,7 +84,8 @@ mod tests {
 
     #[test]
     fn memory_is_read_in_bytes() {
-        assert_eq!(resident("Name:\tx\nVmRSS:\t    1234 kB\n"), 1234 * 1024);
+        assert_eq!(bytes("Name:\tx\nVmRSS:\t    1234 kB\n", "VmRSS:"), 1234 * 1024);
+        assert_eq!(bytes("Name:\tx\n", "VmRSS:"), 0);
         assert!(Sample::of(std::process::id()).resident > 0);
         assert_eq!(Sample::of(u32::MAX).resident, 0);
     }

@@ -17,10 +17,14 @@ pub struct Report {
     pub server: Option<Cpu>,
     /// What the generator used. Near to `wall` it, and not the server, set the pace.
     pub generator: Cpu,
-    /// From sending to the answer, or to the last delivery of a broadcast.
+    /// From sending to the answer, or to each delivery of a broadcast.
     pub latency: Option<Latency>,
     /// Of idle connections.
     pub memory: Option<Memory>,
+    /// The most bytes of memory that the server ever had resident, if its process was named.
+    pub peak: Option<u64>,
+    /// So many of those that do not read were ended by the server.
+    pub deaf_ended: usize,
     /// What went wrong.
     pub faults: Faults,
 }

@@ -34,7 +34,7 @@ struct Broadcast {
     oldest: u64,
     /// May be sent.
     due: u32,
-    last: Histogram<u64>,
+    latencies: Histogram<u64>,
     deliveries: u64,
     faults: Faults,
 }
@@ -53,10 +53,10 @@ impl Broadcast {
             return;
         };
         flying.lack -= 1;
-        while let Some(flying) = self.flying.pop_front_if(|flying| flying.lack == 0) {
+        self.latencies.saturating_record(nanos(now - flying.sent));
+        while self.flying.pop_front_if(|flying| flying.lack == 0).is_some() {
             self.oldest += 1;
             self.due += 1;
-            self.last.saturating_record(nanos(now - flying.sent));
         }
     }
 
@@ -88,7 +88,7 @@ impl Mode for Broadcast {
 }
 
 pub(super) fn run(engine: &mut Engine, plan: &Plan) -> io::Result<Report> {
-    open(engine, plan.connections)?;
+    open(engine, plan.connections, plan.deaf)?;
     let live = engine.live();
     let publisher = *live.first().ok_or_else(|| io::Error::other("nobody to send"))?;
     let mut broadcast = Broadcast {
@@ -97,17 +97,17 @@ pub(super) fn run(engine: &mut Engine, plan: &Plan) -> io::Result<Report> {
         flying: VecDeque::new(),
         oldest: 0,
         due: plan.window,
-        last: histogram(),
+        latencies: histogram(),
         deliveries: 0,
         faults: Faults::default(),
     };
     broadcast.run(engine, publisher, plan.warmup)?;
-    broadcast.last.reset();
+    broadcast.latencies.reset();
     broadcast.deliveries = 0;
     let window = Window::begin(plan.server);
     broadcast.run(engine, publisher, plan.time)?;
     let mut report = window.end(broadcast.deliveries);
-    report.latency = Some(Latency::of(&broadcast.last));
+    report.latency = Some(Latency::of(&broadcast.latencies));
     let end = Instant::now() + PATIENCE;
     while !broadcast.flying.is_empty() && Instant::now() < end {
         engine.step(&mut broadcast)?;

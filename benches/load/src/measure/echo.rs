@@ -96,7 +96,7 @@ impl Mode for Echo {
 }
 
 pub(super) fn run(engine: &mut Engine, plan: &Plan) -> io::Result<Report> {
-    open(engine, plan.connections)?;
+    open(engine, plan.connections, 0)?;
     let mut echo = Echo::new(false);
     let live = engine.live();
     echo.send(engine, &live, plan.window);

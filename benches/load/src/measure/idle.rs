@@ -24,7 +24,7 @@ pub(super) fn run(engine: &mut Engine, plan: &Plan) -> io::Result<Report> {
     let before = resident();
     let grown = || resident().saturating_sub(before) / connections;
     let opening = Window::begin(plan.server);
-    open(engine, plan.connections)?;
+    open(engine, plan.connections, 0)?;
     let mut report = opening.end(connections);
     let mut echo = Echo::new(true);
     run_for(engine, &mut echo, plan.time)?;

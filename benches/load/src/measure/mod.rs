@@ -25,7 +25,7 @@ pub fn run(plan: &Plan) -> io::Result<Report> {
     let script = Script::new(plan.dialect, &plan.text(), plan.window);
     let path = plan.path.as_deref().unwrap_or_else(|| plan.dialect.usual_path());
     let mut engine = Engine::new(plan.address, path, script)?;
-    engine.expect(plan.connections, plan.scenario == Scenario::Churn);
+    engine.expect(plan.connections + plan.deaf, plan.scenario == Scenario::Churn);
     let mut report = match plan.scenario {
         Scenario::Echo => echo::run(&mut engine, plan),
         Scenario::Broadcast => broadcast::run(&mut engine, plan),
@@ -33,5 +33,6 @@ pub fn run(plan: &Plan) -> io::Result<Report> {
         Scenario::Churn => churn::run(&mut engine, plan),
     }?;
     report.faults.mismatched = engine.mismatched;
+    report.deaf_ended = engine.deaf_ended;
     Ok(report)
 }

@@ -34,12 +34,18 @@ impl Mode for Opening {
     }
 }
 
-pub(super) fn open(engine: &mut Engine, connections: usize) -> io::Result<()> {
+/// So many, of which the last do not read.
+pub(super) fn open(engine: &mut Engine, hearing: usize, deaf: usize) -> io::Result<()> {
+    let connections = hearing + deaf;
     let mut opening = Opening::default();
     let (mut begun, end) = (0, Instant::now() + LIMIT);
     while opening.ready < connections {
         while begun < connections && begun - opening.ready < AT_A_TIME {
-            engine.connect()?;
+            if begun < hearing {
+                engine.connect()?
+            } else {
+                engine.connect_deaf()?
+            }
             begun += 1;
         }
         engine.step(&mut opening)?;

@@ -28,12 +28,14 @@ impl Window {
 
     /// What so many messages cost.
     pub(super) fn end(self, count: u64) -> Report {
-        let generator = Sample::of(std::process::id()).cpu.since(self.generator.cpu);
+        let wall = self.begun.elapsed();
+        let server = self.server.map(|(pid, before)| (Sample::of(pid), before));
         Report {
             count,
-            wall: self.begun.elapsed(),
-            server: self.server.map(|(pid, before)| Sample::of(pid).cpu.since(before.cpu)),
-            generator,
+            wall,
+            server: server.map(|(after, before)| after.cpu.since(before.cpu)),
+            peak: server.map(|(after, _)| after.peak),
+            generator: Sample::of(std::process::id()).cpu.since(self.generator.cpu),
             ..Report::default()
         }
     }
