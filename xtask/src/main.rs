@@ -4,6 +4,7 @@
 //! should be running within seconds.
 
 mod autobahn;
+mod bench;
 mod cargo_output;
 mod child;
 mod features;
@@ -26,6 +27,7 @@ tasks:
   test [SUITE…]  install what is missing, run every suite (or those named) and print the sum
   long [SUITE…]  the same with what `test` runs shortened, at full length
   autobahn       run every case of Autobahn and write docs/autobahn.md; `--cases 1.*,6.4.2`: only these
+  bench          measure what servers cost beside each other and write docs/benchmarks.md; `bench --help`
   types          write the TypeScript of the chat's events, examples/chat/events.d.ts
   client         build client-js and the client files that crates/primus-library embeds
   setup          install what is missing and stop
@@ -42,6 +44,9 @@ fn main() -> ExitCode {
         ["long", names @ ..] => suites::test(&root, suites::LONG, names),
         ["autobahn", arguments @ ..] => {
             suites::target().and_then(|target| autobahn::full(&root, &target, arguments))
+        }
+        ["bench", arguments @ ..] => {
+            suites::target().and_then(|target| bench::bench(&root, &target, arguments))
         }
         ["types"] => types(&root).map(|()| true),
         ["client"] => client(&root),

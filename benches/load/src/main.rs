@@ -121,7 +121,7 @@ fn told(plan: &Plan, report: &Report) -> String {
         lines.push(format!("server_busy {:.2}", busy(server.total())));
     }
     lines.push(format!("generator_busy {:.2}", busy(report.generator.total())));
-    lines.push(format!("{unit}s_per_second {:.0}", report.per_second()));
+    lines.push(format!("per_second {:.0}", report.per_second()));
     if let Some(peak) = report.peak {
         lines.push(format!("server_peak_bytes {peak}"));
     }
