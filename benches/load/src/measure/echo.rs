@@ -73,18 +73,22 @@ impl Echo {
 
 impl Mode for Echo {
     fn messages(&mut self, id: usize, count: u32, now: Instant) -> Next {
+        let mut answers = 0;
         for _ in 0..count {
             match self.flying.get_mut(id).and_then(VecDeque::pop_front) {
-                Some(sent) => self.latencies.saturating_record(nanos(now - sent)),
+                Some(sent) => {
+                    answers += 1;
+                    self.latencies.saturating_record(nanos(now - sent));
+                }
                 None => self.faults.unasked += 1,
             }
         }
-        self.count += u64::from(count);
+        self.count += u64::from(answers);
         if self.last {
             return Next::Wait;
         }
-        self.sent(id, count, now);
-        Next::Send(count)
+        self.sent(id, answers, now);
+        Next::Send(answers)
     }
 
     fn closed(&mut self, id: usize, why: &'static str, _: bool) {
