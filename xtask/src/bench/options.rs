@@ -5,6 +5,9 @@ use super::servers::{SERVERS, Server};
 
 pub(super) struct Options {
     pub(super) scenarios: Vec<&'static Scenario>,
+    /// Beside the scenarios that everybody runs, two of ours alone.
+    pub(super) threads: bool,
+    pub(super) not_reading: bool,
     pub(super) servers: Vec<&'static Server>,
     pub(super) rounds: usize,
     pub(super) seconds: f64,
@@ -22,10 +25,16 @@ cargo xtask bench [options]: what servers cost beside each other
   --rtload PROGRAM    compare with this load generator, too
 ";
 
+/// Names of the two.
+const THREADS: &str = "threads";
+const NOT_READING: &str = "not-reading";
+
 impl Options {
     pub(super) fn parse(arguments: &[&str]) -> Result<Self, String> {
         let mut options = Self {
             scenarios: SCENARIOS.iter().collect(),
+            threads: true,
+            not_reading: true,
             servers: SERVERS.iter().collect(),
             rounds: 3,
             seconds: 2.0,
@@ -38,8 +47,17 @@ impl Options {
             match *name {
                 "--rounds" => options.rounds = value.parse().map_err(|_| wrong())?,
                 "--seconds" => options.seconds = value.parse().map_err(|_| wrong())?,
-                "--scenarios" => options.scenarios = named(SCENARIOS, value, |one| one.name)?,
-                "--servers" => options.servers = named(SERVERS, value, |one| one.name)?,
+                "--scenarios" => {
+                    let (beside, names): (Vec<&str>, Vec<&str>) =
+                        value.split(',').partition(|name| [THREADS, NOT_READING].contains(name));
+                    options.threads = beside.contains(&THREADS);
+                    options.not_reading = beside.contains(&NOT_READING);
+                    options.scenarios = named(SCENARIOS, &names, |one| one.name)?;
+                }
+                "--servers" => {
+                    options.servers =
+                        named(SERVERS, &value.split(',').collect::<Vec<_>>(), |one| one.name)?
+                }
                 "--rtload" => options.rtload = Some(value.to_owned()),
                 _ => return Err(format!("no option `{name}`\n\n{HELP}")),
             }
@@ -52,22 +70,23 @@ impl Options {
 
     /// Only then the page can be written.
     pub(super) fn is_everything(&self) -> bool {
-        self.scenarios.len() == SCENARIOS.len() && self.servers.len() == SERVERS.len()
+        let whole = self.scenarios.len() == SCENARIOS.len() && self.servers.len() == SERVERS.len();
+        whole && self.threads && self.not_reading
     }
 }
 
 fn named<T>(
     all: &'static [T],
-    names: &str,
+    names: &[&str],
     name: fn(&T) -> &'static str,
 ) -> Result<Vec<&'static T>, String> {
-    let one = |wanted: &str| {
-        all.iter().find(|one| name(one) == wanted).ok_or_else(|| {
+    let one = |wanted: &&str| {
+        all.iter().find(|one| name(one) == *wanted).ok_or_else(|| {
             let known: Vec<&str> = all.iter().map(name).collect();
             format!("there is no `{wanted}`; there are {}", known.join(", "))
         })
     };
-    names.split(',').map(one).collect()
+    names.iter().map(one).collect()
 }
 
 #[cfg(test)]
@@ -80,6 +99,8 @@ mod tests {
         let some = Options::parse(&["--servers", "ws,axum", "--seconds", "0.5"]).unwrap();
         assert_eq!(some.servers.iter().map(|one| one.name).collect::<Vec<_>>(), ["ws", "axum"]);
         assert!(!some.is_everything());
+        let beside = Options::parse(&["--scenarios", "threads"]).unwrap();
+        assert!(beside.threads && !beside.not_reading && beside.scenarios.is_empty());
         assert!((some.seconds - 0.5).abs() < 1e-9);
     }
 

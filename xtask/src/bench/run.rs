@@ -39,8 +39,10 @@ pub(crate) fn bench(root: &Path, target: &Path, arguments: &[&str]) -> Result<bo
             write(&file, &page::chart(&table))?;
         }
     }
-    if options.is_everything() {
+    if options.threads {
         sections += &bench.two_threads();
+    }
+    if options.not_reading {
         sections += &bench.not_reading();
     }
     if let Some(rtload) = &options.rtload {

@@ -161,7 +161,7 @@ impl Running {
             if Instant::now() > end || !matches!(running.child.try_wait(), Ok(None)) {
                 return Err(format!("{} does not listen; see what it says above", server.name));
             }
-            std::thread::sleep(Duration::from_millis(20));
+            std::thread::park_timeout(Duration::from_millis(20));
         }
         Ok(running)
     }
