@@ -4,6 +4,7 @@
 //! should be running within seconds.
 
 mod autobahn;
+mod bench;
 mod cargo_output;
 mod child;
 mod features;
@@ -28,6 +29,7 @@ tasks:
   long [SUITE…]  the same with what `test` runs shortened, at full length
   autobahn       run every case of Autobahn and write docs/autobahn.md; `--cases 1.*,6.4.2`: only these
   fuzz           run a fuzz target for a while, `fuzz driver 600`: docs/fuzzing.md
+  bench          measure what servers cost beside each other and write docs/benchmarks.md; `bench --help`
   types          write the TypeScript of the chat's events, examples/chat/events.d.ts
   client         build client-js and the client files that crates/primus-library embeds
   setup          install what is missing and stop
@@ -46,6 +48,9 @@ fn main() -> ExitCode {
             suites::target().and_then(|target| autobahn::full(&root, &target, arguments))
         }
         ["fuzz", arguments @ ..] => fuzz::long(&root, arguments),
+        ["bench", arguments @ ..] => {
+            suites::target().and_then(|target| bench::bench(&root, &target, arguments))
+        }
         ["types"] => types(&root).map(|()| true),
         ["client"] => client(&root),
         ["setup"] => setup::tools(&root).map(|_| true),

@@ -1,0 +1,61 @@
+//! Opens the connections of a run.
+
+use std::{
+    io,
+    time::{Duration, Instant},
+};
+
+use crate::engine::{Engine, Mode, Next};
+
+/// So many at one time, which is below any sensible backlog.
+const AT_A_TIME: usize = 256;
+const LIMIT: Duration = Duration::from_secs(120);
+
+#[derive(Default)]
+struct Opening {
+    ready: usize,
+    lost: usize,
+    why: &'static str,
+}
+
+impl Mode for Opening {
+    fn ready(&mut self, _: usize) -> Next {
+        self.ready += 1;
+        Next::Wait
+    }
+
+    fn messages(&mut self, _: usize, _: u32, _: Instant) -> Next {
+        Next::Wait
+    }
+
+    fn closed(&mut self, _: usize, why: &'static str, _: bool) {
+        self.lost += 1;
+        self.why = why;
+    }
+}
+
+/// So many, of which the last do not read.
+pub(super) fn open(engine: &mut Engine, hearing: usize, deaf: usize) -> io::Result<()> {
+    let connections = hearing + deaf;
+    let mut opening = Opening::default();
+    let (mut begun, end) = (0, Instant::now() + LIMIT);
+    while opening.ready < connections {
+        while begun < connections && begun - opening.ready < AT_A_TIME {
+            if begun < hearing {
+                engine.connect()?
+            } else {
+                engine.connect_deaf()?
+            }
+            begun += 1;
+        }
+        engine.step(&mut opening)?;
+        let why = match opening.lost {
+            0 if Instant::now() < end => continue,
+            0 => "it takes too long",
+            _ => opening.why,
+        };
+        let ready = opening.ready;
+        return Err(io::Error::other(format!("{ready} of {connections} connections, then: {why}")));
+    }
+    Ok(())
+}
