@@ -25,6 +25,8 @@ impl Server {
         let listener = primus.bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr();
         let serving = tokio::spawn(async { listener.serve().await.expect("it serves") });
+        // Now it has the task by which it accepts, so that tests may count.
+        tokio::task::yield_now().await;
         Self { primus, address, serving }
     }
 
@@ -37,6 +39,8 @@ impl Server {
         let listener = primus.bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr();
         let serving = tokio::spawn(async { listener.serve_with(inner).await.expect("it serves") });
+        // Now it has the task by which it accepts, so that tests may count.
+        tokio::task::yield_now().await;
         Self { primus, address, serving }
     }
 
