@@ -1,5 +1,7 @@
 //! What tests of BrowserChannel want to find.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use primus::{Builder, Mount, Primus, Spark, Written};
 use serde_json::{Value, json};
 
@@ -14,10 +16,15 @@ pub(crate) fn services(builder: Builder) -> primus_examples::Result<Primus> {
         .mount("/hello", plain())
         .mount("/refuse", plain())
         .mount("/stop", plain())
+        .mount("/confirm", plain())
+        .mount("/confirmed", plain())
         .build()?;
     primus.on_connection(serve);
     Ok(primus)
 }
+
+/// How many messages the last client of `/confirm` is not known to have.
+static UNCONFIRMED: AtomicUsize = AtomicUsize::new(usize::MAX);
 
 /// The handler of all services.
 async fn serve(mut spark: Spark) -> primus::Result {
@@ -25,6 +32,13 @@ async fn serve(mut spark: Spark) -> primus::Result {
         // Says something at once, and more when it is asked for.
         "/hello" => drop(spark.write("hello")?),
         "/refuse" => return Ok(()),
+        "/confirm" => {
+            spark.write("a")?;
+            spark.write("b")?;
+            while spark.next().await.is_some() {}
+            UNCONFIRMED.store(spark.undelivered().len(), Ordering::SeqCst);
+        }
+        "/confirmed" => drop(spark.write(&UNCONFIRMED.load(Ordering::SeqCst))?),
         _ => {}
     }
     while let Some(message) = spark.next().await {

@@ -232,6 +232,19 @@ test('buffering without back channel', async (t) => {
   assert.deepEqual(all, [0, 1, 2, 3, 4].map((n) => [n + 1, { echo: `${n}` }]));
 });
 
+test('send/confirm callbacks and their errors on close/timeout/ghost', async (t) => {
+  // What a client has not acknowledged when its session is over is handed back to the application.
+  for (const acknowledged of [0, 1, 2]) {
+    const session = await Session.open(t, `${services.url}/confirm`);
+    assert.deepEqual(session.arrays.slice(1), [[1, 'a'], [2, 'b']]);
+    session.aid = acknowledged;
+    assert.equal((await session.post('count=0')).status, 200);
+    await session.terminate();
+    const ask = async () => (await Session.open(t, `${services.url}/confirmed`)).arrays[1][1];
+    await until('what was not confirmed', ask, (count) => count === 2 - acknowledged);
+  }
+});
+
 test('CI=0/1', async (t) => {
   const session = await Session.open(t);
   const once = await session.back({ ci: 1 });
