@@ -102,7 +102,7 @@ function standard({ headers }, type) {
 }
 const get = (t, path, options) => fetched(t, 'GET', `${services.url}${path}`, options);
 const said = (server) => fetch(`${server.url}/stats`).then((it) => it.json());
-const own = async (t, toml = '') => serve(t, 'fixture', await config(t, `transformers = ["browserchannel"]\n${toml}`));
+const own = async (t, toml = '') => serve(t, 'fixture', await config(t, `transformers = ["browserchannel"]\nbrowserchannel_clients = "plain"\n${toml}`));
 
 test('hosting of client file', async (t) => {
   assert.equal((await get(t, '/channel/bcsocket.js')).status, 404);

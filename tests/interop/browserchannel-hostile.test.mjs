@@ -6,7 +6,7 @@ import { fetched, open, Wire } from '../lib/http.mjs';
 import { config, serve } from '../lib/server.mjs';
 import { until } from '../lib/within.mjs';
 
-const TOML = 'transformers = ["browserchannel"]\nmax_message = "16KiB"\nbody_timeout = "1s"\n';
+const TOML = 'transformers = ["browserchannel"]\nbrowserchannel_clients = "plain"\nmax_message = "16KiB"\nbody_timeout = "1s"\n';
 const FORM = { 'Content-Type': 'application/x-www-form-urlencoded' };
 
 /** A server, and a client of it that must not notice anything. */

@@ -82,7 +82,7 @@ test('browserchannel is refused where the application ends at once', async (t) =
 });
 
 test('a browserchannel closes, and nothing is left of it', async (t) => {
-  const server = await serve(t, 'fixture', await config(t, 'transformers = ["browserchannel"]\n'));
+  const server = await serve(t, 'fixture', await config(t, 'transformers = ["browserchannel"]\nbrowserchannel_clients = "plain"\n'));
   const { socket, next } = await opened(t, `${server.url}/primus`);
   socket.send('x');
   assert.deepEqual(value(await next()), 'x');
@@ -122,7 +122,7 @@ test('a browserchannel whose answers are lost loses no message', async (t) => {
 });
 
 test('metrics count browserchannels', async (t) => {
-  const args = await config(t, 'transformers = ["browserchannel"]\n');
+  const args = await config(t, 'transformers = ["browserchannel"]\nbrowserchannel_clients = "plain"\n');
   const server = await serve(t, 'echo', ['--metrics', '/metrics', ...args]);
   const { socket, next } = await opened(t, `${server.url}/primus`);
   socket.send('x');

@@ -6,7 +6,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use bytestring::ByteString;
 use primus_core::{
-    Carriage, CloseReason, Envelope, Head, Outgoing, Parser, Payload, Session, WireForm,
+    Carriage, CloseReason, Envelope, MountSettings, Outgoing, Parser, Payload, Session, WireForm,
     classic::{Classic, Incoming, Rendering, Sink},
     native,
 };
@@ -26,11 +26,13 @@ pub(crate) enum Face {
 }
 
 impl Face {
-    /// The stock Primus client has a mark in its query, as it has on a WebSocket.
-    pub(crate) fn of(head: &Head, parser: &dyn Parser) -> Self {
-        match head.query().get("_primuscb") {
-            Some(_) => Self::Classic(Box::new(Classic::new(parser))),
-            None => Self::Plain { values: parser.name() == "json" },
+    /// The stock Primus client has no mark here, as it has on a WebSocket.
+    pub(crate) fn of(mount: &MountSettings, primus: Option<bool>) -> Self {
+        let parser = &*mount.parser;
+        if primus.unwrap_or(mount.path.trim_end_matches('/') == "/primus") {
+            Self::Classic(Box::new(Classic::new(parser)))
+        } else {
+            Self::Plain { values: parser.name() == "json" }
         }
     }
 

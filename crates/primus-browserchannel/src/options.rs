@@ -6,6 +6,9 @@ use std::{path::PathBuf, time::Duration};
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BrowserChannelOptions {
+    /// Whether clients are stock Primus 8 clients, which look like any other. Default: at `/primus` they are, where
+    /// those look by default; elsewhere they are not.
+    pub primus: Option<bool>,
     /// How often a back channel that is told nothing else is told that the server is there. Zero: never.
     /// Default 20 s.
     pub keep_alive: Duration,
@@ -21,6 +24,7 @@ pub struct BrowserChannelOptions {
 impl Default for BrowserChannelOptions {
     fn default() -> Self {
         Self {
+            primus: None,
             keep_alive: Duration::from_secs(20),
             timeout: Duration::from_secs(30),
             host_prefixes: Vec::new(),

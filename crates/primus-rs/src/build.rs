@@ -330,6 +330,17 @@ fn browserchannel(
     mount: &Mount,
 ) -> Result<BrowserChannelOptions, BuildError> {
     let mut options = BrowserChannelOptions::default();
+    let clients = mount.browserchannel_clients.as_ref().unwrap_or(&config.browserchannel_clients);
+    options.primus = match &**clients {
+        "auto" => None,
+        "primus" => Some(true),
+        "plain" => Some(false),
+        other => {
+            let own = mount.browserchannel_clients.is_some();
+            let problem = format!("is {other:?}; it is `auto`, `primus` or `plain`");
+            return Err(config.invalid(&key_of(prefix, "browserchannel_clients", own), problem));
+        }
+    };
     options.keep_alive =
         mount.browserchannel_keep_alive.unwrap_or(config.browserchannel_keep_alive);
     let timeout = mount.browserchannel_timeout;

@@ -70,6 +70,8 @@ optional! {
         sockjs_websocket: Flag,
         /// Whether SockJS sets a cookie `JSESSIONID`.
         sockjs_cookie: Flag,
+        /// Which clients BrowserChannel ones are: `primus`, `plain` or `auto`.
+        browserchannel_clients: Text,
         /// How often a back channel of a BrowserChannel client that is told nothing else is told that the server
         /// is there.
         browserchannel_keep_alive: Time,

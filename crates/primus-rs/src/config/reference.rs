@@ -105,6 +105,7 @@ fn the_defaults_are_those_of_the_parts() {
     assert_eq!(config.sockjs_websocket, sockjs.websocket);
     assert_eq!(config.sockjs_cookie, sockjs.cookie);
     let browserchannel = primus_browserchannel::BrowserChannelOptions::default();
+    assert_eq!((&*config.browserchannel_clients, browserchannel.primus), ("auto", None));
     assert_eq!(config.browserchannel_keep_alive, browserchannel.keep_alive);
     assert_eq!(config.browserchannel_timeout, browserchannel.timeout);
     assert_eq!(config.browserchannel_host_prefixes, browserchannel.host_prefixes);

@@ -119,6 +119,9 @@ options! {
         /// Whether SockJS sets a cookie `JSESSIONID`, by which balancers tell sessions apart. Default false.
         sockjs_cookie: Flag = false,
 
+        /// Which clients BrowserChannel ones are, which look alike: `primus`, stock Primus 8 clients; `plain`; or
+        /// `auto`, `primus` on a mount at `/primus` and `plain` elsewhere. Default `auto`.
+        browserchannel_clients: Text = "auto".to_owned(),
         /// How often a back channel of a BrowserChannel client that is told nothing else is told that the server
         /// is there. Zero: never. Default 20 s.
         browserchannel_keep_alive: Time = Duration::from_secs(20),
