@@ -11,6 +11,7 @@ use crate::{
     headers::{answer, bad, refusal, standard, unknown},
     link::{Link, NoTurn, NotTaken, invalid_json},
     protocol::{
+        arrays::Beyond,
         chunk::{Form, chunk},
         maps::{Maps, MapsError},
         query,
@@ -88,7 +89,7 @@ pub(crate) async fn send(request: Request, mount: &Mount, sid: &str) -> Result<R
     let _counted = link.count(rid).map_err(|error| no_turn(&head, &error))?;
     session.seen();
     if let Some(aid) = aid {
-        acknowledge(&head, link, &session, aid)?;
+        link.ack(&session, aid).map_err(|error| beyond(&head, error))?;
     }
     let maps = read(&head, body, session.limits()).await?.map_err(|error| {
         if error == MapsError::Json {
@@ -104,15 +105,8 @@ pub(crate) async fn send(request: Request, mount: &Mount, sid: &str) -> Result<R
     Ok(answer(Form::Xhr, full(chunk(&link.status()))))
 }
 
-/// The client has all arrays up to `aid`.
-pub(crate) fn acknowledge(
-    head: &Head,
-    link: &Link,
-    session: &Arc<Session>,
-    aid: u64,
-) -> Result<(), Response> {
-    link.ack(session, aid)
-        .map_err(|error| refusal(head, StatusCode::BAD_REQUEST, &error.to_string()))
+pub(crate) fn beyond(head: &Head, error: Beyond) -> Response {
+    refusal(head, StatusCode::BAD_REQUEST, &error.to_string())
 }
 
 /// The client ends the session, as soon as what it sent before has come. It waits for no answer.

@@ -320,12 +320,12 @@ impl Link {
                     all.push(&ping);
                 }
                 if let Some(reason) = &taken.end {
-                    match face.end(parser, reason) {
-                        // Its client closes, and would take the other for a fault.
-                        Some(end) => all.push(&end),
-                        // Who is to come back is not told to stop.
-                        None if reason.reconnects() => {}
-                        None => all.all.push(Bytes::from_static(STOP.as_bytes())),
+                    if let Some(end) = face.end(parser, reason) {
+                        all.push(&end);
+                    }
+                    // Who is to come back is not told to stop.
+                    if !reason.reconnects() {
+                        all.all.push(Bytes::from_static(STOP.as_bytes()));
                     }
                     talk.ended = true;
                 }

@@ -107,13 +107,13 @@ impl BrowserChannel {
         match sid {
             None if get => Err(bad(head, QueryError::NoSession)),
             None => open(request, mount, &self.options, &self.graves).await,
-            Some(sid) if get => self.get(head, &mount, &sid),
+            Some(sid) if get => self.get(head, &mount, &sid).await,
             Some(sid) => forward::send(request, &mount, &sid).await,
         }
     }
 
     /// Answers what is bound to a session by `GET`.
-    fn get(&self, head: &Head, mount: &Mount, sid: &str) -> Result<Response, Response> {
+    async fn get(&self, head: &Head, mount: &Mount, sid: &str) -> Result<Response, Response> {
         let asked = query::get(&head.query()).map_err(|error| bad(head, error))?;
         let found = mount.by_token(sid);
         let found = found.as_ref().and_then(|(session, _)| Some((session, Link::of(session)?)));
@@ -121,7 +121,7 @@ impl BrowserChannel {
             Get::Terminate { rid, aid } => {
                 let (session, link) = found.ok_or_else(|| unknown(head))?;
                 if let Some(aid) = aid {
-                    forward::acknowledge(head, link, session, aid)?;
+                    link.ack(session, aid).map_err(|error| forward::beyond(head, error))?;
                 }
                 forward::terminate(Arc::clone(session), rid);
                 Ok(standard(text(StatusCode::OK, "")))
@@ -134,7 +134,7 @@ impl BrowserChannel {
                         [form.begin(domain.as_deref()), form.message(&words, true), form.end()];
                     return Ok(answer(form, full(pieces.concat())));
                 };
-                forward::acknowledge(head, link, session, aid)?;
+                link.ack(session, aid).map_err(|error| forward::beyond(head, error))?;
                 let carriage = link.face().carriage();
                 let carrier = session.attach(carriage);
                 let BrowserChannelOptions { keep_alive, timeout, .. } = self.options;
