@@ -19,12 +19,14 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("primus-websocket", &["primus-core", "primus-http"]),
     ("primus-sse", &["primus-core", "primus-http"]),
     ("primus-polling", &["primus-core", "primus-http"]),
+    ("primus-browserchannel", &["primus-core", "primus-http"]),
     ("primus-engineio", &["primus-core", "primus-http", "primus-websocket"]),
     ("primus-socketio", &["primus-core", "primus-engineio"]),
     ("primus-sockjs", &["primus-core", "primus-http", "primus-websocket"]),
     (
         "primus-rs",
         &[
+            "primus-browserchannel",
             "primus-core",
             "primus-engineio",
             "primus-http",

@@ -14,6 +14,7 @@ mod admission;
 mod authorize;
 mod broadcast;
 pub mod channel;
+pub mod classic;
 mod close;
 mod end;
 mod envelope;

@@ -2,6 +2,7 @@
 
 use std::{borrow::Cow, collections::HashSet, sync::Arc};
 
+use primus_browserchannel::BrowserChannelOptions;
 use primus_core::{Compression, Limits, MountSettings, Plugin, Settings, Transformer};
 use primus_http::App;
 use primus_library::{Library, LibraryConfig};
@@ -97,6 +98,7 @@ fn ready(
     settings.options.insert(engine_io(config, prefix, mount)?);
     settings.options.insert(socket_io(config, prefix, mount)?);
     settings.options.insert(sockjs(config, prefix, mount)?);
+    settings.options.insert(browserchannel(config, prefix, mount)?);
 
     let names = mount.transformers.as_ref().unwrap_or(&config.transformers);
     let key = key_of(prefix, "transformers", mount.transformers.is_some());
@@ -325,6 +327,43 @@ fn sockjs(config: &Config, prefix: &str, mount: &Mount) -> Result<SockJsOptions,
     options.sockjs_url.clone_from(url);
     options.websocket = mount.sockjs_websocket.unwrap_or(config.sockjs_websocket);
     options.cookie = mount.sockjs_cookie.unwrap_or(config.sockjs_cookie);
+    Ok(options)
+}
+
+fn browserchannel(
+    config: &Config,
+    prefix: &str,
+    mount: &Mount,
+) -> Result<BrowserChannelOptions, BuildError> {
+    let mut options = BrowserChannelOptions::default();
+    let clients = mount.browserchannel_clients.as_ref().unwrap_or(&config.browserchannel_clients);
+    options.primus = match &**clients {
+        "auto" => None,
+        "primus" => Some(true),
+        "plain" => Some(false),
+        other => {
+            let own = mount.browserchannel_clients.is_some();
+            let problem = format!("is {other:?}; it is `auto`, `primus` or `plain`");
+            return Err(config.invalid(&key_of(prefix, "browserchannel_clients", own), problem));
+        }
+    };
+    options.keep_alive =
+        mount.browserchannel_keep_alive.unwrap_or(config.browserchannel_keep_alive);
+    let timeout = mount.browserchannel_timeout;
+    options.timeout = timeout.unwrap_or(config.browserchannel_timeout);
+    let key = key_of(prefix, "browserchannel_timeout", timeout.is_some());
+    config.lasts(&key, options.timeout)?;
+    let own = mount.browserchannel_host_prefixes.as_ref();
+    let prefixes = own.unwrap_or(&config.browserchannel_host_prefixes);
+    let label = |byte: u8| byte.is_ascii_alphanumeric() || b"-.".contains(&byte);
+    if let Some(bad) = prefixes.iter().find(|one| one.is_empty() || !one.bytes().all(label)) {
+        let key = key_of(prefix, "browserchannel_host_prefixes", own.is_some());
+        let problem = format!("has {bad:?}, which no host begins with; use letters and digits");
+        return Err(config.invalid(&key, problem));
+    }
+    options.host_prefixes.clone_from(prefixes);
+    let script = mount.browserchannel_script.as_ref().unwrap_or(&config.browserchannel_script);
+    options.script = Some(script).filter(|script| !script.is_empty()).map(Into::into);
     Ok(options)
 }
 

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use primus_browserchannel::BrowserChannel;
 use primus_core::{MountSettings, Parser, Plugin, Transformer, parser};
 use primus_sockjs::SockJs;
 
@@ -41,6 +42,9 @@ impl Default for Known {
                 Source::Ours("socket.io", |_| Arc::new(primus_socketio::transformer())),
                 Source::Ours("sockjs", |mount| {
                     Arc::new(SockJs::new(mount.options.get().cloned().unwrap_or_default()))
+                }),
+                Source::Ours("browserchannel", |mount| {
+                    Arc::new(BrowserChannel::new(mount.options.get().cloned().unwrap_or_default()))
                 }),
             ],
             parsers: vec![

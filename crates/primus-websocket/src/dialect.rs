@@ -1,6 +1,9 @@
 //! What is said over a WebSocket: the seam between the driver and those who know the messages.
 
-use primus_core::{BoxFuture, Carrier, CloseReason, Envelope, Outgoing, Parser, Payload, Session};
+use primus_core::{
+    BoxFuture, Carrier, CloseReason, Envelope, Outgoing, Parser, Payload, Session,
+    classic::Incoming,
+};
 
 use crate::{connection::Connection, out::Out};
 
@@ -72,20 +75,4 @@ pub trait Dialect: Send + 'static {
         drop(connection);
         Box::pin(std::future::ready(()))
     }
-}
-
-/// What a message from the client turned out to be.
-#[derive(Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Incoming {
-    /// This is for the application.
-    Message(Envelope),
-    /// The client asked for something, and gets this.
-    Answer(Payload),
-    /// It gets several.
-    Answers(Vec<Payload>),
-    /// The client ends the session.
-    End,
-    /// It has been served, and there is nothing more to do.
-    Nothing,
 }

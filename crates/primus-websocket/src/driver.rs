@@ -16,12 +16,14 @@ use std::{
 };
 
 use bytes::Bytes;
-use primus_core::{BoxFuture, Carrier, CloseReason, DeliverError, Envelope, Parser, Payload};
+use primus_core::{
+    BoxFuture, Carrier, CloseReason, DeliverError, Envelope, Parser, Payload, classic::Incoming,
+};
 use tokio::io::{AsyncWrite as _, AsyncWriteExt as _};
 
 use crate::{
     connection::{Connection, SCRATCH, Scratch},
-    dialect::{Dialect, Incoming},
+    dialect::Dialect,
     frames::Received,
 };
 

@@ -12,7 +12,6 @@
 #![deny(clippy::unwrap_used)]
 
 mod attach;
-mod classic;
 mod connection;
 mod deflate;
 mod dialect;
@@ -29,11 +28,12 @@ mod transformer;
 mod turns;
 mod utf8;
 
+pub use primus_core::classic::{Classic, Incoming, Rendering, Sink};
+
 pub use self::{
-    classic::{Classic, Rendering, Sink},
     connection::Connection,
     deflate::Form,
-    dialect::{Dialect, Incoming},
+    dialect::Dialect,
     frame::message as frame,
     handshake::{Handshake, accept, offered},
     out::Out,

@@ -2,17 +2,12 @@
 
 use primus_core::{
     Carrier, CloseReason, Envelope, Outgoing, Payload, Session,
+    classic::{Classic, Incoming, Rendering, Sink},
     native::{self, Frame, FrameError},
     parser::Parser,
 };
 
-use crate::{
-    classic::{Classic, Rendering, Sink},
-    deflate::Form,
-    dialect::{Dialect, Incoming},
-    form,
-    out::Out,
-};
+use crate::{deflate::Form, dialect::Dialect, form, out::Out};
 
 /// Text as the application wrote it.
 const AS_IT_IS: Form = form!("websocket");

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use primus_core::{
     BoxFuture, Carriage, Head, Mount, Opening, Request, Response, Session, Transformer,
+    classic::Classic,
 };
 use tracing::Instrument as _;
 
 use crate::{
     attach::attach,
-    classic::Classic,
     handshake::{self, Handshake, RESUMABLE},
     native::Native,
 };

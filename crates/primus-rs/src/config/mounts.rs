@@ -70,6 +70,17 @@ optional! {
         sockjs_websocket: Flag,
         /// Whether SockJS sets a cookie `JSESSIONID`.
         sockjs_cookie: Flag,
+        /// Which clients BrowserChannel ones are: `primus`, `plain` or `auto`.
+        browserchannel_clients: Text,
+        /// How often a back channel of a BrowserChannel client that is told nothing else is told that the server
+        /// is there.
+        browserchannel_keep_alive: Time,
+        /// How long a BrowserChannel session waits for its next back channel before it counts as away.
+        browserchannel_timeout: Time,
+        /// Prefixes of this server's host, of which a BrowserChannel client is told one.
+        browserchannel_host_prefixes: List,
+        /// The file that is served to BrowserChannel clients at `{path}/bcsocket.js`.
+        browserchannel_script: Text,
         /// How long a client may take for its attach frame.
         attach_timeout: Time,
         /// How long a request may take for its body, and a POST may wait for a busy handler.

@@ -104,6 +104,12 @@ fn the_defaults_are_those_of_the_parts() {
     assert_eq!(config.sockjs_disconnect_delay, sockjs.disconnect_delay);
     assert_eq!(config.sockjs_websocket, sockjs.websocket);
     assert_eq!(config.sockjs_cookie, sockjs.cookie);
+    let browserchannel = primus_browserchannel::BrowserChannelOptions::default();
+    assert_eq!((&*config.browserchannel_clients, browserchannel.primus), ("auto", None));
+    assert_eq!(config.browserchannel_keep_alive, browserchannel.keep_alive);
+    assert_eq!(config.browserchannel_timeout, browserchannel.timeout);
+    assert_eq!(config.browserchannel_host_prefixes, browserchannel.host_prefixes);
+    assert!(config.browserchannel_script.is_empty() && browserchannel.script.is_none());
     let http = primus_http::Options::default();
     same!(http: max_headers max_header_bytes handshake_timeout http2);
 }

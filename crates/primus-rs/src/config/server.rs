@@ -32,7 +32,7 @@ options! {
         /// `/primus`.
         path: Text = "/primus".to_owned(),
         /// What clients may speak, in the order in which our client tries them: `websocket`,
-        /// `sse`, `polling`; for stock clients of others `engine.io`, `socket.io`, `sockjs`; and those given to
+        /// `sse`, `polling`; for stock clients of others `engine.io`, `socket.io`, `sockjs`, `browserchannel`; and those given to
         /// [`add_transformer`](crate::Builder::add_transformer). Default: the first three.
         transformers: List = ["websocket", "sse", "polling"].map(str::to_owned).to_vec(),
         /// How values travel: `json`, `msgpack`, `raw`, or one given to
@@ -118,6 +118,22 @@ options! {
         sockjs_websocket: Flag = true,
         /// Whether SockJS sets a cookie `JSESSIONID`, by which balancers tell sessions apart. Default false.
         sockjs_cookie: Flag = false,
+
+        /// Which clients BrowserChannel ones are, which look alike: `primus`, stock Primus 8 clients; `plain`; or
+        /// `auto`, `primus` on a mount at `/primus` and `plain` elsewhere. Default `auto`.
+        browserchannel_clients: Text = "auto".to_owned(),
+        /// How often a back channel of a BrowserChannel client that is told nothing else is told that the server
+        /// is there. Zero: never. Default 20 s.
+        browserchannel_keep_alive: Time = Duration::from_secs(20),
+        /// How long a BrowserChannel session waits for its next back channel before it counts as away.
+        /// Default 30 s.
+        browserchannel_timeout: Time = Duration::from_secs(30),
+        /// Prefixes of this server's host, of which a BrowserChannel client is told one: so it has more connections
+        /// than browsers allow to one host. Default none.
+        browserchannel_host_prefixes: List = Vec::new(),
+        /// The file that is served to BrowserChannel clients at `{path}/bcsocket.js`: that of npm's `browserchannel`.
+        /// Default none.
+        browserchannel_script: Text = String::new(),
 
         /// How long a client may take for TLS, and then for the head of a request. Default 10 s.
         handshake_timeout: Time = Duration::from_secs(10),

@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
+use crate::{Payload, is_event_name};
 use bytestring::ByteString;
-use primus_core::{Payload, is_event_name};
 use serde_json::Value;
 
 use super::walk::{Walk, is_json};

@@ -10,7 +10,11 @@
 mod channels;
 mod client;
 mod emitter;
+mod incoming;
 mod multiplex;
 mod walk;
 
-pub use self::client::{Classic, Rendering, Sink};
+pub use self::{
+    client::{Classic, Rendering, Sink},
+    incoming::Incoming,
+};

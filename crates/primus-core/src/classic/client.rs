@@ -2,16 +2,14 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use crate::{CloseReason, Envelope, Outgoing, Payload, Session, Subject, native, parser::Parser};
 use bytestring::ByteString;
-use primus_core::{
-    CloseReason, Envelope, Outgoing, Payload, Session, Subject, native, parser::Parser,
-};
 
+use super::Incoming;
 use super::{
     channels::{self, Channels},
     emitter, multiplex,
 };
-use crate::dialect::Incoming;
 
 const CONTROL: &str = "primus::";
 /// What begins the names of events of the protocol itself.
@@ -139,7 +137,6 @@ impl Classic {
                 }
                 Subject::Reply(number) => self.answer(number, true, envelope, out),
                 Subject::Refuse(number) => self.answer(number, false, envelope, out),
-                _ => {}
             };
         };
         let Some(channels) = &mut self.channels else { return };
@@ -226,7 +223,7 @@ impl std::fmt::Debug for Classic {
 
 /// A control message as a value of the parser.
 fn control_string(parser: &dyn Parser, control: &str) -> Option<Payload> {
-    primus_core::parser::encode(parser, control).ok()
+    crate::parser::encode(parser, control).ok()
 }
 
 fn is_control(parser: &dyn Parser, payload: &Payload) -> bool {
@@ -244,9 +241,9 @@ fn read_control(parser: &dyn Parser, payload: &Payload) -> Option<String> {
     if !head.windows(CONTROL.len()).any(|window| window == CONTROL.as_bytes()) {
         return None;
     }
-    let value: String = primus_core::parser::decode(parser, payload).ok()?;
+    let value: String = crate::parser::decode(parser, payload).ok()?;
     // Bytes that could be read as a string are not what the parser makes of one.
-    if payload.is_binary() && !primus_core::parser::encode(parser, &value).ok()?.is_binary() {
+    if payload.is_binary() && !crate::parser::encode(parser, &value).ok()?.is_binary() {
         return None;
     }
     value.strip_prefix(CONTROL).map(str::to_owned)

@@ -11,15 +11,15 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use crate::{Envelope, Limits, Payload};
 use bytestring::ByteString;
-use primus_core::{Envelope, Limits, Payload};
 use serde_json::json;
 
+use super::Incoming;
 use super::{
     emitter::{self, ID_BITS, LARGEST_ID, Said},
     multiplex::{Kind, Packet, write},
 };
-use crate::dialect::Incoming;
 
 /// A client's request has this number for the session: the slot of its place, then its own id. Slot
 /// 0 is the root; id 0 is the question whether the client may enter.
@@ -229,7 +229,7 @@ fn leaving(channel: &str) -> Option<Envelope> {
 
 #[cfg(test)]
 mod tests {
-    use primus_core::Subject;
+    use crate::Subject;
     use proptest::prelude::*;
 
     use super::{super::multiplex::read, *};

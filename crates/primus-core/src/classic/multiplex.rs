@@ -1,8 +1,8 @@
 //! The packets of `primus-multiplex` 3: messages, subscriptions and their ends, each with the id of
 //! the subscription and the name of the channel.
 
+use crate::Payload;
 use bytestring::ByteString;
-use primus_core::Payload;
 use serde_json::Value;
 
 use super::walk::Walk;
