@@ -5,6 +5,7 @@ use std::{borrow::Cow, collections::HashSet, sync::Arc};
 use primus_core::{Compression, Limits, MountSettings, Plugin, Settings, Transformer};
 use primus_http::App;
 use primus_library::{Library, LibraryConfig};
+use primus_bayeux::BayeuxOptions;
 use primus_sockjs::SockJsOptions;
 
 use crate::{
@@ -97,6 +98,7 @@ fn ready(
     settings.options.insert(engine_io(config, prefix, mount)?);
     settings.options.insert(socket_io(config, prefix, mount)?);
     settings.options.insert(sockjs(config, prefix, mount)?);
+    settings.options.insert(bayeux(config, prefix, mount)?);
 
     let names = mount.transformers.as_ref().unwrap_or(&config.transformers);
     let key = key_of(prefix, "transformers", mount.transformers.is_some());
@@ -319,6 +321,14 @@ fn sockjs(config: &Config, prefix: &str, mount: &Mount) -> Result<SockJsOptions,
     options.sockjs_url.clone_from(url);
     options.websocket = mount.sockjs_websocket.unwrap_or(config.sockjs_websocket);
     options.cookie = mount.sockjs_cookie.unwrap_or(config.sockjs_cookie);
+    Ok(options)
+}
+
+fn bayeux(config: &Config, prefix: &str, mount: &Mount) -> Result<BayeuxOptions, BuildError> {
+    let mut options = BayeuxOptions::default();
+    options.timeout = mount.bayeux_timeout.unwrap_or(config.bayeux_timeout);
+    let key = key_of(prefix, "bayeux_timeout", mount.bayeux_timeout.is_some());
+    config.lasts(&key, options.timeout)?;
     Ok(options)
 }
 

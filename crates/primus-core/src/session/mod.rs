@@ -49,6 +49,7 @@ use std::{
 pub use self::{
     attach::Asked,
     callbacks::Callbacks,
+    control::PublishError,
     carrier::{Carriage, Carrier, Taken, Work},
     outbox::Resume,
     wire::Wire,

@@ -70,6 +70,8 @@ optional! {
         sockjs_websocket: Flag,
         /// Whether SockJS sets a cookie `JSESSIONID`.
         sockjs_cookie: Flag,
+        /// How long the request of a Bayeux client is held where there is nothing to tell.
+        bayeux_timeout: Time,
         /// How long a client may take for its attach frame.
         attach_timeout: Time,
         /// How long a request may take for its body, and a POST may wait for a busy handler.

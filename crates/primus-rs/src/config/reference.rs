@@ -104,6 +104,7 @@ fn the_defaults_are_those_of_the_parts() {
     assert_eq!(config.sockjs_disconnect_delay, sockjs.disconnect_delay);
     assert_eq!(config.sockjs_websocket, sockjs.websocket);
     assert_eq!(config.sockjs_cookie, sockjs.cookie);
+    assert_eq!(config.bayeux_timeout, primus_bayeux::BayeuxOptions::default().timeout);
     let http = primus_http::Options::default();
     same!(http: max_headers max_header_bytes handshake_timeout http2);
 }

@@ -32,7 +32,7 @@ options! {
         /// `/primus`.
         path: Text = "/primus".to_owned(),
         /// What clients may speak, in the order in which our client tries them: `websocket`,
-        /// `sse`, `polling`; for stock clients of others `engine.io`, `socket.io`, `sockjs`; and those given to
+        /// `sse`, `polling`; for stock clients of others `engine.io`, `socket.io`, `sockjs`, `bayeux`; and those given to
         /// [`add_transformer`](crate::Builder::add_transformer). Default: the first three.
         transformers: List = ["websocket", "sse", "polling"].map(str::to_owned).to_vec(),
         /// How values travel: `json`, `msgpack`, `raw`, or one given to
@@ -118,6 +118,10 @@ options! {
         sockjs_websocket: Flag = true,
         /// Whether SockJS sets a cookie `JSESSIONID`, by which balancers tell sessions apart. Default false.
         sockjs_cookie: Flag = false,
+
+        /// How long the request of a Bayeux client is held where there is nothing to tell. One that does not
+        /// come back for twice as long is given up. Default 45 s.
+        bayeux_timeout: Time = Duration::from_secs(45),
 
         /// How long a client may take for TLS, and then for the head of a request. Default 10 s.
         handshake_timeout: Time = Duration::from_secs(10),
