@@ -17,23 +17,15 @@ pub(crate) fn services(builder: Builder) -> primus_examples::Result<Primus> {
     root.authorize_join(async |_: Spark, room: String| allowed(&room));
     root.authorize_publish(async |_: Spark, room: String| allowed(&room));
     root.on_any(|spark: &Spark, name: &str, message: &Message| {
-        let answered = match name {
-            "/service/echo" => message
-                .json::<serde_json::Value>()
-                .map_err(drop)
-                .and_then(|data| spark.emit(name, &data).map(drop).map_err(drop)),
-            "/service/close" => {
-                spark.end(CloseReason::ENDED);
-                Ok(())
+        match name {
+            "/service/echo" => {
+                if let Ok(data) = message.json::<serde_json::Value>() {
+                    let _ = spark.emit(name, &data); // it may be over already
+                }
             }
-            "/service/reconnect" => {
-                spark.reconnect();
-                Ok(())
-            }
-            _ => Ok(()),
-        };
-        if answered.is_err() {
-            tracing::debug!(name, "not answered");
+            "/service/close" => spark.end(CloseReason::ENDED),
+            "/service/reconnect" => spark.reconnect(),
+            _ => {}
         }
     });
     primus.on_connection(async |mut spark: Spark| {
