@@ -65,17 +65,15 @@ fn ended(reply: Reply, reason: &CloseReason) -> Reply {
         let error = Code::UnknownClient.about(reply.client_id.as_str().unwrap_or_default());
         reply.fail(error)
     };
-    reply.advice = Some(Advice::only(advice));
+    let after = millis(reason.retry_after());
+    reply.advice = Some(Advice { interval: (after > 0).then_some(after), ..Advice::only(advice) });
     reply
 }
 
 /// What an event stream is told where its session ends.
 pub(crate) fn end_of_stream(client: &str, reason: &CloseReason) -> String {
-    let message = Message {
-        channel: "/meta/connect".into(),
-        client_id: client.into(),
-        ..Message::default()
-    };
+    let message =
+        Message { channel: "/meta/connect".into(), client_id: client.into(), ..Message::default() };
     ended(Reply::to(&message), reason).to_json()
 }
 
@@ -157,7 +155,8 @@ impl Peer {
         let opening = Opening { auth: message.ext.clone(), ..Opening::default() };
         let session = self.mount.open(NAME, &self.head, opening).await.map_err(|no| {
             // Who is refused is refused; who has come at a bad time may try again.
-            let refused = no.status().is_client_error() && no.status() != StatusCode::TOO_MANY_REQUESTS;
+            let refused =
+                no.status().is_client_error() && no.status() != StatusCode::TOO_MANY_REQUESTS;
             let advice = if refused { Reconnect::None } else { Reconnect::Handshake };
             Box::new((said(&no, ""), Advice::only(advice)))
         })?;

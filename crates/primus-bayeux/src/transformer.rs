@@ -117,7 +117,8 @@ fn is_message(head: &Head) -> bool {
 /// An event stream is asked for.
 fn is_stream(head: &Head) -> bool {
     let accepts = head.header(header::ACCEPT).unwrap_or_default();
-    head.method == Method::GET && accepts.split(',').any(|one| one.trim().starts_with("text/event-stream"))
+    head.method == Method::GET
+        && accepts.split(',').any(|one| one.trim().starts_with("text/event-stream"))
 }
 
 /// Reads the messages that are posted.

@@ -2,10 +2,10 @@
 
 use std::{borrow::Cow, collections::HashSet, sync::Arc};
 
+use primus_bayeux::BayeuxOptions;
 use primus_core::{Compression, Limits, MountSettings, Plugin, Settings, Transformer};
 use primus_http::App;
 use primus_library::{Library, LibraryConfig};
-use primus_bayeux::BayeuxOptions;
 use primus_sockjs::SockJsOptions;
 
 use crate::{

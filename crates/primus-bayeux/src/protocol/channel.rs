@@ -78,7 +78,9 @@ mod tests {
             assert!(is_pattern(good) && !is_channel(good), "{good}");
         }
         let long = format!("/{}", "x".repeat(256));
-        for bad in ["", "/", "a", "//", "/a/", "/a//b", "/a b", "/ä", "/a/***", "/*/a", "/**/*", &long] {
+        for bad in
+            ["", "/", "a", "//", "/a/", "/a//b", "/a b", "/ä", "/a/***", "/*/a", "/**/*", &long]
+        {
             assert!(!is_channel(bad) && !is_pattern(bad), "{bad}");
         }
     }

@@ -100,16 +100,33 @@ mod tests {
 
     #[test]
     fn null_is_data_and_nothing_is_not() {
-        let data = |text: &str| read(text).unwrap().remove(0).data.map(|data| data.get().to_owned());
+        let data =
+            |text: &str| read(text).unwrap().remove(0).data.map(|data| data.get().to_owned());
         assert_eq!(data(r#"{"data":null}"#).as_deref(), Some("null"));
-        assert_eq!(data(r#"{"data": {"b":1.0,"a":18446744073709551616} }"#).as_deref(), Some(r#"{"b":1.0,"a":18446744073709551616}"#));
+        assert_eq!(
+            data(r#"{"data": {"b":1.0,"a":18446744073709551616} }"#).as_deref(),
+            Some(r#"{"b":1.0,"a":18446744073709551616}"#)
+        );
         assert_eq!(data("{}"), None);
     }
 
     #[test]
     fn what_is_no_message_is_refused() {
         let many = format!("[{}null]", "null,".repeat(MOST));
-        for bad in ["", "1", "\"s\"", "true", "{", "[1]", "[[]]", "[{}", "{}{}", r#"{"data":}"#, &many, &"[".repeat(100_000)] {
+        for bad in [
+            "",
+            "1",
+            "\"s\"",
+            "true",
+            "{",
+            "[1]",
+            "[[]]",
+            "[{}",
+            "{}{}",
+            r#"{"data":}"#,
+            &many,
+            &"[".repeat(100_000),
+        ] {
             assert_eq!(read(bad).err(), Some(BadRequest), "{}", &bad[..bad.len().min(40)]);
         }
         assert!(read("null").unwrap().is_empty());

@@ -85,7 +85,8 @@ impl Audience {
         let Scope::Mounts(mounts) = &self.scope else { return None };
         let mut wide: Vec<(Arc<Mount>, Vec<String>)> = Vec::new();
         for mount in mounts {
-            let rooms: Vec<_> = self.rooms.iter().flat_map(|room| mount.wider_rooms(room)).collect();
+            let rooms: Vec<_> =
+                self.rooms.iter().flat_map(|room| mount.wider_rooms(room)).collect();
             if !rooms.is_empty() {
                 wide.push((Arc::clone(mount), rooms));
             }

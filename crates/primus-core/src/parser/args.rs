@@ -62,7 +62,10 @@ mod tests {
         let two = encode(&Json, &Args((1, "two"))).unwrap();
         assert_eq!(two, "\t[1,\"two\"]".into());
         assert_eq!(two, several("1,\"two\"").into());
-        assert_eq!(encode_into(&Json, &Args([1]), "ü:".as_bytes().to_vec()).unwrap(), "ü:\t[1]".into());
+        assert_eq!(
+            encode_into(&Json, &Args([1]), "ü:".as_bytes().to_vec()).unwrap(),
+            "ü:\t[1]".into()
+        );
         // To whoever reads it they are an array.
         for payload in [&one, &two] {
             assert_eq!(decode::<(u8, String)>(&Json, payload).unwrap(), (1, "two".to_owned()));

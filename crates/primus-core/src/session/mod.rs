@@ -49,8 +49,8 @@ use std::{
 pub use self::{
     attach::Asked,
     callbacks::Callbacks,
-    control::PublishError,
     carrier::{Carriage, Carrier, Taken, Work},
+    control::PublishError,
     outbox::Resume,
     wire::Wire,
 };
