@@ -147,7 +147,8 @@ test('the stock client for faye gets its values back, and ends', async (t) => {
   const data = new Inbox(primus, 'data');
   for (const value of VALUES.filter((value) => value !== null)) {
     primus.write(value);
-    assert.deepEqual(await data.next(), value);
+    // Its arrays and objects are of a realm of its own.
+    assert.equal(JSON.stringify(await data.next()), JSON.stringify(value));
   }
   const end = once(primus, 'end');
   primus.end();
