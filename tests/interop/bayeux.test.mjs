@@ -127,6 +127,14 @@ for (const transport of TRANSPORTS) {
     await until('the advice', () => one._advice.reconnect, (advice) => advice === 'none', PATIENCE);
   });
 
+  test(`faye over ${transport} connects a hundred times`, async (t) => {
+    for (let n = 0; n < 100; n += 1) {
+      const one = client(t, transport);
+      await published(one, `/${transport}/hundred`, n);
+      await within(PATIENCE, 'goodbye', Promise.resolve(one.disconnect()));
+    }
+  });
+
   test(`faye over ${transport} connects again and again where nothing happens`, async (t) => {
     const one = client(t, transport, services.url, '/bayeux-short');
     const { next } = await subscribed(t, one, `/${transport}/short`);
