@@ -36,7 +36,7 @@ struct Ours;
 pub(crate) struct Answered {
     pub(crate) replies: Vec<String>,
     /// A connect, which is answered when there is something to tell, or its time is over.
-    pub(crate) connect: Option<Connect>,
+    pub(crate) connect: Option<Box<Connect>>,
 }
 
 pub(crate) struct Connect {
@@ -92,11 +92,13 @@ impl Peer {
 
     pub(crate) async fn process(&self, messages: Vec<Message>) -> Answered {
         let mut answered = Answered::default();
+        // For all of them together, where the application is behind.
+        let deadline = Instant::now() + self.mount.settings().limits.body_timeout;
         for message in messages {
             let reply = match Message::text(&message.channel) {
                 Some("/meta/handshake") => self.handshake(&message).await,
                 Some("/meta/connect") => match self.connect(&message) {
-                    Err(reply) => reply,
+                    Err(reply) => *reply,
                     Ok(connect) => {
                         // The last one is held.
                         let older = answered.connect.replace(connect);
@@ -107,7 +109,7 @@ impl Peer {
                 Some("/meta/subscribe") => self.subscribe(&message).await,
                 Some("/meta/unsubscribe") => self.unsubscribe(&message),
                 Some("/meta/disconnect") => self.disconnect(&message),
-                Some(channel) => self.publish(&message, channel).await,
+                Some(channel) => self.publish(&message, channel, deadline).await,
                 None => Reply::to(&message).fail(Code::Missing.about("channel")),
             };
             answered.replies.push(reply.to_json());
@@ -168,7 +170,7 @@ impl Peer {
     }
 
     /// The session of who sends this, or the answer that there is none.
-    fn sender(&self, message: &Message, reply: &Reply) -> Result<Arc<Session>, Reply> {
+    fn sender(&self, message: &Message, reply: &Reply) -> Result<Arc<Session>, Box<Reply>> {
         let error = match Message::text(&message.client_id) {
             None => Code::Missing.about("clientId"),
             Some(client) => match self.find(client) {
@@ -181,14 +183,14 @@ impl Peer {
         };
         let mut reply = reply.clone().fail(error);
         reply.client_id = Value::Null;
-        Err(reply)
+        Err(Box::new(reply))
     }
 
-    fn connect(&self, message: &Message) -> Result<Connect, Reply> {
+    fn connect(&self, message: &Message) -> Result<Box<Connect>, Box<Reply>> {
         let again = |mut reply: Reply| {
             reply.client_id = Value::Null;
             reply.advice = Some(Advice::only(Reconnect::Handshake));
-            reply
+            Box::new(reply)
         };
         let mut reply = Reply::to(message);
         let way = Message::text(&message.connection_type);
@@ -198,7 +200,7 @@ impl Peer {
         if !CONNECTION_TYPES.contains(&way) {
             return Err(again(reply.fail(Code::ConnectionTypes.about(way))));
         }
-        let session = self.sender(message, &reply).map_err(again)?;
+        let session = self.sender(message, &reply).map_err(|reply| again(*reply))?;
         let timeout = millis(self.options.timeout);
         if way == "eventsource" {
             // Events go by the stream. This only says that the client is there.
@@ -206,7 +208,7 @@ impl Peer {
                 carrier.park(self.options.patience());
             }
             reply.advice = Some(Advice::retry(timeout, 0));
-            return Err(reply); // which is not held
+            return Err(Box::new(reply)); // which is not held
         }
         reply.advice = Some(Advice::retry(0, timeout));
         let wish = message.advice.get("timeout").and_then(Value::as_f64);
@@ -214,7 +216,7 @@ impl Peer {
         let wait = wish.map_or(self.options.timeout, |wish| {
             Duration::from_millis(wish).min(self.options.timeout)
         });
-        Ok(Connect { session, reply, wait })
+        Ok(Box::new(Connect { session, reply, wait }))
     }
 
     /// The channels that a message is about: those before the first that is none, and what is wrong
@@ -246,7 +248,7 @@ impl Peer {
         reply.subscription = Some(echoed(&message.subscription));
         let session = match self.sender(message, &reply) {
             Ok(session) => session,
-            Err(reply) => return reply,
+            Err(reply) => return *reply,
         };
         let (channels, error) = Self::subscriptions(message);
         for channel in channels {
@@ -268,7 +270,7 @@ impl Peer {
         reply.subscription = Some(echoed(&message.subscription));
         let session = match self.sender(message, &reply) {
             Ok(session) => session,
-            Err(reply) => return reply,
+            Err(reply) => return *reply,
         };
         let (channels, error) = Self::subscriptions(message);
         for channel in channels {
@@ -283,7 +285,7 @@ impl Peer {
     fn disconnect(&self, message: &Message) -> Reply {
         let reply = Reply::to(message);
         match self.sender(message, &reply) {
-            Err(reply) => reply,
+            Err(reply) => *reply,
             Ok(session) => {
                 session.left(session.generation());
                 reply
@@ -291,7 +293,7 @@ impl Peer {
         }
     }
 
-    async fn publish(&self, message: &Message, channel: &str) -> Reply {
+    async fn publish(&self, message: &Message, channel: &str, deadline: Instant) -> Reply {
         let reply = Reply::to(message);
         if is_meta(channel) && (is_channel(channel) || is_pattern(channel)) {
             return reply.fail(Code::Forbidden.about(channel));
@@ -304,7 +306,7 @@ impl Peer {
         }
         let session = match self.sender(message, &reply) {
             Ok(session) => session,
-            Err(reply) => return reply,
+            Err(reply) => return *reply,
         };
         if data.get().len() > session.limits().max_message {
             return reply.fail(Code::TooLarge.about(channel));
@@ -328,7 +330,6 @@ impl Peer {
                 Err(no) => return reply.fail(said(&no, channel)),
             }
         };
-        let deadline = Instant::now() + session.limits().body_timeout;
         if post::deliver(&session, deadline, envelope).await.is_err() {
             return reply.fail(failed());
         }

@@ -153,7 +153,7 @@ async fn wait(peer: &Peer, answered: Answered) -> String {
     if let Some(connect) = connect {
         let mut line = Line::attach(&connect.session, peer.options.patience());
         let told = timeout(connect.wait, line.next()).await;
-        let (reply, events) = answer_connect(connect, told.ok());
+        let (reply, events) = answer_connect(*connect, told.ok());
         answer.push(reply.into());
         answer.extend(events);
     }

@@ -38,7 +38,7 @@ async fn start(peer: Peer, handshake: Handshake, pending: primus_core::Pending) 
     let socket = Socket {
         peer: Arc::new(peer),
         connection,
-        pending: Some(pending),
+        alone: Some(Alone { _pending: pending, since: Instant::now() }),
         line: None,
         held: None,
         work: None,
@@ -52,15 +52,21 @@ type Work = Pin<Box<dyn Future<Output = Answered> + Send>>;
 struct Socket {
     peer: Arc<Peer>,
     connection: Connection,
-    /// It counts as one that has not become a client's.
-    pending: Option<primus_core::Pending>,
+    /// It is no client's.
+    alone: Option<Alone>,
     /// The client that has connected by this.
     line: Option<Line>,
     /// Its connect, and when that is answered.
-    held: Option<(Connect, Instant)>,
+    held: Option<(Box<Connect>, Instant)>,
     /// What it sent is being processed; the next is read after that.
     work: Option<Work>,
     heard: Instant,
+}
+
+/// It counts as one that has not become a client's, and has to within a time, whatever it says meanwhile.
+struct Alone {
+    _pending: primus_core::Pending,
+    since: Instant,
 }
 
 /// What happens next.
@@ -90,7 +96,11 @@ impl Socket {
                 },
                 Event::Received(Err(reason)) => break reason,
                 Event::Worked(answered) => self.answer(answered),
-                Event::Told(told) => self.tell(told),
+                Event::Told(told) => {
+                    if let Err(reason) = self.tell(told) {
+                        break reason;
+                    }
+                }
                 Event::Due => {
                     if let Some((connect, _)) = self.held.take() {
                         self.send(&[connect.end(None).into()]);
@@ -107,12 +117,10 @@ impl Socket {
     async fn next(&mut self) -> Event {
         let limits = &self.peer.mount.settings().limits;
         let max = limits.max_message.saturating_add(OVERHEAD);
-        // Who has no client yet is to say soon which one.
-        let patience = match self.pending {
-            Some(_) => limits.attach_timeout,
-            None => self.peer.options.patience(),
+        let silent = match &self.alone {
+            Some(alone) => alone.since + limits.attach_timeout,
+            None => self.heard + self.peer.options.patience(),
         };
-        let silent = self.heard + patience;
         let due = self.held.as_ref().map(|(_, due)| *due);
         let is_working = self.work.is_some();
         let work = async {
@@ -168,7 +176,7 @@ impl Socket {
         if !self.line.as_ref().is_some_and(|line| line.is_of(&connect.session)) {
             self.line = Some(Line::attach(&connect.session, self.peer.options.patience()));
         }
-        self.pending = None;
+        self.alone = None;
         if connect.wait.is_zero() {
             return self.send(&[connect.end(None).into()]);
         }
@@ -179,15 +187,20 @@ impl Socket {
     }
 
     /// Events go at once; the connect stays as it is.
-    fn tell(&mut self, told: Told) {
+    fn tell(&mut self, told: Told) -> Result<(), CloseReason> {
         if let Told::Events(events) = &told {
-            return self.send(events);
+            self.send(events);
+            return Ok(());
         }
         self.line = None;
         if let Some((connect, _)) = self.held.take() {
-            let (reply, _) = answer_connect(connect, Some(told));
+            let (reply, _) = answer_connect(*connect, Some(told));
             self.send(&[reply.into()]);
         }
+        // Another may connect by it, for which there has to be room.
+        let pending = self.peer.mount.pend().map_err(|_| CloseReason::GOING_AWAY)?;
+        self.alone = Some(Alone { _pending: pending, since: Instant::now() });
+        Ok(())
     }
 
     fn send(&mut self, messages: &[Bytes]) {
