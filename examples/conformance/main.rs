@@ -6,6 +6,7 @@
 //! ```
 
 mod browserchannel;
+mod bayeux;
 mod engine_io;
 mod socket_io;
 mod sockjs;
@@ -17,7 +18,7 @@ const ABOUT: &str = "A server for the conformance suites of other protocols.";
 const SUITE: Choice = (
     "--suite",
     "NAME",
-    "engine.io (default), engine.io-client, socket.io, socket.io-client, sockjs, browserchannel",
+    "engine.io (default), engine.io-client, socket.io, socket.io-client, sockjs, bayeux, browserchannel, actioncable",
 );
 
 /// Makes the server of a suite, with its handlers.
@@ -31,6 +32,7 @@ const SUITES: &[(&str, Make)] = &[
     ("socket.io-client", socket_io::client),
     ("sockjs", sockjs::services),
     ("browserchannel", browserchannel::services),
+    ("bayeux", bayeux::services),
 ];
 
 #[tokio::main]

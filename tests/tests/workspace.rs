@@ -23,6 +23,7 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("primus-engineio", &["primus-core", "primus-http", "primus-websocket"]),
     ("primus-socketio", &["primus-core", "primus-engineio"]),
     ("primus-sockjs", &["primus-core", "primus-http", "primus-websocket"]),
+    ("primus-bayeux", &["primus-core", "primus-http", "primus-websocket"]),
     (
         "primus-rs",
         &[
@@ -34,6 +35,7 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
             "primus-polling",
             "primus-socketio",
             "primus-sockjs",
+            "primus-bayeux",
             "primus-sse",
             "primus-websocket",
         ],

@@ -73,7 +73,8 @@ pub use self::{
     rooms::{JoinError, Keep, Member, NotAvailable, Page, Position, PresenceChange},
     sending::Sending,
     session::{
-        Asked, Callbacks, Carriage, Carrier, DeliverError, Resume, Session, Taken, Wire, Work,
+        Asked, Callbacks, Carriage, Carrier, DeliverError, PublishError, Resume, Session, Taken,
+        Wire, Work,
     },
     settings::{Compression, Limits, MountSettings, Overflow, Settings},
     shared::Phase,

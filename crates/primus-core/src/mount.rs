@@ -104,6 +104,11 @@ impl Mount {
         &self.settings
     }
 
+    /// The rooms that a write to the room `name` also reaches here.
+    pub(crate) fn wider_rooms(&self, name: &str) -> Vec<String> {
+        self.transformers.iter().flat_map(|transformer| transformer.wider_rooms(name)).collect()
+    }
+
     /// The transformers, in the order in which they are asked.
     pub fn transformers(&self) -> &[Arc<dyn Transformer>] {
         &self.transformers

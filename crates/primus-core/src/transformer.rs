@@ -39,6 +39,14 @@ pub trait Transformer: Send + Sync + 'static {
         false
     }
 
+    /// More rooms whose members, as far as they are on a mount with this transformer, get what is written
+    /// to the room `name`: in protocols whose clients subscribe to patterns, those of the patterns that the
+    /// name fits. Who is in several gets it once. Must be cheap: every write to a room asks.
+    fn wider_rooms(&self, name: &str) -> Vec<String> {
+        let _ = name;
+        Vec::new()
+    }
+
     /// The module of the generated client that speaks this protocol, if there is one.
     fn client_module(&self) -> Option<&'static str> {
         None

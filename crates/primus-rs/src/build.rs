@@ -3,6 +3,7 @@
 use std::{borrow::Cow, collections::HashSet, sync::Arc};
 
 use primus_browserchannel::BrowserChannelOptions;
+use primus_bayeux::BayeuxOptions;
 use primus_core::{Compression, Limits, MountSettings, Plugin, Settings, Transformer};
 use primus_http::App;
 use primus_library::{Library, LibraryConfig};
@@ -99,6 +100,7 @@ fn ready(
     settings.options.insert(socket_io(config, prefix, mount)?);
     settings.options.insert(sockjs(config, prefix, mount)?);
     settings.options.insert(browserchannel(config, prefix, mount)?);
+    settings.options.insert(bayeux(config, prefix, mount)?);
 
     let names = mount.transformers.as_ref().unwrap_or(&config.transformers);
     let key = key_of(prefix, "transformers", mount.transformers.is_some());
@@ -364,6 +366,14 @@ fn browserchannel(
     options.host_prefixes.clone_from(prefixes);
     let script = mount.browserchannel_script.as_ref().unwrap_or(&config.browserchannel_script);
     options.script = Some(script).filter(|script| !script.is_empty()).map(Into::into);
+    Ok(options)
+}
+
+fn bayeux(config: &Config, prefix: &str, mount: &Mount) -> Result<BayeuxOptions, BuildError> {
+    let mut options = BayeuxOptions::default();
+    options.timeout = mount.bayeux_timeout.unwrap_or(config.bayeux_timeout);
+    let key = key_of(prefix, "bayeux_timeout", mount.bayeux_timeout.is_some());
+    config.lasts(&key, options.timeout)?;
     Ok(options)
 }
 

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use primus_browserchannel::BrowserChannel;
+use primus_bayeux::Bayeux;
 use primus_core::{MountSettings, Parser, Plugin, Transformer, parser};
 use primus_sockjs::SockJs;
 
@@ -46,6 +47,11 @@ impl Default for Known {
                 Source::Ours("browserchannel", |mount| {
                     Arc::new(BrowserChannel::new(mount.options.get().cloned().unwrap_or_default()))
                 }),
+                Source::Ours("bayeux", |mount| {
+                    Arc::new(Bayeux::new(mount.options.get().cloned().unwrap_or_default()))
+                }),
+                // By this name Primus 8 for Node has a plain WebSocket, which this is.
+                Source::Ours("faye", |_| Arc::new(primus_websocket::WebSocket::new())),
             ],
             parsers: vec![
                 parser::json(),

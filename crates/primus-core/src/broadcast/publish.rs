@@ -1,6 +1,9 @@
 //! How a draft reaches its receivers.
 
-use std::sync::{Arc, MutexGuard};
+use std::{
+    collections::HashSet,
+    sync::{Arc, MutexGuard},
+};
 
 use super::{
     Audience, Scope,
@@ -70,6 +73,43 @@ impl<B: Body> Press<'_, B> {
 
 impl Audience {
     pub(super) fn publish<B: Body>(&self, draft: &Draft<'_, B>) -> Result<usize, B::Error> {
+        match self.widened() {
+            Some(wide) => wide.publish_named(draft, &self.rooms),
+            None => self.publish_named(draft, &[]),
+        }
+    }
+
+    /// With the rooms that mounts add to these, if any does. Of the members of those, the ones on such a mount
+    /// count.
+    fn widened(&self) -> Option<Self> {
+        let Scope::Mounts(mounts) = &self.scope else { return None };
+        let mut wide: Vec<(Arc<Mount>, Vec<String>)> = Vec::new();
+        for mount in mounts {
+            let rooms: Vec<_> =
+                self.rooms.iter().flat_map(|room| mount.wider_rooms(room)).collect();
+            if !rooms.is_empty() {
+                wide.push((Arc::clone(mount), rooms));
+            }
+        }
+        if wide.is_empty() {
+            return None;
+        }
+        let named = self.rooms.clone();
+        let mut audience = self.clone();
+        let rooms = wide.iter().flat_map(|(_, rooms)| rooms).map(|room| Arc::from(&**room));
+        audience.rooms.extend(rooms);
+        Some(audience.filter(move |spark| {
+            wide.iter().any(|(mount, _)| Arc::ptr_eq(mount, spark.session().mount()))
+                || named.iter().any(|room| spark.is_in(room))
+        }))
+    }
+
+    /// Publishes; `named` are rooms that are always told.
+    fn publish_named<B: Body>(
+        &self,
+        draft: &Draft<'_, B>,
+        named: &[Arc<str>],
+    ) -> Result<usize, B::Error> {
         let Some(shared) = self.channel.shared() else { return Ok(0) };
         if self.rooms.is_empty() {
             return match &self.scope {
@@ -86,11 +126,13 @@ impl Audience {
         // What is worthless a moment later is not kept for those who come then.
         let kept = self.delivery != Delivery::Volatile;
         if kept && rooms.iter().any(|room| room.keeps_history()) {
-            return self.publish_and_keep(draft, &shared, &rooms);
+            return self.publish_and_keep(draft, &shared, (&rooms, named));
         }
         // First who gets it: who subscribes after that does not, and who did before is told of the room.
         let sparks = self.sparks();
-        let labels: Vec<_> = labelled(&rooms).map(|room| (&**room.name(), None)).collect();
+        let mut labels: Vec<(&str, _)> = named.iter().map(|room| (&**room, None)).collect();
+        labels.extend(labelled(&rooms).map(|room| (&**room.name(), None)));
+        dedup(&mut labels);
         self.send(draft, &shared, &labels, &sparks)
     }
 
@@ -171,7 +213,7 @@ impl Audience {
         &self,
         draft: &Draft<'_, B>,
         shared: &Arc<Shared>,
-        rooms: &[Arc<Room>],
+        (rooms, named): (&[Arc<Room>], &[Arc<str>]),
     ) -> Result<usize, B::Error> {
         // What user code does, it does before anything is locked.
         let channel = self.channel.on_wire();
@@ -195,11 +237,13 @@ impl Audience {
         }
         let mut histories: Vec<(&Room, MutexGuard<'_, Option<History>>)> =
             rooms.iter().map(|room| (&**room, room.history())).collect();
-        let labels: Vec<_> = histories
+        let mut labels: Vec<_> = histories
             .iter()
             .filter(|(room, history)| history.is_some() || room.is_labelled())
             .map(|(room, history)| (&**room.name(), history.as_ref().map(History::next)))
             .collect();
+        labels.extend(named.iter().map(|room| (&**room, None)));
+        dedup(&mut labels);
         let head = draft.what.head(&Head { channel, rooms: &labels });
         let copies: Copies = bodies
             .into_iter()
@@ -298,6 +342,12 @@ pub(crate) fn show_outgoing(spark: &Spark, envelope: &Envelope) {
         let parser = Arc::clone(&spark.mount().settings().parser);
         belongings.announce_outgoing(spark, name, &Message::open(envelope, parser));
     }
+}
+
+/// Each room once, as it is first.
+fn dedup(labels: &mut Vec<(&str, Option<u64>)>) {
+    let mut seen = HashSet::new();
+    labels.retain(|(room, _)| seen.insert(*room));
 }
 
 /// The rooms that a message to all of these names.

@@ -364,6 +364,29 @@ impl ChannelRules {
         self.rules.set_join(Arc::new(move |spark, room| Box::pin(f(spark, room))));
     }
 
+    /// Sets which rooms a client may publish to by itself, in protocols that have a way to say so (`publish`
+    /// of Bayeux). What it publishes then goes to all in the room. Without this to none: it is an event for
+    /// the application, and nothing else.
+    ///
+    /// ```
+    /// # fn f(primus: &primus_core::Primus) {
+    /// use primus_core::{Rejection, handle::Spark};
+    /// primus.root().authorize_publish(async |spark: Spark, room: String| {
+    ///     match spark.is_in(&room) {
+    ///         true => Ok(()),
+    ///         false => Err(Rejection::forbidden("subscribe first")),
+    ///     }
+    /// });
+    /// # }
+    /// ```
+    pub fn authorize_publish<F, Fut>(&self, f: F)
+    where
+        F: Fn(Spark, String) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), Rejection>> + Send + 'static,
+    {
+        self.rules.set_publish(Arc::new(move |spark, room| Box::pin(f(spark, room))));
+    }
+
     /// Sets what is called when a spark has come into a room.
     pub fn on_join(&self, f: impl Fn(&Spark, &str) + Send + Sync + 'static) {
         self.rules.set_joined(Arc::new(f));

@@ -42,6 +42,7 @@ pub(crate) struct Rules {
     listeners: RwLock<Listeners>,
     entry: RwLock<Option<Entry>>,
     join: RwLock<Option<Join>>,
+    publish: RwLock<Option<Join>>,
     joined: RwLock<Option<Moved>>,
     left: RwLock<Option<Moved>>,
     presence: RwLock<Option<Presence>>,
@@ -124,6 +125,7 @@ impl Rules {
     slots! {
         entry, set_entry: Entry;
         join, set_join: Join;
+        publish, set_publish: Join;
         joined, set_joined: Moved;
         left, set_left: Moved;
         presence, set_presence: Presence;

@@ -17,8 +17,10 @@ use crate::{
     envelope::Envelope,
     events::reply,
     handle::Spark,
-    mount::guarded,
+    message::{Message, Payload},
+    mount::{Mount, guarded},
     names,
+    parser::{DecodeError, EncodeError},
     rooms::{How, Position, Since},
 };
 
@@ -120,6 +122,18 @@ impl Command {
             Self::Open(Open { channel, .. }) => channel.clone(),
         }
     }
+}
+
+/// What a client published could not be written to a room.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PublishError {
+    /// It is no output of the mount's parser.
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+    /// A parser has no form for it.
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
 }
 
 impl Session {
@@ -231,6 +245,38 @@ impl Session {
     /// When it does not, or the room has no valid name, or the client is in too many.
     pub async fn subscribe(self: &Arc<Self>, room: &str) -> Result<(), Rejection> {
         subscribe(&Spark::from_session(self), room, &Since::Now).await.map(drop)
+    }
+
+    /// Takes the client out of a room that it joined by itself; false if it was not there.
+    pub fn unsubscribe(self: &Arc<Self>, room: &str) -> bool {
+        Spark::from_session(self).leave_as(room, Some(How::Subscribed))
+    }
+
+    /// Whether the client may publish to a room by itself: if `authorize_publish` is set, and allows it.
+    /// False: it is not set, so nobody may, and what is published is for the application alone.
+    ///
+    /// # Errors
+    /// When it does not allow it.
+    pub async fn may_publish(self: &Arc<Self>, room: &str) -> Result<bool, Rejection> {
+        let spark = Spark::from_session(self);
+        let Some(publish) = spark.channel().rules().publish() else { return Ok(false) };
+        guarded(publish(spark, room.to_owned())).await?;
+        Ok(true)
+    }
+
+    /// Writes to a room what the client published, an output of its mount's parser.
+    ///
+    /// # Errors
+    /// When it is none after all, or another parser in use has no form for it.
+    pub fn publish(self: &Arc<Self>, room: &str, payload: &Payload) -> Result<usize, PublishError> {
+        let (shared, parser) = (&self.mount.shared, &self.mount.settings().parser);
+        let audience = shared.root().room(room);
+        let same = |mount: &Arc<Mount>| Arc::ptr_eq(&mount.settings().parser, parser);
+        if shared.mounts().iter().all(same) {
+            return Ok(audience.write_message(payload.clone()));
+        }
+        let message = Message::new(payload.clone(), Arc::clone(parser));
+        Ok(audience.write(&message.decode::<Value>()?)?)
     }
 
     /// A client has left a channel.

@@ -50,6 +50,7 @@ pub use self::{
     attach::Asked,
     callbacks::Callbacks,
     carrier::{Carriage, Carrier, Taken, Work},
+    control::PublishError,
     outbox::Resume,
     wire::Wire,
 };

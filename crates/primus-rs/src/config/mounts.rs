@@ -81,6 +81,8 @@ optional! {
         browserchannel_host_prefixes: List,
         /// The file that is served to BrowserChannel clients at `{path}/bcsocket.js`.
         browserchannel_script: Text,
+        /// How long the request of a Bayeux client is held where there is nothing to tell.
+        bayeux_timeout: Time,
         /// How long a client may take for its attach frame.
         attach_timeout: Time,
         /// How long a request may take for its body, and a POST may wait for a busy handler.

@@ -110,6 +110,7 @@ fn the_defaults_are_those_of_the_parts() {
     assert_eq!(config.browserchannel_timeout, browserchannel.timeout);
     assert_eq!(config.browserchannel_host_prefixes, browserchannel.host_prefixes);
     assert!(config.browserchannel_script.is_empty() && browserchannel.script.is_none());
+    assert_eq!(config.bayeux_timeout, primus_bayeux::BayeuxOptions::default().timeout);
     let http = primus_http::Options::default();
     same!(http: max_headers max_header_bytes handshake_timeout http2);
 }

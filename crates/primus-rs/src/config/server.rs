@@ -32,7 +32,8 @@ options! {
         /// `/primus`.
         path: Text = "/primus".to_owned(),
         /// What clients may speak, in the order in which our client tries them: `websocket`,
-        /// `sse`, `polling`; for stock clients of others `engine.io`, `socket.io`, `sockjs`, `browserchannel`; and those given to
+        /// `sse`, `polling`; for stock clients of others `engine.io`, `socket.io`, `sockjs`, `bayeux`, `faye`,
+        /// `browserchannel`, `actioncable`; and those given to
         /// [`add_transformer`](crate::Builder::add_transformer). Default: the first three.
         transformers: List = ["websocket", "sse", "polling"].map(str::to_owned).to_vec(),
         /// How values travel: `json`, `msgpack`, `raw`, or one given to
@@ -134,6 +135,9 @@ options! {
         /// The file that is served to BrowserChannel clients at `{path}/bcsocket.js`: that of npm's `browserchannel`.
         /// Default none.
         browserchannel_script: Text = String::new(),
+        /// How long the request of a Bayeux client is held where there is nothing to tell. One that does not
+        /// come back for twice as long is given up. Default 45 s.
+        bayeux_timeout: Time = Duration::from_secs(45),
 
         /// How long a client may take for TLS, and then for the head of a request. Default 10 s.
         handshake_timeout: Time = Duration::from_secs(10),
