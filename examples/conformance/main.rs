@@ -5,6 +5,7 @@
 //! cargo run --release --example conformance -- --listen 127.0.0.1:3000 --suite engine.io
 //! ```
 
+mod actioncable;
 mod engine_io;
 mod socket_io;
 mod sockjs;
@@ -16,7 +17,7 @@ const ABOUT: &str = "A server for the conformance suites of other protocols.";
 const SUITE: Choice = (
     "--suite",
     "NAME",
-    "engine.io (default), engine.io-client, socket.io, socket.io-client, sockjs",
+    "engine.io (default), engine.io-client, socket.io, socket.io-client, sockjs, actioncable",
 );
 
 /// Makes the server of a suite, with its handlers.
@@ -29,6 +30,7 @@ const SUITES: &[(&str, Make)] = &[
     ("socket.io", socket_io::protocol),
     ("socket.io-client", socket_io::client),
     ("sockjs", sockjs::services),
+    ("actioncable", actioncable::services),
 ];
 
 #[tokio::main]

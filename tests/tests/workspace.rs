@@ -21,10 +21,12 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("primus-polling", &["primus-core", "primus-http"]),
     ("primus-engineio", &["primus-core", "primus-http", "primus-websocket"]),
     ("primus-socketio", &["primus-core", "primus-engineio"]),
+    ("primus-actioncable", &["primus-core", "primus-websocket"]),
     ("primus-sockjs", &["primus-core", "primus-http", "primus-websocket"]),
     (
         "primus-rs",
         &[
+            "primus-actioncable",
             "primus-core",
             "primus-engineio",
             "primus-http",

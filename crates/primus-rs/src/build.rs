@@ -97,6 +97,7 @@ fn ready(
     settings.options.insert(engine_io(config, prefix, mount)?);
     settings.options.insert(socket_io(config, prefix, mount)?);
     settings.options.insert(sockjs(config, prefix, mount)?);
+    settings.options.insert(actioncable(config, prefix, mount)?);
 
     let names = mount.transformers.as_ref().unwrap_or(&config.transformers);
     let key = key_of(prefix, "transformers", mount.transformers.is_some());
@@ -319,6 +320,21 @@ fn sockjs(config: &Config, prefix: &str, mount: &Mount) -> Result<SockJsOptions,
     options.sockjs_url.clone_from(url);
     options.websocket = mount.sockjs_websocket.unwrap_or(config.sockjs_websocket);
     options.cookie = mount.sockjs_cookie.unwrap_or(config.sockjs_cookie);
+    Ok(options)
+}
+
+fn actioncable(
+    config: &Config,
+    prefix: &str,
+    mount: &Mount,
+) -> Result<primus_actioncable::ActionCableOptions, BuildError> {
+    let mut options = primus_actioncable::ActionCableOptions::default();
+    let interval = mount.actioncable_ping_interval;
+    options.ping_interval = interval.unwrap_or(config.actioncable_ping_interval);
+    let key = key_of(prefix, "actioncable_ping_interval", interval.is_some());
+    config.lasts(&key, options.ping_interval)?;
+    options.whisper = mount.actioncable_whisper.unwrap_or(config.actioncable_whisper);
+    options.presence = mount.actioncable_presence.unwrap_or(config.actioncable_presence);
     Ok(options)
 }
 

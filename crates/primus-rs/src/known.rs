@@ -39,6 +39,10 @@ impl Default for Known {
                 Source::Ours("polling", |_| Arc::new(primus_polling::Polling::new())),
                 Source::Ours("engine.io", |_| Arc::new(primus_engineio::EngineIo::new())),
                 Source::Ours("socket.io", |_| Arc::new(primus_socketio::transformer())),
+                Source::Ours("actioncable", |mount| {
+                    let options = mount.options.get().cloned().unwrap_or_default();
+                    Arc::new(primus_actioncable::ActionCable::new(options))
+                }),
                 Source::Ours("sockjs", |mount| {
                     Arc::new(SockJs::new(mount.options.get().cloned().unwrap_or_default()))
                 }),

@@ -70,6 +70,12 @@ optional! {
         sockjs_websocket: Flag,
         /// Whether SockJS sets a cookie `JSESSIONID`.
         sockjs_cookie: Flag,
+        /// How often an ActionCable client is told that the server is there.
+        actioncable_ping_interval: Time,
+        /// Whether AnyCable clients may whisper.
+        actioncable_whisper: Flag,
+        /// Whether AnyCable clients may say who they are, and see who is there.
+        actioncable_presence: Flag,
         /// How long a client may take for its attach frame.
         attach_timeout: Time,
         /// How long a request may take for its body, and a POST may wait for a busy handler.

@@ -104,6 +104,10 @@ fn the_defaults_are_those_of_the_parts() {
     assert_eq!(config.sockjs_disconnect_delay, sockjs.disconnect_delay);
     assert_eq!(config.sockjs_websocket, sockjs.websocket);
     assert_eq!(config.sockjs_cookie, sockjs.cookie);
+    let actioncable = primus_actioncable::ActionCableOptions::default();
+    assert_eq!(config.actioncable_ping_interval, actioncable.ping_interval);
+    assert_eq!(config.actioncable_whisper, actioncable.whisper);
+    assert_eq!(config.actioncable_presence, actioncable.presence);
     let http = primus_http::Options::default();
     same!(http: max_headers max_header_bytes handshake_timeout http2);
 }

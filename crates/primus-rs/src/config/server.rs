@@ -32,7 +32,8 @@ options! {
         /// `/primus`.
         path: Text = "/primus".to_owned(),
         /// What clients may speak, in the order in which our client tries them: `websocket`,
-        /// `sse`, `polling`; for stock clients of others `engine.io`, `socket.io`, `sockjs`; and those given to
+        /// `sse`, `polling`; for stock clients of others `engine.io`, `socket.io`, `sockjs`,
+        /// `actioncable`; and those given to
         /// [`add_transformer`](crate::Builder::add_transformer). Default: the first three.
         transformers: List = ["websocket", "sse", "polling"].map(str::to_owned).to_vec(),
         /// How values travel: `json`, `msgpack`, `raw`, or one given to
@@ -118,6 +119,15 @@ options! {
         sockjs_websocket: Flag = true,
         /// Whether SockJS sets a cookie `JSESSIONID`, by which balancers tell sessions apart. Default false.
         sockjs_cookie: Flag = false,
+
+        /// How often an ActionCable client is told that the server is there: stock clients reconnect when they
+        /// heard nothing for 6 s. Default 3 s.
+        actioncable_ping_interval: Time = Duration::from_secs(3),
+        /// Whether AnyCable clients may whisper: send to all others in a channel, past the application. Default
+        /// false.
+        actioncable_whisper: Flag = false,
+        /// Whether AnyCable clients may say who they are in a channel, and see who is there. Default false.
+        actioncable_presence: Flag = false,
 
         /// How long a client may take for TLS, and then for the head of a request. Default 10 s.
         handshake_timeout: Time = Duration::from_secs(10),
