@@ -39,7 +39,8 @@ impl Spark {
     /// When it has ended, or the name is none for a room.
     pub fn join(&self, room: &str) -> Result<(), JoinError> {
         names::check(room)?;
-        let new = match self.belongings().rooms().take_missed(room) {
+        let missed = self.belongings().rooms().take_missed(room);
+        let new = match missed {
             None => self.enter(room, How::Joined),
             Some(since) => self.enter_behind(room, &since),
         };
