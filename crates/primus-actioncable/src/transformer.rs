@@ -66,7 +66,7 @@ impl ActionCable {
         let started = async move {
             let Ok(mut connection) = handshake.connection(mount.settings()).await else { return };
             // A client learns in words why it is refused, and not by a status that no browser shows.
-            match begin(&head, &mount, &options, protocol.filter(|_| extended).is_some()).await {
+            match begin(&head, &mount, &options, extended).await {
                 Ok((carrier, cable, welcome)) => {
                     drop(pending);
                     connection.send(&welcome.into());
