@@ -5,8 +5,9 @@
 //! cargo run --release --example conformance -- --listen 127.0.0.1:3000 --suite engine.io
 //! ```
 
-mod browserchannel;
+mod actioncable;
 mod bayeux;
+mod browserchannel;
 mod engine_io;
 mod socket_io;
 mod sockjs;
@@ -33,6 +34,7 @@ const SUITES: &[(&str, Make)] = &[
     ("sockjs", sockjs::services),
     ("browserchannel", browserchannel::services),
     ("bayeux", bayeux::services),
+    ("actioncable", actioncable::services),
 ];
 
 #[tokio::main]

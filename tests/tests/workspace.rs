@@ -22,12 +22,14 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("primus-browserchannel", &["primus-core", "primus-http"]),
     ("primus-engineio", &["primus-core", "primus-http", "primus-websocket"]),
     ("primus-socketio", &["primus-core", "primus-engineio"]),
+    ("primus-actioncable", &["primus-core", "primus-websocket"]),
     ("primus-sockjs", &["primus-core", "primus-http", "primus-websocket"]),
     ("primus-bayeux", &["primus-core", "primus-http", "primus-websocket"]),
     (
         "primus-rs",
         &[
             "primus-browserchannel",
+            "primus-actioncable",
             "primus-core",
             "primus-engineio",
             "primus-http",

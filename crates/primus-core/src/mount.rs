@@ -51,6 +51,12 @@ pub struct Opening<'a> {
     /// Whether the handler of the root waits for [`Session::begin`]: of a client that is in a channel and
     /// may come to the root later, or never. A session that ends before that has no disconnection, either.
     pub held: bool,
+    /// How often the client has to hear a ping, where its protocol says so. `None`: as the server's
+    /// `ping_interval` says.
+    pub ping_interval: Option<Duration>,
+    /// Whether the client is told who comes to the rooms that it is in, and who leaves them: by events
+    /// `primus.presence`, `{"room", "type": "join" | "leave", "id", "info"}`.
+    pub presence: bool,
 }
 
 /// What became of an attach.
@@ -233,7 +239,13 @@ impl Mount {
             handshake,
             user,
             permit,
-            SessionKind { resume: opening.resume, answers: opening.answers, held: opening.held },
+            SessionKind {
+                resume: opening.resume,
+                answers: opening.answers,
+                held: opening.held,
+                ping_interval: opening.ping_interval,
+                presence: opening.presence,
+            },
         );
         self.registry.insert(&session);
         metrics::sessions(1);

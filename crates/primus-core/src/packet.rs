@@ -52,6 +52,8 @@ impl FrameCounters {
 #[derive(Debug)]
 pub struct Packet {
     envelope: Envelope,
+    /// Of the history that keeps it, if one does.
+    epoch: Option<Arc<str>>,
     serial: u64,
     counters: Arc<FrameCounters>,
     // Nearly every broadcast meets one wire form, so the first has a place without a lock.
@@ -64,7 +66,24 @@ impl Packet {
         counters.shared_bytes.fetch_add(envelope.len(), Ordering::Relaxed);
         static SERIAL: AtomicU64 = AtomicU64::new(1);
         let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
-        Self { envelope, serial, counters, first: OnceLock::new(), others: Mutex::new(Vec::new()) }
+        Self {
+            envelope,
+            epoch: None,
+            serial,
+            counters,
+            first: OnceLock::new(),
+            others: Mutex::new(Vec::new()),
+        }
+    }
+
+    pub(crate) fn kept_in(mut self, epoch: Option<Arc<str>>) -> Self {
+        self.epoch = epoch;
+        self
+    }
+
+    /// Names the history of the first of its rooms that keeps one; its offset there is in the head.
+    pub fn epoch(&self) -> Option<&str> {
+        self.epoch.as_deref()
     }
 
     /// Tells it from every other packet of this process; from 1.

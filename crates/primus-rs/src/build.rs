@@ -2,8 +2,8 @@
 
 use std::{borrow::Cow, collections::HashSet, sync::Arc};
 
-use primus_browserchannel::BrowserChannelOptions;
 use primus_bayeux::BayeuxOptions;
+use primus_browserchannel::BrowserChannelOptions;
 use primus_core::{Compression, Limits, MountSettings, Plugin, Settings, Transformer};
 use primus_http::App;
 use primus_library::{Library, LibraryConfig};
@@ -101,6 +101,7 @@ fn ready(
     settings.options.insert(sockjs(config, prefix, mount)?);
     settings.options.insert(browserchannel(config, prefix, mount)?);
     settings.options.insert(bayeux(config, prefix, mount)?);
+    settings.options.insert(actioncable(config, prefix, mount)?);
 
     let names = mount.transformers.as_ref().unwrap_or(&config.transformers);
     let key = key_of(prefix, "transformers", mount.transformers.is_some());
@@ -374,6 +375,21 @@ fn bayeux(config: &Config, prefix: &str, mount: &Mount) -> Result<BayeuxOptions,
     options.timeout = mount.bayeux_timeout.unwrap_or(config.bayeux_timeout);
     let key = key_of(prefix, "bayeux_timeout", mount.bayeux_timeout.is_some());
     config.lasts(&key, options.timeout)?;
+    Ok(options)
+}
+
+fn actioncable(
+    config: &Config,
+    prefix: &str,
+    mount: &Mount,
+) -> Result<primus_actioncable::ActionCableOptions, BuildError> {
+    let mut options = primus_actioncable::ActionCableOptions::default();
+    let interval = mount.actioncable_ping_interval;
+    options.ping_interval = interval.unwrap_or(config.actioncable_ping_interval);
+    let key = key_of(prefix, "actioncable_ping_interval", interval.is_some());
+    config.lasts(&key, options.ping_interval)?;
+    options.whisper = mount.actioncable_whisper.unwrap_or(config.actioncable_whisper);
+    options.presence = mount.actioncable_presence.unwrap_or(config.actioncable_presence);
     Ok(options)
 }
 

@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use primus_browserchannel::BrowserChannel;
 use primus_bayeux::Bayeux;
+use primus_browserchannel::BrowserChannel;
 use primus_core::{MountSettings, Parser, Plugin, Transformer, parser};
 use primus_sockjs::SockJs;
 
@@ -41,6 +41,10 @@ impl Default for Known {
                 Source::Ours("polling", |_| Arc::new(primus_polling::Polling::new())),
                 Source::Ours("engine.io", |_| Arc::new(primus_engineio::EngineIo::new())),
                 Source::Ours("socket.io", |_| Arc::new(primus_socketio::transformer())),
+                Source::Ours("actioncable", |mount| {
+                    let options = mount.options.get().cloned().unwrap_or_default();
+                    Arc::new(primus_actioncable::ActionCable::new(options))
+                }),
                 Source::Ours("sockjs", |mount| {
                     Arc::new(SockJs::new(mount.options.get().cloned().unwrap_or_default()))
                 }),

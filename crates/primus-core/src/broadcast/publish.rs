@@ -245,12 +245,14 @@ impl Audience {
         labels.extend(named.iter().map(|room| (&**room, None)));
         dedup(&mut labels);
         let head = draft.what.head(&Head { channel, rooms: &labels });
+        let epoch = histories.iter().find_map(|(_, history)| Some(history.as_ref()?.epoch()));
         let copies: Copies = bodies
             .into_iter()
             .map(|(parser, packet)| {
                 let envelope = Envelope::join(&head, &packet.envelope().body());
                 let envelope = envelope.compress(self.compress);
-                (parser, Arc::new(Packet::new(envelope, Arc::clone(&shared.counters))))
+                let packet = Packet::new(envelope, Arc::clone(&shared.counters));
+                (parser, Arc::new(packet.kept_in(epoch.clone())))
             })
             .collect();
         for (_, history) in &mut histories {

@@ -273,8 +273,25 @@ impl Channel {
     }
 
     pub(crate) fn tell_presence(&self, room: &str, change: &PresenceChange) {
+        self.show_presence(room, change);
         if let Some(presence) = self.rules().presence() {
             quietly("on_presence", || presence(room, change));
+        }
+    }
+
+    /// Tells those in the room whose clients want to know.
+    fn show_presence(&self, room: &str, change: &PresenceChange) {
+        let sparks = self.inner.rooms.get(room).map(|room| room.sparks()).unwrap_or_default();
+        let (kind, member) = match change {
+            PresenceChange::Joined(member) => ("join", member),
+            PresenceChange::Left(member) => ("leave", member),
+        };
+        let mut said = None;
+        for spark in sparks.iter().filter(|spark| spark.session().hears_presence()) {
+            let said = said.get_or_insert_with(|| {
+                serde_json::json!({ "room": room, "type": kind, "id": &*member.id, "info": &*member.info })
+            });
+            spark.tell("primus.presence", said);
         }
     }
 

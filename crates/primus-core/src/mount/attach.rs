@@ -52,10 +52,9 @@ impl Mount {
         };
         let opening = Opening {
             auth: asked.auth,
-            protocol: None,
             resume: Resume::Acknowledged,
             answers: true,
-            held: false,
+            ..Opening::default()
         };
         let session = self.open(transformer, head, opening).await?;
         let new = Asked { recv: 0, next: 1, sent: 0, generation: 0, ..numbers };

@@ -70,7 +70,7 @@ struct Kept {
 /// The last messages of a room. The last of them has number `offset`.
 pub(crate) struct History {
     keep: Keep,
-    epoch: String,
+    epoch: Arc<str>,
     offset: u64,
     kept: VecDeque<Kept>,
     bytes: usize,
@@ -78,7 +78,7 @@ pub(crate) struct History {
 
 impl History {
     pub(super) fn new(keep: Keep) -> Self {
-        let epoch = Secret::random().reveal();
+        let epoch = Secret::random().reveal().into();
         Self { keep, epoch, offset: 0, kept: VecDeque::new(), bytes: 0 }
     }
 
@@ -90,6 +90,10 @@ impl History {
     /// The number of the next message.
     pub(crate) fn next(&self) -> u64 {
         self.offset + 1
+    }
+
+    pub(crate) fn epoch(&self) -> Arc<str> {
+        Arc::clone(&self.epoch)
     }
 
     pub(crate) fn append(&mut self, copies: Copies) {
@@ -113,7 +117,7 @@ impl History {
     }
 
     pub(crate) fn position(&self) -> Position {
-        Position { epoch: self.epoch.clone(), offset: self.offset }
+        Position { epoch: self.epoch.to_string(), offset: self.offset }
     }
 
     /// How many messages were said behind `position`, if all of them are kept.
@@ -121,7 +125,7 @@ impl History {
         self.trim();
         let missed = self.offset.checked_sub(position.offset).ok_or(NotAvailable)?;
         match usize::try_from(missed) {
-            Ok(missed) if position.epoch == self.epoch && missed <= self.kept.len() => Ok(missed),
+            Ok(missed) if *position.epoch == *self.epoch && missed <= self.kept.len() => Ok(missed),
             _ => Err(NotAvailable),
         }
     }
@@ -149,6 +153,13 @@ impl History {
     pub(crate) fn last(&mut self, count: usize, parser: &Arc<dyn Parser>) -> Vec<Arc<Packet>> {
         self.trim();
         self.copies(count.min(self.kept.len()), parser)
+    }
+
+    /// What is kept of what was said in the last `age`.
+    pub(crate) fn recent(&mut self, age: Duration, parser: &Arc<dyn Parser>) -> Vec<Arc<Packet>> {
+        self.trim();
+        let recent = self.kept.iter().rev().take_while(|kept| kept.at.elapsed() <= age).count();
+        self.copies(recent, parser)
     }
 
     fn copies(&self, count: usize, parser: &Arc<dyn Parser>) -> Vec<Arc<Packet>> {

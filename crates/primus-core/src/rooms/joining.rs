@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use http::StatusCode;
+use serde_json::json;
 
-use super::{How, Member, Since, room::Caught};
+use super::{How, Member, Missed, Since, room::Caught};
 use crate::{
     authorize::Rejection,
     handle::Spark,
@@ -38,7 +39,12 @@ impl Spark {
     /// When it has ended, or the name is none for a room.
     pub fn join(&self, room: &str) -> Result<(), JoinError> {
         names::check(room)?;
-        let new = self.enter(room, How::Joined).ok_or(JoinError::Ended)?;
+        let missed = self.belongings().rooms().take_missed(room);
+        let new = match missed {
+            None => self.enter(room, How::Joined),
+            Some(since) => self.enter_behind(room, &since),
+        };
+        let new = new.ok_or(JoinError::Ended)?;
         if new {
             self.channel().tell_joined(self, room);
         }
@@ -78,6 +84,47 @@ impl Spark {
             channel.tell_presence(room, &change);
         }
         Ok(())
+    }
+
+    /// Puts it into a room, sends what its client has missed there, and tells it whether that was all.
+    fn enter_behind(&self, room: &str, since: &Since) -> Option<bool> {
+        let there = self.channel().rooms().get(room).filter(|there| there.keeps_history());
+        let Some(there) = there else {
+            if matches!(since, Since::Position(_)) {
+                self.tell_history(room, Some(false));
+            }
+            return self.enter(room, How::Joined);
+        };
+        let (entered, caught) = there.catch_up(self, since, || self.enter(room, How::Joined));
+        self.session().settle();
+        self.tell_history(room, Some(caught.and_then(|caught| caught.recovered) == Some(true)));
+        entered
+    }
+
+    fn tell_history(&self, room: &str, recovered: Option<bool>) {
+        self.tell("primus.history", &json!({ "room": room, "recovered": recovered }));
+    }
+
+    /// Its client says what it has of the rooms of this channel: it is sent the rest, at once where it is in
+    /// a room, else when it is put there.
+    pub(crate) fn catch_up(&self, mut missed: Missed) {
+        for room in self.rooms() {
+            let since = missed.positions.remove(&*room).map(Since::Position);
+            let since = since.or_else(|| Some(Since::Time(missed.since?.0)));
+            if let Some(since) = since {
+                self.catch_up_in(&room, &since);
+            }
+        }
+        self.belongings().rooms().miss(missed);
+    }
+
+    fn catch_up_in(&self, room: &str, since: &Since) {
+        let there = self.channel().rooms().get(room).filter(|there| there.keeps_history());
+        let caught = there.and_then(|there| there.catch_up(self, since, || ()).1);
+        self.session().settle();
+        // A room without a history has lost nothing, unless it kept one before.
+        let had = matches!(since, Since::Position(_)).then_some(false);
+        self.tell_history(room, caught.map_or(had, |caught| Some(caught.recovered == Some(true))));
     }
 
     /// Whether that is new; `None`: it has ended.

@@ -2,7 +2,9 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use super::{How, Member};
+use tokio::time::Instant;
+
+use super::{How, Member, Position, Since};
 
 #[derive(Default)]
 struct Membership {
@@ -16,12 +18,41 @@ struct Membership {
 #[derive(Default)]
 pub(crate) struct Memberships {
     rooms: HashMap<Arc<str>, Membership>,
+    /// What its client has missed of rooms that it is not in yet.
+    missed: Missed,
     /// Its connection is away, so that it is present nowhere.
     absent: bool,
     over: bool,
 }
 
+/// What a client says it has of the rooms of a channel.
+#[derive(Debug, Default)]
+pub(crate) struct Missed {
+    pub(crate) positions: HashMap<Box<str>, Position>,
+    /// Of rooms without a position: what was said since the first of these, until the second.
+    pub(crate) since: Option<(Instant, Instant)>,
+}
+
+impl Missed {
+    /// What is to be caught up with in a room; once.
+    fn take(&mut self, room: &str) -> Option<Since> {
+        if let Some(position) = self.positions.remove(room) {
+            return Some(Since::Position(position));
+        }
+        let (since, until) = self.since?;
+        (Instant::now() <= until).then_some(Since::Time(since))
+    }
+}
+
 impl Memberships {
+    pub(crate) fn miss(&mut self, missed: Missed) {
+        self.missed = missed;
+    }
+
+    pub(crate) fn take_missed(&mut self, room: &str) -> Option<Since> {
+        self.missed.take(room)
+    }
+
     pub(crate) fn is_over(&self) -> bool {
         self.over
     }

@@ -15,7 +15,7 @@ use std::{
 
 pub(crate) use self::{
     history::{Copies, History},
-    memberships::Memberships,
+    memberships::{Memberships, Missed},
     presence::Departures,
     room::{How, Room, Since},
 };

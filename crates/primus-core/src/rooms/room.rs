@@ -8,6 +8,8 @@ use std::{
     },
 };
 
+use tokio::time::Instant;
+
 use super::{History, Keep, NotAvailable, Position, presence::Present};
 use crate::{
     broadcast::send_shared,
@@ -41,6 +43,8 @@ pub(crate) enum Since {
     Position(Position),
     /// The last messages.
     Last(usize),
+    /// What was said since then.
+    Time(Instant),
 }
 
 pub(crate) struct Room {
@@ -174,6 +178,7 @@ impl Room {
             Since::Now => Ok(Vec::new()),
             Since::Position(position) => history.since(position, parser),
             Since::Last(count) => Ok(history.last(*count, parser)),
+            Since::Time(time) => Ok(history.recent(time.elapsed(), parser)),
         };
         let bytes = |missed: &[Arc<Packet>]| missed.iter().map(|one| one.envelope().len()).sum();
         let recovered = match missed {

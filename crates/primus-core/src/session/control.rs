@@ -224,6 +224,7 @@ impl Session {
         let Open { channel: name, auth } = open;
         let unknown =
             || Rejection::new(StatusCode::NOT_FOUND, format!("there is no channel {name:?}"));
+        let missed = self.take_missed(&name);
         let visit = self.mount.shared.visit(&name).ok_or_else(unknown)?;
         let user = match visit.channel().rules().entry() {
             None => self.user().cloned(),
@@ -235,6 +236,7 @@ impl Session {
         let seat = Seat::new(self, visit, user);
         let conflict = |error| Rejection::new(StatusCode::CONFLICT, error);
         self.keep_seat(&seat).map_err(conflict)?;
+        missed.into_iter().for_each(|missed| seat.belongings().rooms().miss(missed));
         let answer = json!({ "id": seat.id().to_string() });
         Ok(Decided { answer, seat: Some(seat) })
     }
@@ -297,7 +299,7 @@ async fn subscribe(spark: &Spark, room: &str, since: &Since) -> Result<Value, Re
     let caught = spark.subscribe(room, since)?;
     Ok(caught.map_or_else(
         || match since {
-            Since::Now | Since::Last(_) => json!({}),
+            Since::Now | Since::Last(_) | Since::Time(_) => json!({}),
             // It kept one, and does not any more.
             Since::Position(_) => json!({ "recovered": false }),
         },

@@ -8,12 +8,15 @@ use std::{
     },
 };
 
+use tokio::time::Instant;
+
 use super::{Session, control::Decisions};
 use crate::{
     channel::Seat,
     events::{Belongings, Collector, Pending, RequestError},
     handle::Spark,
     id::SparkId,
+    rooms::{Missed, Position},
 };
 
 #[derive(Default)]
@@ -30,6 +33,8 @@ pub(crate) struct Extras {
 #[derive(Default)]
 struct Seats {
     taken: HashMap<Box<str>, Arc<Seat>>,
+    /// What its client has missed in channels that it is about to enter.
+    missed: HashMap<Box<str>, Missed>,
     /// The session has ended, so there will be no more.
     over: bool,
 }
@@ -142,6 +147,38 @@ impl Session {
                 seats.taken.remove(name);
             }
         }
+    }
+
+    /// What its client says it has of the rooms of a channel that it is in, or about to enter: it is sent what
+    /// is behind these positions, and of other rooms with a history what was said since then, as soon as
+    /// it is in a room; then an event `primus.history`, `{"room", "recovered"}`.
+    pub fn catch_up(
+        &self,
+        channel: &str,
+        positions: impl IntoIterator<Item = (Box<str>, Position)>,
+        since: Option<Instant>,
+    ) {
+        let until = Instant::now() + self.mount.shared.settings.detach_grace;
+        let positions = positions.into_iter().collect();
+        let missed = Missed { positions, since: since.map(|since| (since, until)) };
+        match self.seat(channel) {
+            Some(seat) => Spark::from_seat(&seat).catch_up(missed),
+            None => {
+                let mut seats = self.extras().seats();
+                if !seats.over && seats.missed.len() < self.limits().max_channels {
+                    seats.missed.insert(channel.into(), missed);
+                }
+            }
+        }
+    }
+
+    pub(super) fn take_missed(&self, channel: &str) -> Option<Missed> {
+        self.extras.get()?.seats().missed.remove(channel)
+    }
+
+    /// The spark of this session in a channel, if it is in that.
+    pub fn spark_of(&self, channel: &str) -> Option<Spark> {
+        self.seat(channel).map(|seat| Spark::from_seat(&seat))
     }
 
     /// The channels that it is in beside the root, and its ids there.

@@ -44,6 +44,7 @@ use std::{
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::{Context, Poll, Waker},
+    time::Duration,
 };
 
 pub use self::{
@@ -130,6 +131,8 @@ pub(crate) struct SessionKind {
     pub(crate) answers: bool,
     /// Its handler waits for [`Session::begin`].
     pub(crate) held: bool,
+    pub(crate) ping_interval: Option<Duration>,
+    pub(crate) presence: bool,
 }
 
 /// One client. Transformers hold it; handlers hold a [`Spark`] over it.
@@ -169,6 +172,10 @@ pub struct Session {
     backlog: AtomicBool,
     /// Its client can answer requests.
     answers_requests: bool,
+    /// How often its client is pinged, where its protocol says so.
+    ping_interval: Option<Duration>,
+    /// It is told who is present.
+    hears_presence: bool,
 }
 
 impl Session {
@@ -179,14 +186,15 @@ impl Session {
         permit: Permit,
         kind: SessionKind,
     ) -> Arc<Self> {
-        let SessionKind { resume, answers: answers_requests, held } = kind;
+        let SessionKind { resume, answers: answers_requests, held, ping_interval, presence } = kind;
         let (id, key) = id_and_key();
         let now = mount.clock();
         let transport = handshake.transformer();
         // Without a window nothing would wait for the client.
         let keeps = !mount.settings().limits.resume_window.is_zero();
         // Staggers the heartbeats of sessions that came at once: the first ping is due between half and a whole interval from now.
-        let interval = mount.shared.settings.ping_interval.as_micros() as u64;
+        let interval =
+            ping_interval.unwrap_or(mount.shared.settings.ping_interval).as_micros() as u64;
         let early = interval / 2 * id.shard(256) as u64 / 256;
         Arc::new(Self {
             id,
@@ -215,6 +223,8 @@ impl Session {
             awaits_room: AtomicBool::new(false),
             backlog: AtomicBool::new(false),
             answers_requests,
+            ping_interval,
+            hears_presence: presence,
             mount,
         })
     }
@@ -291,6 +301,11 @@ impl Session {
     /// Whether its client understands what the protocol says by events of its own.
     pub(crate) fn hears_us(&self) -> bool {
         self.answers_requests
+    }
+
+    /// Whether it is told who comes to its rooms, and who leaves them.
+    pub(crate) fn hears_presence(&self) -> bool {
+        self.hears_presence
     }
 
     fn token_slot(&self) -> MutexGuard<'_, Option<Secret>> {

@@ -83,6 +83,12 @@ optional! {
         browserchannel_script: Text,
         /// How long the request of a Bayeux client is held where there is nothing to tell.
         bayeux_timeout: Time,
+        /// How often an ActionCable client is told that the server is there.
+        actioncable_ping_interval: Time,
+        /// Whether AnyCable clients may whisper.
+        actioncable_whisper: Flag,
+        /// Whether AnyCable clients may say who they are, and see who is there.
+        actioncable_presence: Flag,
         /// How long a client may take for its attach frame.
         attach_timeout: Time,
         /// How long a request may take for its body, and a POST may wait for a busy handler.

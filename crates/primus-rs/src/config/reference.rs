@@ -111,6 +111,10 @@ fn the_defaults_are_those_of_the_parts() {
     assert_eq!(config.browserchannel_host_prefixes, browserchannel.host_prefixes);
     assert!(config.browserchannel_script.is_empty() && browserchannel.script.is_none());
     assert_eq!(config.bayeux_timeout, primus_bayeux::BayeuxOptions::default().timeout);
+    let actioncable = primus_actioncable::ActionCableOptions::default();
+    assert_eq!(config.actioncable_ping_interval, actioncable.ping_interval);
+    assert_eq!(config.actioncable_whisper, actioncable.whisper);
+    assert_eq!(config.actioncable_presence, actioncable.presence);
     let http = primus_http::Options::default();
     same!(http: max_headers max_header_bytes handshake_timeout http2);
 }

@@ -138,6 +138,14 @@ options! {
         /// How long the request of a Bayeux client is held where there is nothing to tell. One that does not
         /// come back for twice as long is given up. Default 45 s.
         bayeux_timeout: Time = Duration::from_secs(45),
+        /// How often an ActionCable client is told that the server is there: stock clients reconnect when they
+        /// heard nothing for 6 s. Default 3 s.
+        actioncable_ping_interval: Time = Duration::from_secs(3),
+        /// Whether AnyCable clients may whisper: send to all others in a channel, past the application. Default
+        /// false.
+        actioncable_whisper: Flag = false,
+        /// Whether AnyCable clients may say who they are in a channel, and see who is there. Default false.
+        actioncable_presence: Flag = false,
 
         /// How long a client may take for TLS, and then for the head of a request. Default 10 s.
         handshake_timeout: Time = Duration::from_secs(10),
