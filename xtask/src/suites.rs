@@ -78,7 +78,7 @@ pub(crate) const LONG: &[Suite] = &[
 const AT_FULL_LENGTH: (&str, &str) = ("XTASK_FULL", "1");
 
 /// A quarter of an hour is for a cold build on two slow cores.
-const BUILD: Duration = Duration::from_secs(15 * 60);
+const BUILD: Duration = Duration::from_secs(30 * 60);
 const SHORT: Duration = Duration::from_secs(5 * 60);
 
 struct Run<'a> {
