@@ -5,7 +5,7 @@ import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { WebSocket } from 'ws';
 import { Server } from '../lib/server.mjs';
-import { Inbox, within } from '../lib/within.mjs';
+import { Inbox, until, within } from '../lib/within.mjs';
 
 const INTERVAL = 300;
 const TIMEOUT = 200;
@@ -130,7 +130,7 @@ for (const version of [V4, V3]) {
 
   test(title('message polling: two GETs kill session (first gets 1)'), async () => {
     const client = await polling(version);
-    const [first, second] = await Promise.all([client.get(), sleep(5).then(() => client.get())]);
+    const [first, second] = await Promise.all([client.get(), sleep(100).then(() => client.get())]);
     assert.deepEqual([first, second], [[200, join('1')], refused(3, 'Bad request')]);
     assert.deepEqual(await client.get(), UNKNOWN);
   });
@@ -142,6 +142,8 @@ for (const version of [V4, V3]) {
     await sleep(20);
     controller.abort();
     assert.equal(await aborted, 'AbortError');
+    // The server sees it on another connection: a GET before that would be the second one.
+    await until('it is missed', () => client.post(join('6')), ([status]) => status === 400);
     assert.deepEqual(await client.get(), UNKNOWN);
   });
 

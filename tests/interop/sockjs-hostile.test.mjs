@@ -220,7 +220,7 @@ test('more sessions than there may be are refused, and those that are given up m
 });
 
 test('a cookie is repeated as it is, or not at all', async (t) => {
-  const { post, check } = await witnessed(t, `${TOML}cookie = true\n`);
+  const { post, check } = await witnessed(t, `${TOML}sockjs_cookie = true\n`);
   for (const [cookie, expected] of [
     ['JSESSIONID=abc; other=1', 'abc'],
     ['a=1; JSESSIONID=x"y<z', 'x"y<z'],

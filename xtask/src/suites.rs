@@ -77,8 +77,8 @@ pub(crate) const LONG: &[Suite] = &[
 /// Set for the tests of [`LONG`].
 const AT_FULL_LENGTH: (&str, &str) = ("XTASK_FULL", "1");
 
-/// A quarter of an hour is for a cold build on two slow cores.
-const BUILD: Duration = Duration::from_secs(15 * 60);
+/// Half an hour is for a cold build on two slow cores, and what is built then.
+const BUILD: Duration = Duration::from_secs(30 * 60);
 const SHORT: Duration = Duration::from_secs(5 * 60);
 
 struct Run<'a> {

@@ -41,11 +41,20 @@ impl Link {
             let mut state = self.lock();
             let Some(talk) = &mut state.talk else { return Ok(()) };
             let session = talk.carrier.as_ref().map(|carrier| Arc::clone(carrier.session()));
-            (talk.speaker.read(message, session.as_ref())?, session)
+            let heard = talk.speaker.read(message, session.as_ref())?;
+            // Under the same lock, so that nothing which the session says meanwhile comes before it.
+            if let Heard::Say(messages) = heard {
+                state.control.extend(messages.into_iter().map(Packet::Message));
+                let poll = if state.control.is_empty() { None } else { state.poll.take() };
+                drop(state);
+                poll.into_iter().for_each(std::task::Waker::wake);
+                (Heard::Nothing, session)
+            } else {
+                (heard, session)
+            }
         };
         match heard {
             Heard::Deliver(envelope) => self.with_talk(|talk| talk.held.push_back(envelope)),
-            Heard::Say(messages) => self.tell(messages.into_iter().map(Packet::Message)),
             Heard::Open(_) if session.is_some() => return Err(one_session()),
             Heard::Open(opening) => {
                 let busy = Busy::begin(self);
@@ -54,7 +63,7 @@ impl Link {
                 self.opened(opened);
             }
             Heard::Leave => self.leave()?,
-            Heard::Nothing => {}
+            Heard::Say(_) | Heard::Nothing => {}
         }
         self.deliver().await;
         Ok(())
