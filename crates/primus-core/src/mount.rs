@@ -234,6 +234,9 @@ impl Mount {
         shared.welcome()?; // it may have begun to end meanwhile
         let keep = &shared.settings.keep_headers;
         let handshake = Handshake::new(head, keep, transformer, opening.protocol);
+        if opening.presence {
+            shared.presence_is_heard.store(true, Ordering::Relaxed);
+        }
         let session = Session::new(
             Arc::clone(self),
             handshake,

@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc, OnceLock, PoisonError, RwLock, RwLockWriteGuard, Weak,
-        atomic::{AtomicIsize, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicIsize, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -63,6 +63,8 @@ pub(crate) struct Shared {
     patterns: RwLock<Vec<(Pattern, Arc<Rules>)>>,
     /// Members who may be back in a moment.
     pub(crate) departures: Departures,
+    /// There was a session that is told who is present.
+    pub(crate) presence_is_heard: AtomicBool,
     me: Weak<Self>,
 }
 
@@ -103,6 +105,7 @@ impl Shared {
             channels: RwLock::default(),
             patterns: RwLock::default(),
             departures: Departures::default(),
+            presence_is_heard: AtomicBool::new(false),
             me: Weak::clone(me),
         })
     }

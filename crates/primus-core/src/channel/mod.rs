@@ -281,6 +281,11 @@ impl Channel {
 
     /// Tells those in the room whose clients want to know.
     fn show_presence(&self, room: &str, change: &PresenceChange) {
+        // Whoever comes to a room of many should not have to look at all of them.
+        let heard = |shared: Arc<Shared>| shared.presence_is_heard.load(Ordering::Relaxed);
+        if !self.shared().is_some_and(heard) {
+            return;
+        }
         let sparks = self.inner.rooms.get(room).map(|room| room.sparks()).unwrap_or_default();
         let (kind, member) = match change {
             PresenceChange::Joined(member) => ("join", member),
