@@ -256,6 +256,7 @@ impl Language for Polite {
         Box::pin(async move {
             Ok(Greeting {
                 speaker: Box::new(speaker),
+                sid: None,
                 opened: Opened { say: vec!["say hello".into()], ..Opened::default() },
                 pending: Some(caller.mount.pend()?),
                 patience: Some(Duration::from_millis(300)),
