@@ -2,7 +2,7 @@
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::{Context, Poll, Waker},
+    task::{Context, Poll},
 };
 
 use bytes::Bytes;
@@ -10,7 +10,7 @@ use primus_core::{
     Carrier, CloseReason, DeliverError, Payload, Session, Taken,
     classic::{Incoming, Sink as _},
 };
-use primus_http::post;
+use primus_http::post::{self, Owed};
 use tokio::{
     sync::Notify,
     time::{Instant, timeout_at},
@@ -34,6 +34,8 @@ pub(crate) struct Link {
     served: Notify,
     /// One request delivers at a time. The number of the next map.
     maps: tokio::sync::Mutex<u64>,
+    /// Its client has been told of decisions, so that what waits for them may have become less.
+    decided: Notify,
 }
 
 /// What is said to the client.
@@ -45,8 +47,7 @@ struct Talk {
     /// Whether it is there.
     open: bool,
     /// What the protocol itself has to say, by the next back channel.
-    owed: Vec<Payload>,
-    waker: Option<Waker>,
+    owed: Owed,
     /// The end has been said.
     ended: bool,
 }
@@ -57,8 +58,6 @@ struct Order {
     waiting: u32,
 }
 
-/// Answers that wait for a back channel; of a flood of questions the last ones count.
-const MOST_ANSWERS: usize = 16;
 /// Requests of one session that are read or wait at once.
 const MOST_WAITING: u32 = 16;
 /// Bytes in one chunk; the array that passes it is the last.
@@ -114,6 +113,7 @@ impl Link {
             rids: Mutex::new(Order { rids: Rids::after(rid), waiting: 0 }),
             served: Notify::new(),
             maps: tokio::sync::Mutex::new(0),
+            decided: Notify::new(),
         }
     }
 
@@ -192,7 +192,7 @@ impl Link {
             if id < *next {
                 continue; // it is here already: an answer was lost
             }
-            self.deliver_ready(session, deadline).await.map_err(not_taken)?;
+            self.decisions(session, deadline).await?;
             let read = self.face().read(map, session);
             match read {
                 Incoming::Message(message) => {
@@ -208,28 +208,38 @@ impl Link {
         Ok(())
     }
 
-    /// What had to wait for a decision.
+    /// Until no more waits for decisions than may.
+    async fn decisions(&self, session: &Arc<Session>, deadline: Instant) -> Result<(), NotTaken> {
+        loop {
+            let decided = self.decided.notified();
+            tokio::pin!(decided);
+            decided.as_mut().enable();
+            self.deliver_ready(session, deadline).await.map_err(not_taken)?;
+            if !self.face().is_full(session) {
+                return Ok(());
+            }
+            if timeout_at(deadline, decided).await.is_err() {
+                return Err(NotTaken::Full);
+            }
+        }
+    }
+
+    /// What had to wait for a decision. What finds no room stays.
     async fn deliver_ready(
         &self,
         session: &Arc<Session>,
         deadline: Instant,
     ) -> Result<(), DeliverError> {
         loop {
-            let ready = self.face().pop_ready();
+            let ready = self.face().first_ready().cloned();
             let Some(ready) = ready else { return Ok(()) };
             post::deliver(session, deadline, ready).await?;
+            self.face().pop_ready();
         }
     }
 
     fn owe(&self, answer: Payload) {
-        let waker = {
-            let mut talk = self.talk();
-            if talk.owed.len() == MOST_ANSWERS {
-                talk.owed.remove(0);
-            }
-            talk.owed.push(answer);
-            talk.waker.take()
-        };
+        let waker = self.talk().owed.owe(answer);
         if let Some(waker) = waker {
             waker.wake();
         }
@@ -269,7 +279,7 @@ impl Link {
         let mut talk = self.talk();
         if talk.generation == generation {
             talk.open = false;
-            talk.waker = None;
+            talk.owed.leave();
         }
     }
 
@@ -294,15 +304,14 @@ impl Link {
                     break false;
                 }
                 let mut all = face.said();
-                for answer in std::mem::take(&mut talk.owed) {
-                    all.push(&answer);
+                if let Poll::Ready(answers) = talk.owed.poll(cx) {
+                    answers.iter().for_each(|answer| all.push(answer));
                 }
                 let mut message = None;
                 // One at a time: each message has arrays of its own.
                 let taken =
                     match carrier.poll_take(cx, 1, |outgoing| message = Some(outgoing.clone())) {
                         Poll::Pending if all.all.is_empty() => {
-                            talk.waker = Some(cx.waker().clone());
                             break false;
                         }
                         Poll::Pending => Taken::default(),
@@ -348,6 +357,7 @@ impl Link {
         if ready {
             deliver_ready(&session);
         }
+        self.decided.notify_waiters();
         next
     }
 
@@ -400,7 +410,7 @@ fn deliver_ready(session: &Arc<Session>) {
         let Some(link) = Link::of(&session) else { return };
         let _turn = link.maps.lock().await;
         let deadline = Instant::now() + session.limits().body_timeout;
-        // What nobody reads in time is not there for a POST to wait for either.
+        // What finds no room in time waits for the next POST.
         if let Err(error) = link.deliver_ready(&session, deadline).await {
             tracing::debug!(spark = %session.id(), %error, "not delivered");
         }
