@@ -186,6 +186,14 @@ impl Cable {
         if !self.options.presence {
             return;
         }
+        // All others are told, and who asks is told of many at once.
+        let most = self.session.limits().max_attach;
+        if who.id.len() + who.info.to_string().len() > most {
+            return tracing::debug!(
+                most,
+                "who a client says it is has too many bytes (max_attach)"
+            );
+        }
         if let Some(spark) = self.session.spark_of(channel)
             && let Err(error) = spark.join_as(PRESENCE, Member::new(who.id).info(who.info))
         {
@@ -368,7 +376,11 @@ impl Dialect for Cable {
         }
     }
 
-    fn write_ping(&mut self, _: &mut Carrier, out: &mut Out) {
+    fn write_ping(&mut self, carrier: &mut Carrier, out: &mut Out) {
+        let parser = Arc::clone(&carrier.session().mount().settings().parser);
+        for (channel, held) in self.places.release_unasked() {
+            held.iter().for_each(|held| self.said(&channel, held, &*parser, out));
+        }
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         out.push_message(&ping(now.as_secs()).into());
         // Stock clients do not answer that one; this one their WebSocket answers.

@@ -247,6 +247,9 @@ impl Mount {
                 presence: opening.presence,
             },
         );
+        if opening.presence {
+            self.shared.show_presence();
+        }
         self.registry.insert(&session);
         metrics::sessions(1);
         if let Err(ending) = shared.welcome() {

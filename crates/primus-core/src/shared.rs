@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc, OnceLock, PoisonError, RwLock, RwLockWriteGuard, Weak,
-        atomic::{AtomicIsize, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicIsize, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -55,6 +55,8 @@ pub(crate) struct Shared {
     /// Names this run of the server.
     pub(crate) epoch: Secret,
     connected: AtomicIsize,
+    /// Some client has come that wants to know who is present.
+    shows_presence: AtomicBool,
     runtime: OnceLock<Handle>,
     mounts: OnceLock<Vec<Weak<Mount>>>,
     root: Channel,
@@ -97,6 +99,7 @@ impl Shared {
             carried_bytes: AtomicUsize::new(0),
             epoch: Secret::random(),
             connected: AtomicIsize::new(0),
+            shows_presence: AtomicBool::new(false),
             runtime: OnceLock::new(),
             mounts: OnceLock::new(),
             root: Channel::new("", false, rules, Weak::clone(me)),
@@ -105,6 +108,16 @@ impl Shared {
             departures: Departures::default(),
             me: Weak::clone(me),
         })
+    }
+
+    /// From now on clients are told who is present.
+    pub(crate) fn show_presence(&self) {
+        self.shows_presence.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether there may be clients that want to know who is present. Where none has ever been, nobody looks for them.
+    pub(crate) fn shows_presence(&self) -> bool {
+        self.shows_presence.load(Ordering::Relaxed)
     }
 
     /// What the application hung into the root.

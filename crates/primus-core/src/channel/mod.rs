@@ -281,6 +281,9 @@ impl Channel {
 
     /// Tells those in the room whose clients want to know.
     fn show_presence(&self, room: &str, change: &PresenceChange) {
+        if !self.shared().is_some_and(|shared| shared.shows_presence()) {
+            return;
+        }
         let sparks = self.inner.rooms.get(room).map(|room| room.sparks()).unwrap_or_default();
         let (kind, member) = match change {
             PresenceChange::Joined(member) => ("join", member),
