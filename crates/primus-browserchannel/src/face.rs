@@ -9,10 +9,11 @@ use primus_core::{
     Carriage, CloseReason, Envelope, MountSettings, Outgoing, Parser, Payload, Session, WireForm,
     classic::{Classic, Incoming, Rendering, Sink},
     native,
+    request::in_script,
 };
 
 use crate::protocol::{
-    json::{is_json, quote, value},
+    json::{is_json, quote},
     maps::Map,
 };
 
@@ -141,7 +142,7 @@ const STRINGS: [WireForm; 3] = [
 impl Said {
     fn render(values: bool, payload: &Payload) -> Bytes {
         match payload {
-            Payload::Text(text) if values && is_json(text) => value(text),
+            Payload::Text(text) if values && is_json(text) => in_script(text),
             Payload::Text(text) => quote(text),
             Payload::Binary(bytes) => quote(&STANDARD.encode(bytes)),
         }
