@@ -6,6 +6,7 @@
 //! ```
 
 mod actioncable;
+mod asked;
 mod bayeux;
 mod browserchannel;
 mod engine_io;
@@ -50,6 +51,7 @@ async fn main() -> Result {
         None => Builder::new(),
     };
     let primus = make(builder)?;
+    asked::count(&primus)?;
     let listener = primus.bind(args.listen()).await?;
     listening(listener.local_addr());
     Ok(listener.serve().await?)

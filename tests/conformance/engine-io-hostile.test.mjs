@@ -6,10 +6,9 @@ import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { WebSocket } from 'ws';
+import { BAD, EngineIo, refused, UNKNOWN } from '../lib/engineio.mjs';
 import { Server } from '../lib/server.mjs';
-import { Inbox, until, within } from '../lib/within.mjs';
+import { once, until, within } from '../lib/within.mjs';
 
 const OPTIONS = `
   path = "/engine.io"
@@ -24,43 +23,18 @@ const OPTIONS = `
 `;
 
 let server;
+let engine;
 let folder;
 before(async () => {
   folder = await mkdtemp(join(tmpdir(), 'primus-config-'));
   await writeFile(join(folder, 'primus.toml'), OPTIONS);
   server = await Server.start('fixture', ['--config', join(folder, 'primus.toml')]);
+  engine = new EngineIo(server, { asked: async () => (await stats()).requests });
 });
 after(async () => {
   await server.kill();
   await rm(folder, { recursive: true, force: true });
 });
-
-const request = (query, options) => fetch(`${server.url}/engine.io/?${query}`, options);
-
-async function answer(query, options) {
-  const response = await request(query, options);
-  return [response.status, await response.text()];
-}
-
-const refused = (code, message) => [400, JSON.stringify({ code, message })];
-const UNKNOWN = refused(1, 'Session ID unknown');
-const BAD = refused(3, 'Bad request');
-
-async function polling(eio = 4) {
-  const [, text] = await answer(`EIO=${eio}&transport=polling`);
-  const query = `EIO=${eio}&transport=polling&sid=${/"sid":"([^"]+)"/.exec(text)[1]}`;
-  return { query, get: () => answer(query), post: (body, headers = {}) => answer(query, { method: 'POST', body, headers }) };
-}
-
-function socket(t, query) {
-  const it = new WebSocket(`ws://${server.host}/engine.io/?${query}`);
-  t.after(() => it.terminate());
-  it.on('error', () => {});
-  it.inbox = new Inbox({ on: (_, hear) => it.on('message', (data, binary) => hear(binary ? data : data.toString())) }, 'message');
-  it.opened = new Promise((resolve) => it.once('open', resolve));
-  it.closed = new Promise((resolve) => it.once('close', (code, reason) => resolve([code, reason.toString()])));
-  return it;
-}
 
 /** Sends bytes as they are, and says what comes back until the server closes the connection. */
 function raw(bytes) {
@@ -74,14 +48,15 @@ function raw(bytes) {
   return within(5000, 'the server closes', said);
 }
 
+const stats = async () => (await fetch(`${server.url}/stats`)).json();
+
 /** Others are served, and nobody is left: as many sessions as there should be. */
 async function lives(left = 0) {
-  const client = await polling();
+  const client = await engine.polling();
   assert.deepEqual(await client.post('4"others"'), [200, 'ok']);
   assert.deepEqual(await client.get(), [200, '4"others"']);
   assert.deepEqual(await client.post('1'), [200, 'ok']);
-  const ask = async () => (await (await fetch(`${server.url}/stats`)).json()).connections;
-  await until('sessions', ask, (connections) => connections === left, 15_000);
+  await until('sessions', stats, ({ connections }) => connections === left, 15_000);
 }
 
 for (const [name, body] of [
@@ -90,7 +65,7 @@ for (const [name, body] of [
   ['packets whose lengths are no bytes', '2:4¼'.repeat(150_000)],
 ]) {
   test(`hostile: a POST of hundreds of thousands of ${name} costs its sender the session at most`, async () => {
-    const client = await polling(3);
+    const client = await engine.polling(3);
     const began = performance.now();
     const [status] = await client.post(body).catch(() => ['gone']);
     assert.ok([200, 400, 'gone'].includes(status), String(status));
@@ -100,14 +75,14 @@ for (const [name, body] of [
 }
 
 test('hostile: a packet that says to be longer than it is ends its session', async () => {
-  const client = await polling(3);
+  const client = await engine.polling(3);
   assert.deepEqual(await client.post(`99999991:4${'2'.repeat(900_000)}`), BAD);
   assert.deepEqual(await client.get(), UNKNOWN);
   await lives();
 });
 
 test('hostile: a POST over max_message gets 413 and nothing else, and its session goes on', async () => {
-  const client = await polling();
+  const client = await engine.polling();
   assert.deepEqual(await client.post(`4${'x'.repeat(1_000_000)}`), [413, '']);
   assert.deepEqual(await client.post('4"on"'), [200, 'ok']);
   assert.deepEqual(await client.get(), [200, '4"on"']);
@@ -116,7 +91,7 @@ test('hostile: a POST over max_message gets 413 and nothing else, and its sessio
 });
 
 test('hostile: a WebSocket message over max_message is closed with 1009 and no words', async (t) => {
-  const ws = socket(t, 'EIO=4&transport=websocket');
+  const ws = engine.socket(t, 'EIO=4&transport=websocket');
   await ws.inbox.next();
   ws.send(`4${'x'.repeat(1_000_000)}`);
   assert.deepEqual(await within(5000, 'close', ws.closed), [1009, '']);
@@ -125,7 +100,7 @@ test('hostile: a WebSocket message over max_message is closed with 1009 and no w
 
 for (const transport of ['websocket', 'polling']) {
   test(`hostile: bytes behind an upgrade that are no frames, with transport ${transport}`, async () => {
-    const { query } = transport === 'polling' ? await polling() : { query: `EIO=4&transport=${transport}` };
+    const { query } = transport === 'polling' ? await engine.polling() : { query: `EIO=4&transport=${transport}` };
     const head = [
       `GET /engine.io/?${query.replace('polling', 'websocket')} HTTP/1.1`,
       `Host: ${server.host}`,
@@ -145,8 +120,8 @@ test('hostile: upgrades to something else, and to somewhere else, that are cut',
     await new Promise((resolve, reject) => {
       const connection = net.connect(server.port, '127.0.0.1', () => {
         connection.write(`GET ${path} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: ${to}\r\n\r\n`);
-        setTimeout(() => connection.resetAndDestroy(), 20);
       });
+      connection.on('data', () => connection.resetAndDestroy());
       connection.on('error', reject);
       connection.on('close', resolve);
     });
@@ -156,7 +131,7 @@ test('hostile: upgrades to something else, and to somewhere else, that are cut',
 
 test('hostile: transports that are names of JavaScript, by request and by upgrade', async () => {
   for (const name of ['__proto__', 'constructor', 'toString', 'webtransport']) {
-    assert.deepEqual(await answer(`EIO=4&transport=${name}`), refused(0, 'Transport unknown'), name);
+    assert.deepEqual(await engine.answer(`EIO=4&transport=${name}`), refused(0, 'Transport unknown'), name);
     const head = [
       `GET /engine.io/?EIO=4&transport=${name} HTTP/1.1`,
       `Host: ${server.host}`,
@@ -174,8 +149,8 @@ test('hostile: transports that are names of JavaScript, by request and by upgrad
 });
 
 test('hostile: a probe a hundred times over has a hundred answers, and one upgrade', async (t) => {
-  const client = await polling();
-  const ws = socket(t, client.query.replace('polling', 'websocket'));
+  const client = await engine.polling();
+  const ws = engine.socket(t, client.query.replace('polling', 'websocket'));
   await ws.opened;
   for (let probe = 0; probe < 100; probe += 1) ws.send('2probe');
   for (let probe = 0; probe < 100; probe += 1) assert.equal(await ws.inbox.next(), '3probe');
@@ -187,7 +162,7 @@ test('hostile: a probe a hundred times over has a hundred answers, and one upgra
 });
 
 test('hostile: a binary POST in version 4 is answered 400 and ends the session', async () => {
-  const client = await polling();
+  const client = await engine.polling();
   const headers = { 'content-type': 'application/octet-stream' };
   assert.deepEqual(await client.post(Uint8Array.from([0, 1, 255, 4]), headers), BAD);
   assert.deepEqual(await client.get(), UNKNOWN);
@@ -195,13 +170,13 @@ test('hostile: a binary POST in version 4 is answered 400 and ends the session',
 });
 
 test('hostile: pongs that nobody asked for, and 30,000 packets in a POST, do no harm', async (t) => {
-  const client = await polling();
+  const client = await engine.polling();
   assert.deepEqual(await client.post(Array(5000).fill('3').join('\x1e')), [200, 'ok']);
   assert.deepEqual(await client.post(Array(30_000).fill('6').join('\x1e')), [200, 'ok']);
   assert.deepEqual(await client.post('4"on"'), [200, 'ok']);
   assert.deepEqual(await client.get(), [200, '4"on"']);
   await client.post('1');
-  const ws = socket(t, 'EIO=4&transport=websocket');
+  const ws = engine.socket(t, 'EIO=4&transport=websocket');
   await ws.inbox.next();
   for (let pong = 0; pong < 5000; pong += 1) ws.send('3');
   ws.send('4"on"');
@@ -212,10 +187,10 @@ test('hostile: pongs that nobody asked for, and 30,000 packets in a POST, do no 
 
 for (const [eio, wrong] of [[4, '2'], [3, '3']]) {
   test(`hostile: the wrong one of ping and pong ends a session of version ${eio}`, async (t) => {
-    const client = await polling(eio);
+    const client = await engine.polling(eio);
     assert.deepEqual(await client.post(eio === 3 ? `1:${wrong}` : wrong), BAD);
     assert.deepEqual(await client.get(), UNKNOWN);
-    const ws = socket(t, `EIO=${eio}&transport=websocket`);
+    const ws = engine.socket(t, `EIO=${eio}&transport=websocket`);
     await ws.inbox.next();
     ws.send(wrong);
     assert.deepEqual(await within(5000, 'close', ws.closed), [4400, '']);
@@ -224,13 +199,13 @@ for (const [eio, wrong] of [[4, '2'], [3, '3']]) {
 }
 
 test('hostile: requests that do not fit their session are refused, and it goes on', async () => {
-  const client = await polling();
-  assert.deepEqual(await answer(client.query.replace('EIO=4', 'EIO=3')), BAD);
-  assert.deepEqual(await answer(client.query.replace('EIO=4&', '')), BAD);
-  assert.deepEqual(await answer(client.query.replace('polling', 'websocket')), BAD);
-  assert.deepEqual(await answer('EIO=4&transport=websocket'), BAD);
-  assert.deepEqual(await answer('EIO=4&transport=polling&sid=AAAAAAAAAAAAAAAAAAAA'), UNKNOWN);
-  assert.equal((await request(client.query, { method: 'DELETE' })).status, 405);
+  const client = await engine.polling();
+  assert.deepEqual(await engine.answer(client.query.replace('EIO=4', 'EIO=3')), BAD);
+  assert.deepEqual(await engine.answer(client.query.replace('EIO=4&', '')), BAD);
+  assert.deepEqual(await engine.answer(client.query.replace('polling', 'websocket')), BAD);
+  assert.deepEqual(await engine.answer('EIO=4&transport=websocket'), BAD);
+  assert.deepEqual(await engine.answer('EIO=4&transport=polling&sid=AAAAAAAAAAAAAAAAAAAA'), UNKNOWN);
+  assert.equal((await engine.request(client.query, { method: 'DELETE' })).status, 405);
   assert.deepEqual(await client.post('4"on"'), [200, 'ok']);
   assert.deepEqual(await client.get(), [200, '4"on"']);
   await client.post('1');
@@ -238,28 +213,29 @@ test('hostile: requests that do not fit their session are refused, and it goes o
 });
 
 test('hostile: two POSTs at once end the session, and the poll that waits is told', async () => {
-  const client = await polling();
-  const waiting = client.get();
+  const client = await engine.polling();
+  const waiting = await client.wait();
   const slow = net.connect(server.port, '127.0.0.1');
-  slow.write(`POST /engine.io/?${client.query} HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n4`);
-  await sleep(50);
+  slow.write(`POST /engine.io/?${client.query} HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 10\r\n\r\n`);
+  // The server says so when it reads.
+  assert.match(String(await once(slow, 'data')), /^HTTP\/1\.1 100 /);
   assert.deepEqual(await client.post('4"second"'), BAD);
-  assert.deepEqual(await waiting, [200, '1']);
+  assert.deepEqual(await waiting.answer, [200, '1']);
   assert.deepEqual(await client.get(), UNKNOWN);
   slow.destroy();
   await lives();
 });
 
 test('half way: a socket that opens and does not probe is closed, and polling goes on', async (t) => {
-  const client = await polling();
-  const ws = socket(t, client.query.replace('polling', 'websocket'));
+  const client = await engine.polling();
+  const ws = engine.socket(t, client.query.replace('polling', 'websocket'));
   await ws.opened;
   const closed = within(5000, 'close', ws.closed);
   assert.deepEqual(await client.post('4"meanwhile"'), [200, 'ok']);
   assert.deepEqual(await client.get(), [200, '4"meanwhile"']);
   assert.deepEqual(await closed, [1000, '']);
   // And another one may try.
-  const second = socket(t, client.query.replace('polling', 'websocket'));
+  const second = engine.socket(t, client.query.replace('polling', 'websocket'));
   await second.opened;
   second.send('2probe');
   assert.equal(await second.inbox.next(), '3probe');
@@ -271,8 +247,8 @@ test('half way: a socket that opens and does not probe is closed, and polling go
 });
 
 test('half way: a socket that probes and does not take over is closed, and polling goes on', async (t) => {
-  const client = await polling();
-  const ws = socket(t, client.query.replace('polling', 'websocket'));
+  const client = await engine.polling();
+  const ws = engine.socket(t, client.query.replace('polling', 'websocket'));
   await ws.opened;
   ws.send('2probe');
   assert.equal(await ws.inbox.next(), '3probe');
@@ -285,9 +261,9 @@ test('half way: a socket that probes and does not take over is closed, and polli
 });
 
 test('half way: a socket that says anything else is closed, and polling goes on', async (t) => {
-  const client = await polling();
+  const client = await engine.polling();
   for (const word of ['5', '2', '2prob', '4"x"', 'x', Buffer.from([1])]) {
-    const ws = socket(t, client.query.replace('polling', 'websocket'));
+    const ws = engine.socket(t, client.query.replace('polling', 'websocket'));
     await ws.opened;
     ws.send(word);
     assert.deepEqual(await within(5000, 'close', ws.closed), [1000, '']);
@@ -299,15 +275,15 @@ test('half way: a socket that says anything else is closed, and polling goes on'
 });
 
 test('half way: a client that polls no more is given up', async () => {
-  const client = await polling();
+  const client = await engine.polling();
   assert.deepEqual(await client.post('4"waits"'), [200, 'ok']);
   await lives();
   assert.deepEqual(await client.get(), UNKNOWN);
 });
 
 test('half way: a client that goes on a probing socket is given up', async (t) => {
-  const client = await polling();
-  const ws = socket(t, client.query.replace('polling', 'websocket'));
+  const client = await engine.polling();
+  const ws = engine.socket(t, client.query.replace('polling', 'websocket'));
   await ws.opened;
   ws.send('2probe');
   await ws.inbox.next();
@@ -317,7 +293,7 @@ test('half way: a client that goes on a probing socket is given up', async (t) =
 });
 
 test('half way: a POST whose body does not come is answered 408 and ends its session', async () => {
-  const client = await polling();
+  const client = await engine.polling();
   const said = await raw(`POST /engine.io/?${client.query} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 10\r\n\r\n4`);
   assert.match(said, /^HTTP\/1\.1 408 /);
   assert.deepEqual(await client.get(), UNKNOWN);
@@ -325,7 +301,7 @@ test('half way: a POST whose body does not come is answered 408 and ends its ses
 });
 
 test('half way: a session that the server ends between two polls has its last words and a 1', async () => {
-  const client = await polling();
+  const client = await engine.polling();
   assert.deepEqual(await client.post('4{"cmd":"end"}'), [200, 'ok']);
   assert.deepEqual(await client.get(), [200, '1']);
   assert.deepEqual(await client.get(), UNKNOWN);
@@ -333,24 +309,24 @@ test('half way: a session that the server ends between two polls has its last wo
 });
 
 test('a handshake by polling sets the cookie that the options name', async () => {
-  const response = await request('EIO=4&transport=polling');
+  const response = await engine.request('EIO=4&transport=polling');
   const { sid } = JSON.parse((await response.text()).slice(1));
   assert.equal(response.headers.get('set-cookie'), `io=${sid}; Path=/; HttpOnly; SameSite=Lax`);
   assert.equal(response.headers.get('content-type'), 'text/plain; charset=UTF-8');
   assert.equal(response.headers.get('cache-control'), 'no-store');
   const query = `EIO=4&transport=polling&sid=${sid}`;
-  await answer(query, { method: 'POST', body: '4"x"' });
-  const polled = await request(query);
+  await engine.answer(query, { method: 'POST', body: '4"x"' });
+  const polled = await engine.request(query);
   assert.equal(polled.headers.get('set-cookie'), null);
   await polled.text();
-  await answer(query, { method: 'POST', body: '1' });
+  await engine.answer(query, { method: 'POST', body: '1' });
 });
 
 test('large answers are compressed for who accepts gzip, small ones are not', async () => {
-  const client = await polling();
+  const client = await engine.polling();
   const ask = async (text) => {
     assert.deepEqual(await client.post(`4"${text}"`), [200, 'ok']);
-    const response = await request(client.query, { headers: { 'accept-encoding': 'gzip' } });
+    const response = await engine.request(client.query, { headers: { 'accept-encoding': 'gzip' } });
     return [response.headers.get('content-encoding'), await response.text()];
   };
   assert.deepEqual(await ask('small'), [null, '4"small"']);
@@ -360,7 +336,7 @@ test('large answers are compressed for who accepts gzip, small ones are not', as
 });
 
 test('authorize refuses as code 4, with its status and its words', async () => {
-  const response = await request('EIO=4&transport=polling&reject=403');
+  const response = await engine.request('EIO=4&transport=polling&reject=403');
   assert.equal(response.status, 403);
   const { code, message } = await response.json();
   assert.equal(code, 4);

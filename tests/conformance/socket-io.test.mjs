@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { WebSocket } from 'ws';
+import { EngineIo, refused, UNKNOWN } from '../lib/engineio.mjs';
 import { Server } from '../lib/server.mjs';
 import { Inbox, within } from '../lib/within.mjs';
 
@@ -11,23 +12,19 @@ const INTERVAL = 300;
 const TIMEOUT = 200;
 
 let server;
+let engine;
 before(async () => {
   server = await Server.start('conformance', ['--suite', 'socket.io']);
+  engine = new EngineIo(server, { path: '/socket.io' });
 });
 after(() => server.kill());
 
 const title = (text) => `SIO v5 – ${text}`;
 
-async function answer(query, options) {
-  const response = await fetch(`${server.url}/socket.io/?${query}`, options);
-  return [response.status, await response.text()];
-}
-
 const BASE = 'EIO=4&transport=polling';
-const UNKNOWN = [400, '{"code":1,"message":"Session ID unknown"}'];
 
 async function polling() {
-  const [status, text] = await answer(BASE);
+  const [status, text] = await engine.answer(BASE);
   assert.deepEqual([status, text[0]], [200, '0']);
   return JSON.parse(text.slice(1));
 }
@@ -85,21 +82,20 @@ async function connects(t, packet, head, auth) {
 test(title('handshake polling: opens'), async () => isHandshake(await polling(), ['websocket']));
 
 test(title('handshake polling: EIO invalid or missing'), async () => {
-  const refused = [400, '{"code":5,"message":"Unsupported protocol version"}'];
   for (const query of ['transport=polling', 'EIO=abc&transport=polling', 'EIO=3&transport=polling']) {
-    assert.deepEqual(await answer(query), refused, query);
+    assert.deepEqual(await engine.answer(query), refused(5, 'Unsupported protocol version'), query);
   }
 });
 
 test(title('handshake polling: transport invalid or missing'), async () => {
   for (const query of ['EIO=4', 'EIO=4&transport=abc', 'EIO=4&transport=__proto__']) {
-    assert.deepEqual(await answer(query), [400, '{"code":0,"message":"Transport unknown"}'], query);
+    assert.deepEqual(await engine.answer(query), refused(0, 'Transport unknown'), query);
   }
 });
 
 test(title('handshake polling: POST and PUT refused'), async () => {
   for (const method of ['POST', 'PUT']) {
-    assert.deepEqual(await answer(BASE, { method }), [400, '{"code":2,"message":"Bad handshake method"}'], method);
+    assert.deepEqual(await engine.answer(BASE, { method }), refused(2, 'Bad handshake method'), method);
   }
 });
 
@@ -123,23 +119,23 @@ test(title('heartbeat polling: three ping/pong rounds'), async () => {
   const { sid } = await polling();
   // Without a namespace it may stay for a second, which is less.
   const query = `${BASE}&sid=${sid}`;
-  assert.deepEqual(await answer(query, { method: 'POST', body: '40' }), [200, 'ok']);
-  const [, first] = await answer(query);
+  assert.deepEqual(await engine.answer(query, { method: 'POST', body: '40' }), [200, 'ok']);
+  const [, first] = await engine.answer(query);
   assert.match(first, /^40\{"sid":"[\w-]+"\}/);
   for (let round = 0; round < 3; ) {
-    const [status, text] = await answer(query);
+    const [status, text] = await engine.answer(query);
     assert.equal(status, 200);
     if (text === '42["auth",{}]') continue;
     assert.equal(text, '2');
-    assert.deepEqual(await answer(query, { method: 'POST', body: '3' }), [200, 'ok']);
+    assert.deepEqual(await engine.answer(query, { method: 'POST', body: '3' }), [200, 'ok']);
     round += 1;
   }
 });
 
 test(title('heartbeat polling: dead after 500 ms'), async () => {
   const { sid } = await polling();
-  await sleep(INTERVAL + TIMEOUT + 20);
-  assert.deepEqual(await answer(`${BASE}&sid=${sid}`), UNKNOWN);
+  await sleep(INTERVAL + TIMEOUT + 20); // It is silence that ends it.
+  assert.deepEqual(await engine.answer(`${BASE}&sid=${sid}`), UNKNOWN);
 });
 
 test(title('heartbeat ws: three ping/pong rounds'), async (t) => {
@@ -158,9 +154,10 @@ test(title('heartbeat ws: closed on silence'), async (t) => {
 test(title('close polling: POST 1 ends the pending GET with 6'), async () => {
   const { sid } = await polling();
   const query = `${BASE}&sid=${sid}`;
-  const [polled, posted] = await Promise.all([answer(query), sleep(50).then(() => answer(query, { method: 'POST', body: '1' }))]);
-  assert.deepEqual([polled, posted], [[200, '6'], [200, 'ok']]);
-  assert.deepEqual(await answer(query), UNKNOWN);
+  const waiting = await engine.begin(query);
+  assert.deepEqual(await engine.answer(query, { method: 'POST', body: '1' }), [200, 'ok']);
+  assert.deepEqual(await waiting.answer, [200, '6']);
+  assert.deepEqual(await engine.answer(query), UNKNOWN);
 });
 
 test(title('close ws: 1 closes'), async (t) => {
@@ -172,7 +169,7 @@ test(title('close ws: 1 closes'), async (t) => {
 test(title('upgrade: full upgrade, and what was said before it is not lost'), async (t) => {
   const { sid } = await polling();
   const query = `${BASE}&sid=${sid}`;
-  assert.deepEqual(await answer(query, { method: 'POST', body: '40' }), [200, 'ok']);
+  assert.deepEqual(await engine.answer(query, { method: 'POST', body: '40' }), [200, 'ok']);
   const it = socket(t, { query: `EIO=4&transport=websocket&sid=${sid}` });
   await it.opened;
   it.send('2probe');
@@ -191,7 +188,7 @@ test(title('upgrade: GET after upgrade 400'), async (t) => {
   it.send('5');
   it.send('40');
   assert.match(await it.inbox.next(), /^40/);
-  assert.equal((await answer(`${BASE}&sid=${sid}`))[0], 400);
+  assert.equal((await engine.answer(`${BASE}&sid=${sid}`))[0], 400);
 });
 
 test(title('upgrade: second ws closed and first still works'), async (t) => {
@@ -367,10 +364,10 @@ test('SIO hostile – events that nobody hears, and names that are taken, do not
 test('SIO hostile – by polling: thousands of packets in one POST, then one that is none', async () => {
   const { sid } = await polling();
   const query = `${BASE}&sid=${sid}`;
-  const post = (body) => answer(query, { method: 'POST', body });
+  const post = (body) => engine.answer(query, { method: 'POST', body });
   assert.deepEqual(await post('40'), [200, 'ok']);
   assert.deepEqual(await post(Array(200).fill('42["nobody"]').join('\x1e')), [200, 'ok']);
   const [status] = await post('42["nobody"]\x1e42{}');
   assert.ok([200, 400].includes(status), String(status));
-  assert.deepEqual(await answer(query), UNKNOWN);
+  assert.deepEqual(await engine.answer(query), UNKNOWN);
 });

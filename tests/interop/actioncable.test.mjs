@@ -375,3 +375,22 @@ test('a client that subscribes anew gets what it says it lacks, before anything 
   assert.equal(await second.next(), missed);
   assert.equal(JSON.parse(await second.next()).type, 'confirm_history');
 });
+
+test('a client that is back, and asks for nothing or for one stream only, hears what is new', async (t) => {
+  const protocols = ['actioncable-v1-ext-json'];
+  const identifier = '{"channel":"HistoryChannel"}';
+  // Who asks for nothing is waited for until the second ping.
+  for (const history of [{ streams: {} }, null]) {
+    const first = await wire(t, { protocols });
+    const { sid } = JSON.parse(await first.next());
+    first.send('subscribe', identifier);
+    assert.equal(JSON.parse(await first.next()).type, 'confirm_subscription');
+    first.ws.terminate();
+    const second = await wire(t, { protocols, path: `?sid=${sid}` });
+    assert.equal(JSON.parse(await second.next()).restored, true);
+    if (history) second.send('history', identifier, { history });
+    second.perform(identifier, { action: 'speak', after: history });
+    assert.deepEqual(JSON.parse(await second.next(20_000)).message, { after: history });
+    second.ws.terminate();
+  }
+});

@@ -1,6 +1,7 @@
 //! The tests of the whole: Rust integration tests in `tests/`, stock clients in `interop/` and Chromium in
 //! `e2e/`, both of which drive the built examples. Here is what the Rust tests share.
 
+pub mod certificate;
 pub mod http;
 pub mod peer;
 pub mod program;

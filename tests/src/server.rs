@@ -2,8 +2,8 @@
 
 use std::{future::Future, net::SocketAddr, ops::Deref, time::Duration};
 
-use primus::{Builder, Primus, Spark, http::Inner};
-use tokio::{task::JoinHandle, time::Instant};
+use primus::{Builder, CloseReason, Primus, Spark, http::Inner};
+use tokio::{sync::mpsc, task::JoinHandle, time::Instant};
 
 /// How long a test waits for what must come.
 pub const PATIENCE: Duration = Duration::from_secs(10);
@@ -59,6 +59,19 @@ impl Server {
     /// The server itself, for tasks.
     pub fn primus(&self) -> Primus {
         self.primus.clone()
+    }
+
+    /// The codes by which `on_disconnection` says why.
+    ///
+    /// # Panics
+    /// In the hook, if a hundred wait to be looked at.
+    pub fn disconnections(&self) -> mpsc::Receiver<u16> {
+        let (sender, receiver) = mpsc::channel(100);
+        self.on_disconnection(move |_: Spark, reason: CloseReason| {
+            sender.try_send(reason.code()).expect("the test looks at it");
+            async {}
+        });
+        receiver
     }
 
     /// Waits until the listener has returned.

@@ -29,16 +29,6 @@ fn beats(interval: u64, timeout: u64) -> Builder {
         .close_timeout(Duration::from_millis(150))
 }
 
-/// Where `on_disconnection` says why.
-fn disconnections(server: &Server) -> mpsc::Receiver<u16> {
-    let (sender, receiver) = mpsc::channel(100);
-    server.on_disconnection(move |_: Spark, reason: CloseReason| {
-        sender.try_send(reason.code()).unwrap();
-        async {}
-    });
-    receiver
-}
-
 // ---- pings ----
 
 #[tokio::test]
@@ -143,7 +133,7 @@ async fn the_first_pings_of_sparks_that_came_at_once_are_staggered() {
 async fn a_dead_peer_is_given_up_after_interval_and_timeout_with_4004() {
     let builder = beats(100, 200).close_timeout(Duration::from_millis(200));
     let server = Server::echo(builder).await;
-    let mut codes = disconnections(&server);
+    let mut codes = server.disconnections();
     for path in ["/primus", "/primus?_primuscb=1"] {
         let mut raw = Raw::open(server.address(), path).await;
         let began = Instant::now();
@@ -161,7 +151,7 @@ async fn a_dead_peer_is_given_up_after_interval_and_timeout_with_4004() {
 async fn a_dead_peer_that_may_come_back_is_detached_with_4004_and_not_ended() {
     let builder = beats(100, 200).close_timeout(Duration::from_millis(200));
     let server = Server::echo(builder).await;
-    let mut codes = disconnections(&server);
+    let mut codes = server.disconnections();
     let (lost, mut losses) = mpsc::channel(1);
     server.on_detach(move |spark: Spark, reason: CloseReason| {
         lost.try_send((spark, reason)).unwrap();
@@ -193,7 +183,7 @@ async fn a_dead_peer_that_may_come_back_is_detached_with_4004_and_not_ended() {
 async fn without_a_resume_window_a_dead_peer_of_ours_is_told_the_end() {
     let builder = beats(100, 200).close_timeout(Duration::from_millis(200));
     let server = Server::echo(builder.resume_window(Duration::ZERO)).await;
-    let mut codes = disconnections(&server);
+    let mut codes = server.disconnections();
     let mut raw = Raw::resumable(server.address()).await;
     let end = loop {
         let frame = raw.frame().await.unwrap();
@@ -213,7 +203,7 @@ async fn without_a_resume_window_a_dead_peer_of_ours_is_told_the_end() {
 #[tokio::test]
 async fn any_traffic_is_a_sign_of_life() {
     let server = Server::echo(beats(60, 90)).await;
-    let mut codes = disconnections(&server);
+    let mut codes = server.disconnections();
     let text = frame(opcode::TEXT, "x".repeat(100));
     let (begin, end) = text.split_at(50);
     let control = frame(opcode::TEXT, "primus::pong:1::");
@@ -256,7 +246,7 @@ async fn any_traffic_is_a_sign_of_life() {
 #[tokio::test]
 async fn a_client_that_only_answers_pings_stays_and_goes_when_it_stops() {
     let server = Server::echo(beats(50, 400)).await;
-    let mut codes = disconnections(&server);
+    let mut codes = server.disconnections();
     let mut client = Client::plain(server.address()).await;
     // Longer than a silent peer has.
     for _ in 0..16 {
@@ -273,7 +263,7 @@ async fn a_client_that_only_answers_pings_stays_and_goes_when_it_stops() {
 #[tokio::test]
 async fn the_deadline_does_not_run_while_it_is_the_handler_that_is_behind() {
     let server = Server::start(beats(50, 100).inbox_messages(4)).await;
-    let mut codes = disconnections(&server);
+    let mut codes = server.disconnections();
     let (gate, failed) = (Arc::new(Semaphore::new(0)), Arc::new(AtomicBool::new(false)));
     let (opened, ended) = (Arc::clone(&gate), Arc::clone(&failed));
     server.on_connection(move |mut spark| {

@@ -1,14 +1,14 @@
 //! SockJS reaches the machine that all clients share: rooms, events, authorize, limits, counts, the end.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use http::StatusCode;
-use primus::{Builder, CloseReason, End, Primus, Rejection, Spark};
+use primus::{Builder, End, Primus, Rejection, Spark};
 use primus_tests::{
     http::{Open, get, post},
-    server::{Server, soon, until},
+    server::{Server, echo, soon, until},
 };
-use tokio::sync::mpsc;
+use tokio::sync::Notify;
 
 fn sockjs() -> Builder {
     Primus::builder().transformer("sockjs")
@@ -31,16 +31,6 @@ async fn poll(server: &Server, id: &str) -> String {
 
 async fn send(server: &Server, id: &str, body: &str) -> StatusCode {
     post(&format!("/primus/0/{id}/xhr_send"), body.to_owned()).send(server.address()).await.status
-}
-
-/// Where `on_disconnection` says why.
-fn disconnections(server: &Server) -> mpsc::Receiver<u16> {
-    let (sender, receiver) = mpsc::channel(100);
-    server.on_disconnection(move |_: Spark, reason: CloseReason| {
-        sender.try_send(reason.code()).unwrap();
-        async {}
-    });
-    receiver
 }
 
 // ---- broadcasts, rooms, events ----
@@ -186,6 +176,51 @@ async fn pages_of_foreign_origins_get_no_sockjs_session() {
     assert_eq!(friend.text(), "/**/x(\"o\");\r\n");
 }
 
+#[tokio::test]
+async fn what_waits_for_a_channel_is_bounded_over_posts_and_none_of_it_is_lost() {
+    let builder = sockjs()
+        .inbox_messages(4)
+        .body_timeout(Duration::from_secs(2))
+        .sockjs_disconnect_delay(Duration::from_secs(60));
+    let server = Server::echo(builder).await;
+    let slow = server.channel("slow").unwrap();
+    let go = Arc::new(Notify::new());
+    let gate = Arc::clone(&go);
+    slow.authorize(move |_| {
+        let gate = Arc::clone(&gate);
+        async move {
+            gate.notified().await;
+            Ok(())
+        }
+    });
+    slow.on_connection(echo);
+    let opened = post("/primus/0/a/xhr?_primuscb=1", "").send(server.address()).await;
+    assert_eq!(opened.text(), "o\n");
+    let say = async |text: &str| send(&server, "a", &serde_json::to_string(&[text]).unwrap()).await;
+    assert_eq!(say(r#"[1,"i","slow"]"#).await, StatusCode::NO_CONTENT);
+    let said = |n| format!(r#"[0,"i","slow",{n}]"#);
+    for n in 0..4 {
+        assert_eq!(say(&said(n)).await, StatusCode::NO_CONTENT);
+    }
+    // Nobody decides, so there is no room, for as long as a body may take.
+    assert_eq!(say(&said(4)).await, StatusCode::TOO_MANY_REQUESTS);
+    // Who waits is let in by the decision.
+    let answers = async {
+        go.notify_one();
+        let mut answers = Vec::new();
+        while answers.len() < 5 {
+            let frame = poll(&server, "a").await;
+            let texts: Vec<String> = serde_json::from_str(&frame[1..]).expect(&frame);
+            answers.extend(texts);
+        }
+        answers
+    };
+    let last = said(4);
+    let (late, answers) = tokio::join!(say(&last), answers);
+    assert_eq!(late, StatusCode::NO_CONTENT);
+    assert_eq!(answers, (0..5).map(said).collect::<Vec<_>>());
+}
+
 // ---- time ----
 
 #[tokio::test]
@@ -201,7 +236,7 @@ async fn a_sockjs_client_that_is_told_nothing_gets_heartbeats() {
 #[tokio::test]
 async fn a_session_without_a_receiver_is_over_after_the_delay() {
     let server = Server::echo(sockjs().sockjs_disconnect_delay(Duration::from_millis(100))).await;
-    let mut disconnections = disconnections(&server);
+    let mut disconnections = server.disconnections();
     assert_eq!(poll(&server, "a").await, "o\n");
     assert_eq!(soon(disconnections.recv()).await, Some(4004));
     assert_eq!(server.connected(), 0);
@@ -212,7 +247,7 @@ async fn a_session_without_a_receiver_is_over_after_the_delay() {
 #[tokio::test]
 async fn a_lost_receiver_ends_its_session_at_once() {
     let server = Server::echo(sockjs()).await;
-    let mut disconnections = disconnections(&server);
+    let mut disconnections = server.disconnections();
     drop(stream(&server, "a").await);
     assert_eq!(soon(disconnections.recv()).await, Some(1001));
     assert_eq!(server.connected(), 0);

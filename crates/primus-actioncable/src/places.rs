@@ -46,6 +46,8 @@ pub(crate) struct Place {
 pub(crate) struct Held {
     /// The client is back, and has not said yet what it has.
     pub(crate) all: bool,
+    /// It has been pinged since, and has still not said it.
+    pinged: bool,
     /// Rooms whose past is on its way.
     pub(crate) catching: HashSet<Box<str>>,
     rooms: HashMap<Box<str>, BTreeMap<u64, Outgoing>>,
@@ -71,8 +73,11 @@ impl Held {
         if self.bytes <= most {
             return Hold::Yes;
         }
-        let held = std::mem::take(self);
-        Hold::Enough(held.rooms.into_values().flat_map(BTreeMap::into_values).collect())
+        Hold::Enough(std::mem::take(self).into_messages())
+    }
+
+    fn into_messages(self) -> Vec<Outgoing> {
+        self.rooms.into_values().flat_map(BTreeMap::into_values).collect()
     }
 
     /// What was held of a room, in order and each once.
@@ -245,6 +250,21 @@ impl Places {
         let texts: Vec<_> = ids.into_iter().map(|id| id.text).collect();
         texts.iter().for_each(|text| drop(self.channels.remove(text.as_str())));
         texts
+    }
+
+    /// What has been held since the ping before this one for clients that have not said what they have: they will
+    /// not, and what is new goes to them as it comes.
+    pub(crate) fn release_unasked(&mut self) -> Vec<(Box<str>, Vec<Outgoing>)> {
+        let mut released = Vec::new();
+        for (channel, place) in &mut self.places {
+            if !place.held.all {
+                continue;
+            }
+            if std::mem::replace(&mut place.held.pinged, true) {
+                released.push((channel.clone(), std::mem::take(&mut place.held).into_messages()));
+            }
+        }
+        released
     }
 
     /// The identifiers of all that are open.

@@ -5,6 +5,7 @@ use primus_core::{
     Body, Head, Response,
     request::{empty, full},
 };
+use primus_http::cors;
 
 use crate::protocol::callback::Callback;
 
@@ -58,11 +59,7 @@ pub(crate) fn preflight(head: &Head) -> Response {
 
 /// Lets the page read the answer, cookies included; its origin has been checked before.
 pub(crate) fn allow(head: &Head, response: &mut Response) {
-    let Some(origin) = head.headers.get(header::ORIGIN) else { return };
-    // A value of its own: that of the request would keep alive all that was read with it.
-    let Ok(origin) = HeaderValue::from_bytes(origin.as_bytes()) else { return };
-    let headers = response.headers_mut();
-    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-    headers.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
-    headers.insert(header::VARY, HeaderValue::from_static("Origin"));
+    if let Some(page) = cors::page(head) {
+        cors::let_read(page, response.headers_mut());
+    }
 }

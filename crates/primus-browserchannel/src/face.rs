@@ -9,10 +9,11 @@ use primus_core::{
     Carriage, CloseReason, Envelope, MountSettings, Outgoing, Parser, Payload, Session, WireForm,
     classic::{Classic, Incoming, Rendering, Sink},
     native,
+    request::in_script,
 };
 
 use crate::protocol::{
-    json::{is_json, quote, value},
+    json::{is_json, quote},
     maps::Map,
 };
 
@@ -94,7 +95,19 @@ impl Face {
     }
 
     pub(crate) fn has_ready(&self) -> bool {
-        matches!(self, Self::Classic(classic) if classic.has_ready())
+        self.first_ready().is_some()
+    }
+
+    pub(crate) fn first_ready(&self) -> Option<&Envelope> {
+        match self {
+            Self::Classic(classic) => classic.first_ready(),
+            Self::Plain { .. } => None,
+        }
+    }
+
+    /// So much waits for decisions that nothing more should be read.
+    pub(crate) fn is_full(&self, session: &Session) -> bool {
+        matches!(self, Self::Classic(classic) if classic.is_full(session))
     }
 
     /// The message that asks for a sign of life, if there is one.
@@ -129,7 +142,7 @@ const STRINGS: [WireForm; 3] = [
 impl Said {
     fn render(values: bool, payload: &Payload) -> Bytes {
         match payload {
-            Payload::Text(text) if values && is_json(text) => value(text),
+            Payload::Text(text) if values && is_json(text) => in_script(text),
             Payload::Text(text) => quote(text),
             Payload::Binary(bytes) => quote(&STANDARD.encode(bytes)),
         }
@@ -145,11 +158,7 @@ impl Sink for Said {
         make: impl Fn(&Envelope) -> Option<Payload>,
     ) {
         let forms = if self.values { VALUES } else { STRINGS };
-        let form = match rendering {
-            Rendering::AsItIs => forms[0],
-            Rendering::TakenApart => forms[1],
-            Rendering::Emitted => forms[2],
-        };
+        let form = rendering.of(forms);
         let make = |envelope: &Envelope| {
             make(envelope).map(|payload| Self::render(self.values, &payload)).unwrap_or_default()
         };

@@ -234,9 +234,6 @@ impl Mount {
         shared.welcome()?; // it may have begun to end meanwhile
         let keep = &shared.settings.keep_headers;
         let handshake = Handshake::new(head, keep, transformer, opening.protocol);
-        if opening.presence {
-            shared.presence_is_heard.store(true, Ordering::Relaxed);
-        }
         let session = Session::new(
             Arc::clone(self),
             handshake,
@@ -250,6 +247,9 @@ impl Mount {
                 presence: opening.presence,
             },
         );
+        if opening.presence {
+            self.shared.show_presence();
+        }
         self.registry.insert(&session);
         metrics::sessions(1);
         if let Err(ending) = shared.welcome() {

@@ -203,6 +203,15 @@ pub fn json(status: StatusCode, value: &impl serde::Serialize) -> Response {
     response
 }
 
+/// JSON as it may stand in a script: of JavaScript's line ends, two may stand in strings of JSON.
+///
+/// ```
+/// assert_eq!(primus_core::request::in_script("\"a\u{2028}b\""), "\"a\\u2028b\"");
+/// ```
+pub fn in_script(json: &str) -> String {
+    json.replace('\u{2028}', "\\u2028").replace('\u{2029}', "\\u2029")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

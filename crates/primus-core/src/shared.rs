@@ -55,6 +55,8 @@ pub(crate) struct Shared {
     /// Names this run of the server.
     pub(crate) epoch: Secret,
     connected: AtomicIsize,
+    /// Some client has come that wants to know who is present.
+    shows_presence: AtomicBool,
     runtime: OnceLock<Handle>,
     mounts: OnceLock<Vec<Weak<Mount>>>,
     root: Channel,
@@ -63,8 +65,6 @@ pub(crate) struct Shared {
     patterns: RwLock<Vec<(Pattern, Arc<Rules>)>>,
     /// Members who may be back in a moment.
     pub(crate) departures: Departures,
-    /// There was a session that is told who is present.
-    pub(crate) presence_is_heard: AtomicBool,
     me: Weak<Self>,
 }
 
@@ -99,15 +99,25 @@ impl Shared {
             carried_bytes: AtomicUsize::new(0),
             epoch: Secret::random(),
             connected: AtomicIsize::new(0),
+            shows_presence: AtomicBool::new(false),
             runtime: OnceLock::new(),
             mounts: OnceLock::new(),
             root: Channel::new("", false, rules, Weak::clone(me)),
             channels: RwLock::default(),
             patterns: RwLock::default(),
             departures: Departures::default(),
-            presence_is_heard: AtomicBool::new(false),
             me: Weak::clone(me),
         })
+    }
+
+    /// From now on clients are told who is present.
+    pub(crate) fn show_presence(&self) {
+        self.shows_presence.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether there may be clients that want to know who is present. Where none has ever been, nobody looks for them.
+    pub(crate) fn shows_presence(&self) -> bool {
+        self.shows_presence.load(Ordering::Relaxed)
     }
 
     /// What the application hung into the root.

@@ -119,7 +119,7 @@ impl App {
         route: Route,
         request: Request,
     ) -> impl Future<Output = Response> + Send + use<> {
-        let origin = request.head.headers.get(header::ORIGIN).map(copy);
+        let page = cors::page(&request.head);
         let app = self.clone();
         let answer = Box::pin(self.clone().begin(route, request));
         async move {
@@ -130,7 +130,7 @@ impl App {
                 Answer::Awaited(response) => response.await,
                 Answer::AwaitedAsItIs(response) => return response.await,
             };
-            cors::allow(origin.as_ref(), &app.options().origins, response.headers_mut());
+            cors::allow(page, &app.options().origins, response.headers_mut());
             response
         }
     }
@@ -309,11 +309,6 @@ fn tail<'a>(path: &'a str, mount: &str) -> Option<&'a str> {
         return Some(path);
     }
     path.strip_prefix(mount).filter(|tail| tail.is_empty() || tail.starts_with('/'))
-}
-
-/// A value of its own, which keeps no buffer alive that a request was read into.
-fn copy(value: &HeaderValue) -> HeaderValue {
-    HeaderValue::from_bytes(value.as_bytes()).unwrap_or_else(|_| value.clone())
 }
 
 /// Whether this could stand in the immutable URL of a client library.

@@ -35,18 +35,29 @@ pub(crate) fn answer_preflight() -> Response {
     response
 }
 
-/// Lets the page read the answer.
-pub(crate) fn allow(origin: Option<&HeaderValue>, origins: &Origins, headers: &mut HeaderMap) {
-    let Some(origin) = origin else { return };
+/// The page that asks, as a value of its own: that of the request would keep alive all that was read with it.
+pub fn page(head: &Head) -> Option<HeaderValue> {
+    HeaderValue::from_bytes(head.headers.get(header::ORIGIN)?.as_bytes()).ok()
+}
+
+/// Lets that page read the answer, cookies included.
+pub fn let_read(page: HeaderValue, headers: &mut HeaderMap) {
     headers.append(header::VARY, HeaderValue::from_static("Origin"));
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, page);
+    let yes = HeaderValue::from_static("true");
+    headers.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, yes);
+}
+
+/// Lets the page read the answer of a transformer that says nothing of it.
+pub(crate) fn allow(page: Option<HeaderValue>, origins: &Origins, headers: &mut HeaderMap) {
+    let Some(page) = page else { return };
     headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
     if *origins == Origins::Any {
         // Never `*` together with credentials.
+        headers.append(header::VARY, HeaderValue::from_static("Origin"));
         let any = HeaderValue::from_static("*");
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, any);
     } else {
-        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
-        let yes = HeaderValue::from_static("true");
-        headers.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, yes);
+        let_read(page, headers);
     }
 }

@@ -11,7 +11,7 @@
 
 mod app;
 mod awaited;
-mod cors;
+pub mod cors;
 mod forwarded;
 mod io;
 mod listen;

@@ -19,6 +19,7 @@ mod batch;
 mod body;
 mod offer;
 mod oneshot;
+mod owed;
 mod requests;
 
 use std::sync::Arc;
@@ -34,6 +35,7 @@ use self::requests::{Turn, unknown};
 pub use self::{
     body::{Bound, attach, read},
     offer::deliver,
+    owed::Owed,
     requests::{Requests, find, token},
 };
 

@@ -45,21 +45,18 @@ impl Sink for Batch<'_> {
         make: impl Fn(&Envelope) -> Option<Payload>,
     ) {
         let quote = |envelope: &Envelope| make(envelope).map(|payload| quoted(&payload));
-        let which = match rendering {
-            Rendering::AsItIs => 0,
-            Rendering::TakenApart => 1,
-            Rendering::Emitted => 2,
-        };
         if self.alone
             && let Some(forms) = self.wrapping.forms()
         {
             let wrap = |quoted: String| self.wrapping.wrap(&messages([&*quoted]));
-            self.whole = outgoing
-                .frame(forms[which], |envelope| quote(envelope).map(wrap).unwrap_or_default());
+            self.whole = outgoing.frame(rendering.of(forms), |envelope| {
+                quote(envelope).map(wrap).unwrap_or_default()
+            });
             return;
         }
-        let quoted = outgoing
-            .frame(QUOTED[which], |envelope| quote(envelope).map(Bytes::from).unwrap_or_default());
+        let quoted = outgoing.frame(rendering.of(QUOTED), |envelope| {
+            quote(envelope).map(Bytes::from).unwrap_or_default()
+        });
         self.quoted.extend(Some(quoted).filter(|quoted| !quoted.is_empty()));
     }
 

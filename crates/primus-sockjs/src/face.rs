@@ -71,9 +71,17 @@ impl Face {
     }
 
     pub(crate) fn has_ready(&self) -> bool {
-        matches!(self, Self::Classic(classic) if classic.has_ready())
+        self.first_ready().is_some()
     }
 
+    pub(crate) fn first_ready(&self) -> Option<&Envelope> {
+        match self {
+            Self::Classic(classic) => classic.first_ready(),
+            Self::Plain => None,
+        }
+    }
+
+    /// So much waits for decisions that nothing more should be read.
     pub(crate) fn is_full(&self, session: &Session) -> bool {
         matches!(self, Self::Classic(classic) if classic.is_full(session))
     }

@@ -5,6 +5,7 @@ use primus_core::{
     Head, Response,
     request::{full, status},
 };
+use primus_http::cors;
 
 /// A year.
 const MAX_AGE: HeaderValue = HeaderValue::from_static("31536000");
@@ -52,25 +53,18 @@ pub(crate) fn preflight(head: &Head, methods: &'static str) -> Response {
     if let Some(asked) = asked.filter(|asked| !asked.is_empty()) {
         headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, asked.clone());
     }
-    allow(origin(head), headers);
+    allow(cors::page(head), headers);
     keep(headers);
     response
 }
 
 /// Lets the page read the answer, cookies included; its origin has been checked before.
-pub(crate) fn allow(origin: Option<HeaderValue>, headers: &mut HeaderMap) {
-    headers.insert(header::VARY, HeaderValue::from_static("Origin"));
-    if origin.is_some() {
-        let yes = HeaderValue::from_static("true");
-        headers.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, yes);
+pub(crate) fn allow(page: Option<HeaderValue>, headers: &mut HeaderMap) {
+    if let Some(page) = page {
+        return cors::let_read(page, headers);
     }
-    let origin = origin.unwrap_or(HeaderValue::from_static("*"));
-    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-}
-
-/// The page's origin, as a value of its own: that of the request would keep alive all that was read with it.
-pub(crate) fn origin(head: &Head) -> Option<HeaderValue> {
-    HeaderValue::from_bytes(head.headers.get(header::ORIGIN)?.as_bytes()).ok()
+    headers.insert(header::VARY, HeaderValue::from_static("Origin"));
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
 }
 
 /// Nobody keeps this answer.
@@ -94,7 +88,7 @@ pub(crate) struct Common {
 
 impl Common {
     pub(crate) fn of(head: &Head, readable: bool, cookie: bool) -> Self {
-        let origin = readable.then(|| origin(head)).flatten();
+        let origin = readable.then(|| cors::page(head)).flatten();
         Self { readable, origin, cookie: cookie.then(|| session_cookie(head)).flatten() }
     }
 

@@ -2,14 +2,17 @@
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::{Context, Poll, Waker},
+    task::{Context, Poll},
 };
 
 use bytestring::ByteString;
 use primus_core::{DeliverError, Payload, Session};
-use primus_http::post;
+use primus_http::post::{self, Owed};
 use primus_websocket::Incoming;
-use tokio::time::Instant;
+use tokio::{
+    sync::Notify,
+    time::{Instant, timeout_at},
+};
 
 use crate::{
     face::Face,
@@ -22,6 +25,8 @@ pub(crate) struct Link {
     answers: Mutex<Answers>,
     /// One request delivers at a time, so that order is kept.
     turn: tokio::sync::Mutex<()>,
+    /// Its client has been told of decisions, so that what waits for them may have become less.
+    decided: Notify,
     /// Where its client finds it.
     place: (Arc<Sessions>, Key),
 }
@@ -35,18 +40,20 @@ impl Drop for Link {
 /// What the protocol itself has to say, by the next receiver.
 #[derive(Default)]
 struct Answers {
-    owed: Vec<Payload>,
-    receiver: Option<Waker>,
+    owed: Owed,
     /// The messages that tell the end have been said.
     ended: bool,
 }
 
-/// Answers that wait for a receiver; of a flood of questions the last ones count.
-const MOST_ANSWERS: usize = 16;
-
 impl Link {
     pub(crate) fn new(face: Face, place: (Arc<Sessions>, Key)) -> Self {
-        Self { face: Mutex::new(face), answers: Mutex::default(), turn: Default::default(), place }
+        Self {
+            face: Mutex::new(face),
+            answers: Mutex::default(),
+            turn: Default::default(),
+            decided: Notify::new(),
+            place,
+        }
     }
 
     /// That of a session of ours.
@@ -74,7 +81,18 @@ impl Link {
         deadline: Instant,
         text: ByteString,
     ) -> Result<(), DeliverError> {
-        self.deliver_ready(session, deadline).await?;
+        loop {
+            let decided = self.decided.notified();
+            tokio::pin!(decided);
+            decided.as_mut().enable();
+            self.deliver_ready(session, deadline).await?;
+            if !self.face().is_full(session) {
+                break;
+            }
+            if timeout_at(deadline, decided).await.is_err() {
+                return Err(DeliverError::Full(text.into()));
+            }
+        }
         let read = self.face().read(text, session);
         match read {
             Incoming::Message(message) => post::deliver(session, deadline, message).await,
@@ -86,28 +104,27 @@ impl Link {
         }
     }
 
-    /// What had to wait for a decision.
+    /// What had to wait for a decision, in a [`turn`](Self::turn). What finds no room stays.
     pub(crate) async fn deliver_ready(
         &self,
         session: &Arc<Session>,
         deadline: Instant,
     ) -> Result<(), DeliverError> {
         loop {
-            let ready = self.face().pop_ready();
+            let ready = self.face().first_ready().cloned();
             let Some(ready) = ready else { return Ok(()) };
             post::deliver(session, deadline, ready).await?;
+            self.face().pop_ready();
         }
     }
 
+    /// Its client has been told something, by which channels may have been opened to it, or closed.
+    pub(crate) fn told(&self) {
+        self.decided.notify_waiters();
+    }
+
     fn owe(&self, answer: Payload) {
-        let receiver = {
-            let mut answers = self.answers();
-            if answers.owed.len() == MOST_ANSWERS {
-                answers.owed.remove(0);
-            }
-            answers.owed.push(answer);
-            answers.receiver.take()
-        };
+        let receiver = self.answers().owed.owe(answer);
         if let Some(receiver) = receiver {
             receiver.wake();
         }
@@ -115,15 +132,7 @@ impl Link {
 
     /// The answers that a receiver has to say. Pending as long as there is none.
     pub(crate) fn poll_answers(&self, cx: &mut Context<'_>) -> Poll<Vec<Payload>> {
-        let mut answers = self.answers();
-        if !answers.owed.is_empty() {
-            return Poll::Ready(std::mem::take(&mut answers.owed));
-        }
-        match &mut answers.receiver {
-            Some(receiver) => receiver.clone_from(cx.waker()),
-            None => answers.receiver = Some(cx.waker().clone()),
-        }
-        Poll::Pending
+        self.answers().owed.poll(cx)
     }
 
     /// True once.

@@ -7,9 +7,10 @@ use primus_core::{
     Head, Response,
     request::{full, status},
 };
+use primus_http::cors;
 
 use crate::{
-    headers::{allow, keep, no_cache, origin, text, typed},
+    headers::{allow, keep, no_cache, text, typed},
     options::SockJsOptions,
 };
 
@@ -26,7 +27,7 @@ pub(crate) fn info(head: &Head, options: &SockJsOptions) -> Response {
     );
     let mut response = typed(StatusCode::OK, "application/json; charset=UTF-8", full(info));
     no_cache(response.headers_mut());
-    allow(origin(head), response.headers_mut());
+    allow(cors::page(head), response.headers_mut());
     response
 }
 

@@ -129,6 +129,7 @@ impl Receiver {
 
 /// Delivers what a decision that has just been told lets in.
 fn deliver_ready(link: &Link, session: &Arc<Session>) {
+    link.told();
     if !link.face().has_ready() {
         return;
     }
@@ -137,7 +138,7 @@ fn deliver_ready(link: &Link, session: &Arc<Session>) {
         let Some(link) = Link::of(&session) else { return };
         let _turn = link.turn().await;
         let deadline = Instant::now() + session.limits().body_timeout;
-        // What nobody reads in time is not there for a POST to wait for either.
+        // What finds no room in time waits for the next POST.
         if let Err(error) = link.deliver_ready(&session, deadline).await {
             tracing::debug!(spark = %session.id(), %error, "not delivered");
         }

@@ -200,11 +200,7 @@ impl Sink for Frames<'_> {
         rendering: Rendering,
         make: impl Fn(&Envelope) -> Option<Payload>,
     ) {
-        let form = match rendering {
-            Rendering::AsItIs => &AS_IT_IS,
-            Rendering::TakenApart => &TAKEN_APART,
-            Rendering::Emitted => &EMITTED,
-        };
+        let form = rendering.of([&AS_IT_IS, &TAKEN_APART, &EMITTED]);
         self.0.put(outgoing, form, |envelope| make(envelope).map(|payload| framed(&payload)));
     }
 

@@ -25,11 +25,7 @@ impl Sink for Out {
         rendering: Rendering,
         make: impl Fn(&Envelope) -> Option<Payload>,
     ) {
-        let form = match rendering {
-            Rendering::AsItIs => &AS_IT_IS,
-            Rendering::TakenApart => &TAKEN_APART,
-            Rendering::Emitted => &EMITTED,
-        };
+        let form = rendering.of([&AS_IT_IS, &TAKEN_APART, &EMITTED]);
         Self::put(self, outgoing, form, make);
     }
 

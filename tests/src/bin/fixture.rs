@@ -11,7 +11,9 @@ use std::sync::{
 };
 
 use http::StatusCode;
-use primus::{AuthorizeRequest, CloseReason, Message, Primus, Rejection, Spark};
+use primus::{
+    AuthorizeRequest, CloseReason, FromFn, Kind, Message, Place, Primus, Rejection, Spark,
+};
 use primus_tests::program;
 use serde_json::{Value, json};
 
@@ -24,6 +26,8 @@ struct Stats {
     disconnections: AtomicU64,
     messages: AtomicU64,
     authorizations: AtomicU64,
+    /// For Primus, of whatever kind.
+    requests: AtomicU64,
 }
 
 fn count(counter: &AtomicU64) {
@@ -34,7 +38,7 @@ fn count(counter: &AtomicU64) {
 async fn main() -> program::Result {
     let (primus, listen) = program::from_args()?;
     let stats = Arc::<Stats>::default();
-    hook(&primus, &stats);
+    hook(&primus, &stats)?;
     let server = primus.clone();
     let pages = move |path: &str| match path {
         "/" => Some(("text/html; charset=utf-8", PAGE.to_owned())),
@@ -53,11 +57,18 @@ impl Stats {
             "disconnections": get(&self.disconnections),
             "messages": get(&self.messages),
             "authorizations": get(&self.authorizations),
+            "requests": get(&self.requests),
         })
     }
 }
 
-fn hook(primus: &Primus, stats: &Arc<Stats>) {
+fn hook(primus: &Primus, stats: &Arc<Stats>) -> program::Result {
+    let own = Arc::clone(stats);
+    let requests = FromFn::new(move |_| {
+        count(&own.requests);
+        None
+    });
+    primus.middleware().add("requests", Kind::Both, Place::Last, requests)?;
     let own = Arc::clone(stats);
     primus.authorize(move |request| {
         count(&own.authorizations);
@@ -70,6 +81,7 @@ fn hook(primus: &Primus, stats: &Arc<Stats>) {
         count(&own.disconnections);
         async {}
     });
+    Ok(())
 }
 
 /// The user is whatever `auth.user` is.

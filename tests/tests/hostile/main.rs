@@ -7,14 +7,14 @@
 //! | an upgrade to HTTP/2, then a reset (CVE-2022-41940) | `upgrades.rs` |
 //! | a WebSocket's URL without an upgrade; a session that is upgraded twice | `upgrades.rs`, `resume.rs` |
 //! | control characters in `Origin` | `upgrades.rs` |
-//! | fragments without end, empty ones (CVE-2026-48779) | `limits.rs` |
-//! | so many headers that `Upgrade` is dropped (CVE-2024-37890) | `limits.rs` |
+//! | fragments without end, empty ones (CVE-2026-48779) | `limits/` |
+//! | so many headers that `Upgrade` is dropped (CVE-2024-37890) | `limits/` |
 //! | a subprotocol of spaces (CVE-2021-32640), extensions with names of JavaScript, with quotes that do not end (CVE-2020-7662) | `upgrades.rs` |
-//! | a frame that announces too much (CVE-2016-10542, RUSTSEC-2022-0035) | `limits.rs`, `bad_input.rs` |
+//! | a frame that announces too much (CVE-2016-10542, RUSTSEC-2022-0035) | `limits/`, `bad_input/` |
 //! | a ping that gets more back than was sent (CVE-2016-10518) | `upgrades.rs` |
 //! | what inflates beyond the limit (CVE-2026-54490) | `compression.rs` |
 //! | a head that does not end, in small pieces (RUSTSEC-2023-0065) | `http1.rs` |
-//! | a client that never reads (RUSTSEC-2020-0043) | `limits.rs` |
+//! | a client that never reads (RUSTSEC-2020-0043) | `limits/` |
 //! | floods of HTTP/2: resets, faults, CONTINUATION, empty DATA (CVE-2023-44487, RUSTSEC-2024-0003, 2024-0332, 2026-0258) | `http2.rs` |
 //! | two readings of where a request ends (RUSTSEC-2021-0078, 2021-0079, 2021-0020, 2020-0008) | `http1.rs` |
 //! | a handshake of TLS in pieces, or that ends at once (RUSTSEC-2024-0336, 2024-0399) | `tls.rs` |

@@ -1,63 +1,27 @@
 //! Handshakes of TLS that come in pieces, end at once, or are none.
 
-use std::{path::PathBuf, sync::Arc};
+use std::sync::Arc;
 
-use primus::Primus;
 use primus_tests::{
+    certificate::Certificate,
     http::connect,
     server::{Server, soon, until},
 };
-use rcgen::generate_simple_self_signed;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio_rustls::rustls::{
-    ClientConfig, ClientConnection, RootCertStore, crypto::ring, pki_types::CertificateDer,
-};
+use tokio_rustls::rustls::ClientConnection;
 
 use super::tasks;
 
-struct Certificate {
-    folder: PathBuf,
-    der: CertificateDer<'static>,
+fn client(certificate: &Certificate) -> ClientConnection {
+    let name = "localhost".try_into().unwrap();
+    ClientConnection::new(Arc::new(certificate.client(&[])), name).unwrap()
 }
 
-impl Certificate {
-    fn new(name: &str) -> Self {
-        let made = generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-        let folder = std::env::temp_dir().join(format!("primus-{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
-        std::fs::write(folder.join("cert.pem"), made.cert.pem()).unwrap();
-        std::fs::write(folder.join("key.pem"), made.signing_key.serialize_pem()).unwrap();
-        Self { folder, der: made.cert.der().clone() }
-    }
-
-    async fn server(&self) -> Server {
-        let path = |file: &str| self.folder.join(file).display().to_string();
-        Server::echo(Primus::builder().tls(path("cert.pem"), path("key.pem"))).await
-    }
-
-    fn client(&self) -> ClientConnection {
-        let mut roots = RootCertStore::empty();
-        roots.add(self.der.clone()).unwrap();
-        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        ClientConnection::new(Arc::new(config), "localhost".try_into().unwrap()).unwrap()
-    }
-
-    /// The first record of a client, which is its hello.
-    fn hello(&self) -> Vec<u8> {
-        let mut hello = Vec::new();
-        self.client().write_tls(&mut hello).unwrap();
-        hello
-    }
-}
-
-impl Drop for Certificate {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.folder);
-    }
+/// The first record of a client, which is its hello.
+fn hello(certificate: &Certificate) -> Vec<u8> {
+    let mut hello = Vec::new();
+    client(certificate).write_tls(&mut hello).unwrap();
+    hello
 }
 
 /// One record for each of these pieces (RFC 8446 §5.1).
@@ -76,9 +40,9 @@ const CLOSE_NOTIFY: [u8; 2] = [1, 0];
 #[tokio::test]
 async fn a_hello_in_pieces_is_a_hello_and_what_is_none_is_turned_away() {
     let certificate = Certificate::new("hostile");
-    let server = certificate.server().await;
+    let server = Server::echo(certificate.builder()).await;
     let tasks_before = tasks();
-    let hello = certificate.hello();
+    let hello = hello(&certificate);
     let message = &hello[5..];
     let alert = records(ALERT, &CLOSE_NOTIFY, 2);
     for (what, bytes, welcome) in [
@@ -111,7 +75,7 @@ async fn a_hello_in_pieces_is_a_hello_and_what_is_none_is_turned_away() {
         until("the end of its task", || tasks() <= tasks_before).await;
     }
     // The pieces were good: with them the handshake goes on to its end.
-    let mut client = certificate.client();
+    let mut client = client(&certificate);
     let mut first = Vec::new();
     client.write_tls(&mut first).unwrap();
     let mut stream = connect(server.address()).await;

@@ -1,5 +1,7 @@
 //! The function of the page that an answer calls.
 
+use primus_core::request::in_script;
+
 /// The name of a function, put into scripts as it is: identifiers with dots between.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Callback(Box<str>);
@@ -24,10 +26,9 @@ impl Callback {
         (name.len() <= LONGEST && name.split('.').all(identifier)).then(|| Self(name.into()))
     }
 
-    /// The script that calls it with this JSON. Two line ends of JSON are none in older scripts.
+    /// The script that calls it with this JSON.
     pub fn call(&self, json: &str) -> String {
-        let json = json.replace('\u{2028}', "\\u2028").replace('\u{2029}', "\\u2029");
-        format!("/**/{}({json});", self.0)
+        format!("/**/{}({});", self.0, in_script(json))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use primus_core::request::in_script;
 use serde::de::IgnoredAny;
 
 /// Whether a text is one JSON value.
@@ -12,12 +13,7 @@ pub fn is_json(text: &str) -> bool {
 /// A text as a JSON string.
 pub fn quote(text: &str) -> String {
     // A string always has a form in JSON.
-    value(&serde_json::to_string(text).unwrap_or_default())
-}
-
-/// JSON as it may stand in a program: of JavaScript's line ends two may stand in strings of JSON.
-pub fn value(json: &str) -> String {
-    json.replace('\u{2028}', "\\u2028").replace('\u{2029}', "\\u2029")
+    in_script(&serde_json::to_string(text).unwrap_or_default())
 }
 
 /// A text as a string of a script in a page whose encoding is not known: all of it is ASCII, and no sign in it

@@ -348,6 +348,9 @@ pub(crate) fn show_outgoing(spark: &Spark, envelope: &Envelope) {
 
 /// Each room once, as it is first.
 fn dedup(labels: &mut Vec<(&str, Option<u64>)>) {
+    if labels.len() < 2 {
+        return;
+    }
     let mut seen = HashSet::new();
     labels.retain(|(room, _)| seen.insert(*room));
 }

@@ -281,9 +281,7 @@ impl Channel {
 
     /// Tells those in the room whose clients want to know.
     fn show_presence(&self, room: &str, change: &PresenceChange) {
-        // Whoever comes to a room of many should not have to look at all of them.
-        let heard = |shared: Arc<Shared>| shared.presence_is_heard.load(Ordering::Relaxed);
-        if !self.shared().is_some_and(heard) {
+        if !self.shared().is_some_and(|shared| shared.shows_presence()) {
             return;
         }
         let sparks = self.inner.rooms.get(room).map(|room| room.sparks()).unwrap_or_default();

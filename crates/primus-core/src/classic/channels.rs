@@ -90,8 +90,8 @@ impl Channels {
         self.ready.pop_front()
     }
 
-    pub(super) fn has_ready(&self) -> bool {
-        !self.ready.is_empty()
+    pub(super) fn first_ready(&self) -> Option<&Envelope> {
+        self.ready.front()
     }
 
     /// A packet of a channel that there is.
@@ -315,7 +315,7 @@ mod tests {
         assert_eq!(client.says(r#"[0,"a","news",1]"#), Incoming::Nothing);
         assert_eq!(client.hears("news", "0"), [""; 0], "that is for who was here before");
         assert!(client.decided(number, true).is_empty());
-        assert!(client.channels.has_ready());
+        assert!(client.channels.first_ready().is_some());
         assert_eq!(client.ready(), [data("news", "1")]);
 
         let number = client.asks(r#"[1,"b","sport"]"#);

@@ -26,6 +26,17 @@ pub enum Rendering {
     Emitted,
 }
 
+impl Rendering {
+    /// Its own of three things, which are in the order of these.
+    pub fn of<T>(self, [as_it_is, taken_apart, emitted]: [T; 3]) -> T {
+        match self {
+            Self::AsItIs => as_it_is,
+            Self::TakenApart => taken_apart,
+            Self::Emitted => emitted,
+        }
+    }
+}
+
 /// Where the messages for a classic client go: onto a WebSocket, or into the frames of another protocol.
 pub trait Sink {
     /// A message that others may get, too: who shares its rendering may share what `make` makes. What has
@@ -96,6 +107,11 @@ impl Classic {
         Incoming::Message(payload.into())
     }
 
+    /// What [`pop_ready`](Self::pop_ready) is about to give.
+    pub fn first_ready(&self) -> Option<&Envelope> {
+        self.channels.as_ref()?.first_ready()
+    }
+
     /// What it said in a channel before it was decided whether it may enter.
     pub fn pop_ready(&mut self) -> Option<Envelope> {
         self.channels.as_mut()?.pop_ready()
@@ -103,7 +119,7 @@ impl Classic {
 
     /// Whether [`pop_ready`](Self::pop_ready) has something.
     pub fn has_ready(&self) -> bool {
-        self.channels.as_ref().is_some_and(|channels| channels.has_ready())
+        self.first_ready().is_some()
     }
 
     /// So much waits for such decisions that nothing more should be read.

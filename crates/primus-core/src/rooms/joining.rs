@@ -110,9 +110,10 @@ impl Spark {
     pub(crate) fn catch_up(&self, mut missed: Missed) {
         for room in self.rooms() {
             let since = missed.positions.remove(&*room).map(Since::Position);
-            let since = since.or_else(|| Some(Since::Time(missed.since?.0)));
-            if let Some(since) = since {
-                self.catch_up_in(&room, &since);
+            match since.or_else(|| Some(Since::Time(missed.since?.0))) {
+                Some(since) => self.catch_up_in(&room, &since),
+                // Its client asks for nothing, and may wait for the word that this was all.
+                None => self.tell_history(&room, None),
             }
         }
         self.belongings().rooms().miss(missed);

@@ -16,8 +16,12 @@ use crate::{
     events::{Belongings, Collector, Pending, RequestError},
     handle::Spark,
     id::SparkId,
+    names,
     rooms::{Missed, Position},
 };
+
+/// Bytes in the name of a history; ours have fewer.
+const LONGEST_EPOCH: usize = 64;
 
 #[derive(Default)]
 pub(crate) struct Extras {
@@ -151,7 +155,8 @@ impl Session {
 
     /// What its client says it has of the rooms of a channel that it is in, or about to enter: it is sent what
     /// is behind these positions, and of other rooms with a history what was said since then, as soon as
-    /// it is in a room; then an event `primus.history`, `{"room", "recovered"}`.
+    /// it is in a room; then an event `primus.history`, `{"room", "recovered"}`, for each room that it is in.
+    /// Of positions, as many count as a client may have subscriptions.
     pub fn catch_up(
         &self,
         channel: &str,
@@ -159,7 +164,15 @@ impl Session {
         since: Option<Instant>,
     ) {
         let until = Instant::now() + self.mount.shared.settings.detach_grace;
-        let positions = positions.into_iter().collect();
+        // They are kept until they are of use, so no client may have any number of them.
+        let possible = |(room, mut position): (Box<str>, Position)| {
+            if position.epoch.len() > LONGEST_EPOCH {
+                position.epoch = String::new(); // which none of ours is, either
+            }
+            names::check(&room).is_ok().then_some((room, position))
+        };
+        let most = self.limits().max_subscriptions;
+        let positions = positions.into_iter().filter_map(possible).take(most).collect();
         let missed = Missed { positions, since: since.map(|since| (since, until)) };
         match self.seat(channel) {
             Some(seat) => Spark::from_seat(&seat).catch_up(missed),

@@ -2,15 +2,14 @@
 
 use bytes::Bytes;
 use bytestring::ByteString;
+use primus_core::request::in_script;
 
 use super::BadPacket;
 
 /// The script that hands a payload to callback `j`.
 pub fn write_jsonp(j: &str, payload: &str) -> String {
-    // JSON is JavaScript, but for two characters that end a line there.
     let json = serde_json::Value::from(payload).to_string();
-    let json = json.replace('\u{2028}', "\\u2028").replace('\u{2029}', "\\u2029");
-    format!("___eio[{j}]({json});")
+    format!("___eio[{j}]({});", in_script(&json))
 }
 
 /// The payload of a form, which has it as `d`, with `\n` for the line ends that forms change, and `\\n` for
