@@ -99,6 +99,15 @@ for (const [way, { transformer, options, transport }] of Object.entries(WAYS)) {
     assert.equal(messages, 2);
   });
 
+  test(`a stock client for ${way} that is refused ends`, async (t) => {
+    const server = await start(t);
+    const socket = client(t, `${server.url}/?reject=401`, { strategy: 'disconnect, online', ...options }, Kind);
+    await once(socket, 'error', PATIENCE);
+    await until('the end', () => names(socket), (seen) => seen.includes('end'), PATIENCE);
+    const { opened, authorizations } = await stats(server);
+    assert.deepEqual([opened, authorizations], [0, 1]);
+  });
+
   test(`the stock client for ${way} comes back whenever it is cut`, async (t) => {
     const through = await proxy(t, await start(t));
     const socket = await connected(t, through.url, options, Kind);

@@ -274,7 +274,7 @@ fn client(run: &Run<'_>) -> Outcome {
 }
 
 fn interop(run: &Run<'_>) -> Outcome {
-    run.browser_or_wire_tests("interop", "interop", SHORT)
+    run.browser_or_wire_tests("interop", "interop", BUILD)
 }
 
 fn conformance(run: &Run<'_>) -> Outcome {
