@@ -4,6 +4,7 @@ import { createRequire } from 'node:module';
 import { test } from 'node:test';
 import { defer } from '../lib/scope.mjs';
 import { config, serve } from '../lib/server.mjs';
+import { client as stock, connected, kindFor } from '../lib/stock.mjs';
 import { Inbox, once, until } from '../lib/within.mjs';
 
 const require = createRequire(import.meta.url);
@@ -103,4 +104,47 @@ test('1,000 engine.io-clients upgrade at once while the server broadcasts: nothi
   say();
   await until('all have the last', () => clients.filter((client) => client.last !== said).length, (behind) => behind === 0, 30_000);
   assert.deepEqual(clients.flatMap((client) => client.faults), []);
+});
+
+// ---- the stock Primus 8 client ----
+
+test('the stock Primus client for engine.io: values, ids, and ends of both sides', async (t) => {
+  const server = await serve(t, 'fixture', await config(t, 'transformers = ["engine.io"]\n'));
+  const Kind = kindFor('engine.io');
+  const socket = await connected(t, server.url, {}, Kind);
+  const data = new Inbox(socket, 'data');
+  for (const value of [{ a: [1, null, { b: true }] }, 0, '', false, 'Grüße 🦀', 'ä'.repeat(100_000)]) {
+    socket.write(value);
+    // Its objects are of a context of its own.
+    assert.equal(JSON.stringify(await data.next()), JSON.stringify(value));
+  }
+  const answer = once(socket, 'incoming::id');
+  socket.emit('outgoing::data', '"primus::id::"');
+  socket.write({ cmd: 'id' });
+  assert.deepEqual({ id: (await answer)[0] }, structuredClone(await data.next()));
+
+  const ended = once(socket, 'end');
+  socket.write({ cmd: 'endWith', message: 'bye' });
+  await ended;
+  assert.equal(await data.next(), 'bye');
+  const names = () => socket.events.map(([name]) => name);
+  assert.deepEqual(names().slice(-3), ['readyStateChange', 'close', 'end']);
+  assert.ok(!names().includes('error'));
+
+  const other = await connected(t, server.url, {}, Kind);
+  const own = once(other, 'end');
+  other.end();
+  await own;
+  const stats = async () => (await fetch(`${server.url}/stats`)).json();
+  await until('both are gone', stats, ({ disconnections }) => disconnections === 2);
+});
+
+test('the plugins of the stock Primus client work over engine.io', async (t) => {
+  const server = await serve(t, 'classic', await config(t, 'transformers = ["engine.io"]\n'));
+  const socket = stock(t, server.url, {}, kindFor('engine.io', 'primus-emitter', 'primus-multiplex'));
+  const news = socket.channel('news');
+  const said = once(news, 'said');
+  news.send('say', 'hello');
+  assert.deepEqual(await said, ['hello']);
+  assert.equal(await new Promise((resolve) => socket.send('add', [1, 2, 3], resolve)), 6);
 });
