@@ -31,6 +31,9 @@ export const combinations = [
   ['websocket', 'sse', 'polling'],
 ];
 
+/** The transports by protocols of others, each alone in a script, and the modules that have them. */
+export const DIALECTS = { 'engine.io': 'engineio', sockjs: 'sockjs', browserchannel: 'browserchannel' };
+
 const common = {
   absWorkingDir: root,
   bundle: true,
@@ -53,9 +56,10 @@ const MANGLE = /^_[a-z]/;
 
 /** A classic script for these transports; its configuration is the expression `config`. */
 export async function classic(transports, config, { minify = true, sourcemap = false } = {}) {
-  const names = transports.join(', ');
+  const modules = transports.map((name) => DIALECTS[name] || name);
+  const names = modules.join(', ');
   const connect = transports.length > 1 ? `race([${names}])` : `alone(${names})`;
-  const imports = transports.map((name) => `import { ${name} } from './transports/${name}';`).join('\n');
+  const imports = modules.map((name) => `import { ${name} } from './transports/${name}';`).join('\n');
   const result = await build({
     ...common,
     stdin: {
@@ -69,7 +73,7 @@ export async function classic(transports, config, { minify = true, sourcemap = f
     minifySyntax: minify,
     mangleProps: minify ? MANGLE : undefined,
     mangleCache: minify ? {} : undefined,
-    define: { ALONE: `${names == 'websocket'}` },
+    define: { ALONE: `${names == 'websocket' || transports[0] in DIALECTS}` },
     sourcemap: sourcemap && 'external',
     write: false,
   });
@@ -117,7 +121,7 @@ const hash = (text) => createHash('sha256').update(text).digest('hex');
 async function make(rounds) {
   const record = JSON.parse(await readFile(RECORD, 'utf8'));
   const all = await Promise.all(
-    combinations.map(async (names) => {
+    [...combinations, ...Object.keys(DIALECTS).map((name) => [name])].map(async (names) => {
       const { text, privates } = await classic(names, TOKEN);
       const count = text.split(TOKEN).length - 1;
       if (count !== 1) throw new Error(`${names}: ${TOKEN} is there ${count} times`);

@@ -1,2 +1,2 @@
-/** Set by the build: whether WebSocket is the only transport in this file. Then what serves HTTP, or a change of transports, is left out. */
+/** Set by the build: whether WebSocket, or a protocol of others, is the only transport in this file. Then what serves HTTP, or a change of transports, is left out. */
 declare const ALONE: boolean;

@@ -6,7 +6,8 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use bytestring::ByteString;
 use primus_core::{
-    Carriage, CloseReason, Envelope, MountSettings, Outgoing, Parser, Payload, Session, WireForm,
+    Carriage, CloseReason, Envelope, MountSettings, Outgoing, Parser, Payload, Query, Session,
+    WireForm,
     classic::{Classic, Incoming, Rendering, Sink},
     native,
     request::in_script,
@@ -27,10 +28,11 @@ pub(crate) enum Face {
 }
 
 impl Face {
-    /// The stock Primus client has no mark here, as it has on a WebSocket.
-    pub(crate) fn of(mount: &MountSettings, primus: Option<bool>) -> Self {
+    /// The stock Primus client has no mark here, as it has on a WebSocket; our own that speaks like it has that one.
+    pub(crate) fn of(mount: &MountSettings, query: &Query, primus: Option<bool>) -> Self {
         let parser = &*mount.parser;
-        if primus.unwrap_or(mount.path.trim_end_matches('/') == "/primus") {
+        let marked = query.get("_primuscb").is_some();
+        if marked || primus.unwrap_or(mount.path.trim_end_matches('/') == "/primus") {
             Self::Classic(Box::new(Classic::new(parser)))
         } else {
             Self::Plain { values: parser.name() == "json" }

@@ -46,7 +46,7 @@ pub(crate) async fn open(
     let limits = &mount.settings().limits;
     let maps = read(&head, body, limits).await?.map_err(|error| refused(&head, &error, true))?;
 
-    let face = Face::of(mount.settings(), options.primus);
+    let face = Face::of(mount.settings(), &query, options.primus);
     let plain = face.is_plain();
     let opening =
         Opening { resume: Resume::Acknowledged, answers: face.answers(), ..Opening::default() };

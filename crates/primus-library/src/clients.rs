@@ -3,12 +3,24 @@
 /// The modules of the client, in the order in which a script's name lists them.
 pub const MODULES: [&str; 3] = ["websocket", "sse", "polling"];
 
+/// The modules by which the client speaks a protocol of others, by the names of its transformers. Each stands alone in
+/// a script.
+pub const DIALECTS: [&str; 3] = ["engine.io", "sockjs", "browserchannel"];
+
 /// What a script has in the place of its configuration, once.
 pub(crate) const TOKEN: &str = "__PRIMUS_CONFIG__";
 
 /// The script for exactly these modules, given in any order. `None` if the set is empty or names
-/// a module that there is not.
+/// a module that there is not, or not beside others.
 pub(crate) fn script<S: AsRef<str>>(modules: &[S]) -> Option<&'static str> {
+    if let [dialect] = modules {
+        match dialect.as_ref() {
+            "engine.io" => return Some(include_str!("../client/engine.io.js")),
+            "sockjs" => return Some(include_str!("../client/sockjs.js")),
+            "browserchannel" => return Some(include_str!("../client/browserchannel.js")),
+            _ => {}
+        }
+    }
     let mut wanted = [false; 3];
     for module in modules {
         wanted[MODULES.iter().position(|name| *name == module.as_ref())?] = true;
@@ -42,6 +54,13 @@ mod tests {
             assert_eq!(script(&reversed), Some(found));
             assert!(!seen.contains(&found), "{modules:?}");
             seen.push(found);
+        }
+        for name in DIALECTS {
+            let found = script(&[name]).unwrap();
+            assert_eq!(found.matches(TOKEN).count(), 1, "{name}");
+            assert!(!seen.contains(&found), "{name}");
+            seen.push(found);
+            assert_eq!(script(&["websocket", name]), None);
         }
         assert_eq!(script(&["websocket", "websocket"]), script(&["websocket"]));
         assert_eq!(script::<&str>(&[]), None);

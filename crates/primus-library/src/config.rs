@@ -14,7 +14,7 @@ pub struct LibraryConfig {
     /// The path of the mount, such as `/primus`.
     pub path: String,
     /// The modules of the client, in the order in which it tries them; see
-    /// [`MODULES`](crate::MODULES).
+    /// [`MODULES`](crate::MODULES). Or one of [`DIALECTS`](crate::DIALECTS), alone.
     pub transports: Vec<String>,
     /// The name of the global that the script makes. Default `Primus`.
     pub global: String,

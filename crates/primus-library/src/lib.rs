@@ -3,7 +3,7 @@
 //! It exists so that a page never needs a build step, and never disagrees with its server: the
 //! script has the transports that this server speaks and no others, its path, its parser, the
 //! options of the application, and the scripts of its plugins. The client itself is built from
-//! `client-js/` and embedded here, one script for each combination of transports, so nobody who
+//! `client-js/` and embedded here, one script for each combination of transports and one for each dialect that it speaks, so nobody who
 //! uses this crate needs Node.
 //!
 //! ```
@@ -24,7 +24,7 @@ mod library;
 mod respond;
 
 pub use self::{
-    clients::MODULES,
+    clients::{DIALECTS, MODULES},
     config::{LibraryConfig, LibraryError, PluginScript},
     library::Library,
 };

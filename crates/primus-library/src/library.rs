@@ -32,13 +32,11 @@ impl Library {
     /// When no transport has a client, a transport's client is not one of ours, or the script of a
     /// plugin or of the parser is empty.
     pub fn new(config: LibraryConfig) -> Result<Self, LibraryError> {
-        if config.transports.is_empty() {
-            return Err(LibraryError::NoTransport);
-        }
-        if let Some(unknown) = config.transports.iter().find(|name| !MODULES.contains(&&***name)) {
-            return Err(LibraryError::UnknownModule(unknown.clone()));
-        }
-        let script = clients::script(&config.transports).ok_or(LibraryError::NoTransport)?;
+        let script = clients::script(&config.transports).ok_or_else(|| {
+            let unknown = config.transports.iter().find(|name| !MODULES.contains(&&***name));
+            unknown
+                .map_or(LibraryError::NoTransport, |one| LibraryError::UnknownModule(one.clone()))
+        })?;
         Ok(Self::from_template(script, &config.literal()?))
     }
 

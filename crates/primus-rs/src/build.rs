@@ -14,7 +14,7 @@ use crate::{
     config::{Config, Mount, options::join},
     error::BuildError,
     known::Known,
-    native::add_native,
+    native::{add_native, module},
     primus::Primus,
 };
 
@@ -110,7 +110,12 @@ fn ready(
     if mount.native.unwrap_or(config.native) {
         add_native(known, names, &settings, &mut transformers);
     }
-    let modules: Vec<_> = transformers.iter().filter_map(|one| one.client_module()).collect();
+    let mut modules: Vec<_> = transformers.iter().filter_map(|one| one.client_module()).collect();
+    if modules.is_empty() {
+        let problem =
+            |problem| config.invalid(&key_of(prefix, "native", mount.native.is_some()), problem);
+        modules.extend(module(known, names, &settings).map_err(problem)?);
+    }
     let library = if modules.is_empty() {
         None
     } else {

@@ -123,3 +123,17 @@ impl Known {
         found.map(Arc::clone).ok_or_else(|| nearest(name, names).map(str::to_owned))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_of_options_names_all_transformers() {
+        let page = include_str!("../../../docs/configuration.md");
+        let row = page.lines().find(|line| line.starts_with("| `transformers` |")).unwrap();
+        for source in Known::default().transformers {
+            assert!(row.contains(&format!("`{}`", source.name())), "{}", source.name());
+        }
+    }
+}

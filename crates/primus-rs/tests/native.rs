@@ -42,3 +42,48 @@ async fn a_mount_may_have_them_where_the_server_does_not() {
     assert_eq!(counts, [3, 1, 4]);
     assert!(primus.library_of("/faye").unwrap().script().contains(r#""transports":["websocket"]"#));
 }
+
+#[tokio::test]
+async fn without_them_the_script_speaks_the_dialect() {
+    for name in ["engine.io", "sockjs", "browserchannel"] {
+        let (names, transports) = of(Primus::builder().transformer(name).native(false));
+        assert_eq!((names, transports), (vec![name], format!("{name:?}")));
+    }
+    let (names, transports) = of(Primus::builder().transformer("faye").native(false));
+    assert_eq!((names, &*transports), (vec!["websocket"], "\"websocket\""));
+    let names = ["actioncable", "sockjs", "browserchannel"];
+    let (names, transports) = of(Primus::builder().transformers(names).native(false));
+    assert_eq!((names.len(), &*transports), (3, "\"sockjs\""));
+}
+
+#[test]
+fn a_dialect_that_the_script_cannot_speak_is_refused_with_what_to_add() {
+    let advice = "; set it to true, or add \"websocket\", \"sse\" or \"polling\" to `transformers`";
+    let refused = |text: &str, problem: &str| {
+        let config = Config::from_toml(text, "primus.toml").unwrap();
+        let error = Builder::from(config).build().unwrap_err().to_string();
+        assert_eq!(error, format!("primus.toml:{problem}{advice}"));
+    };
+    for name in ["socket.io", "bayeux", "actioncable"] {
+        refused(
+            &format!("native = false\ntransformer = {name:?}"),
+            &format!("1: `native` is false, and `primus.js` has no client for {name:?}"),
+        );
+    }
+    refused(
+        "[mounts.\"/io\"]\ntransformers = [\"bayeux\", \"socket.io\"]\nnative = false",
+        "3: `mounts.\"/io\".native` is false, and `primus.js` has no client for \"bayeux\" or \"socket.io\"",
+    );
+    refused(
+        "native = false\ntransformer = \"sockjs\"\nsockjs_websocket = false",
+        "1: `native` is false, and the client for \"sockjs\" needs `sockjs_websocket`",
+    );
+    for name in ["sockjs", "browserchannel"] {
+        refused(
+            &format!("native = false\ntransformer = {name:?}\nparser = \"msgpack\""),
+            &format!(
+                "1: `native` is false, and {name:?} cannot carry the bytes that the parser \"msgpack\" makes"
+            ),
+        );
+    }
+}
