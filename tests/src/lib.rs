@@ -5,4 +5,5 @@ pub mod http;
 pub mod peer;
 pub mod program;
 pub mod server;
+pub mod weighed;
 pub mod ws;

@@ -9,7 +9,11 @@ use primus_core::{
 use crate::protocol::callback::Callback;
 
 /// What is answered to a request with messages: JSON, or a script.
-pub(crate) fn messages(head: &Head, callback: Option<&Callback>, json: String) -> Response {
+pub(crate) fn messages(
+    origin: Option<HeaderValue>,
+    callback: Option<&Callback>,
+    json: String,
+) -> Response {
     let mut response = match callback {
         None => typed("application/json; charset=utf-8", full(json)),
         Some(callback) => {
@@ -19,7 +23,7 @@ pub(crate) fn messages(head: &Head, callback: Option<&Callback>, json: String) -
             script
         }
     };
-    allow(head, &mut response);
+    allow_origin(origin, &mut response);
     response
 }
 
@@ -58,9 +62,17 @@ pub(crate) fn preflight(head: &Head) -> Response {
 
 /// Lets the page read the answer, cookies included; its origin has been checked before.
 pub(crate) fn allow(head: &Head, response: &mut Response) {
-    let Some(origin) = head.headers.get(header::ORIGIN) else { return };
-    // A value of its own: that of the request would keep alive all that was read with it.
-    let Ok(origin) = HeaderValue::from_bytes(origin.as_bytes()) else { return };
+    allow_origin(origin(head), response);
+}
+
+/// The origin of the page, as a value of its own: that of the request would keep alive all that was read with it.
+pub(crate) fn origin(head: &Head) -> Option<HeaderValue> {
+    let origin = head.headers.get(header::ORIGIN)?;
+    HeaderValue::from_bytes(origin.as_bytes()).ok()
+}
+
+fn allow_origin(origin: Option<HeaderValue>, response: &mut Response) {
+    let Some(origin) = origin else { return };
     let headers = response.headers_mut();
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
     headers.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
