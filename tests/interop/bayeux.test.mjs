@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { createRequire } from 'node:module';
 import { after, before, test } from 'node:test';
+import { counts } from '../lib/metrics.mjs';
 import { proxy } from '../lib/proxy.mjs';
 import { defer } from '../lib/scope.mjs';
 import { config, serve, Server } from '../lib/server.mjs';
@@ -161,4 +162,20 @@ test('the stock client for faye gets its values back, and ends', async (t) => {
   const end = once(primus, 'end');
   primus.end();
   await end;
+});
+
+test('metrics count clients of Bayeux', async (t) => {
+  const toml = 'path = "/bayeux"\ntransformers = ["bayeux"]\n';
+  const server = await serve(t, 'echo', ['--metrics', '/metrics', ...(await config(t, toml))]);
+  for (const [index, transport] of TRANSPORTS.entries()) {
+    const one = client(t, transport, server.url);
+    // Where the handler hears a client, and the client the handler.
+    const { next } = await subscribed(t, one, '/primus');
+    await published(one, '/primus', 'x');
+    assert.deepEqual(await next(), ['/primus', 'x']);
+    const count = await counts(server, 'bayeux');
+    assert.equal(count('primus_messages_in_total'), index + 1);
+    assert.equal(count('primus_messages_out_total'), index + 1);
+    assert.equal(count('primus_connections'), index + 1);
+  }
 });
