@@ -6,17 +6,24 @@
 //!
 //! All of it is outside the crates that it is about: servers in memory, driven through public items.
 
+mod actioncable;
 mod batches;
+mod bayeux;
+mod browserchannel;
 mod deflate;
 mod driver;
+mod engineio;
 mod frames;
 mod handshake;
 mod heap;
 mod run;
 mod server;
+mod socketio;
+mod sockjs;
 mod wire;
 
 pub use self::{
-    batches::batches, deflate::deflate, driver::driver, frames::frames, handshake::handshake,
-    run::replay,
+    actioncable::actioncable, batches::batches, bayeux::bayeux, browserchannel::browserchannel,
+    deflate::deflate, driver::driver, engineio::engineio, frames::frames, handshake::handshake,
+    run::replay, socketio::socketio, sockjs::sockjs,
 };

@@ -32,3 +32,33 @@ fn seeds_of_frames_survive() {
 fn seeds_of_batches_are_delivered_once() {
     seeds("batches", primus_fuzz::batches);
 }
+
+#[test]
+fn seeds_of_engine_io_are_cut_as_javascript_would() {
+    seeds("engineio", primus_fuzz::engineio);
+}
+
+#[test]
+fn seeds_of_socket_io_say_what_another_reader_finds() {
+    seeds("socketio", primus_fuzz::socketio);
+}
+
+#[test]
+fn seeds_of_sockjs_are_the_messages_that_another_reader_finds() {
+    seeds("sockjs", primus_fuzz::sockjs);
+}
+
+#[test]
+fn seeds_of_bayeux_are_the_messages_that_another_reader_finds() {
+    seeds("bayeux", primus_fuzz::bayeux);
+}
+
+#[test]
+fn seeds_of_browserchannel_are_the_same_when_they_are_written_again() {
+    seeds("browserchannel", primus_fuzz::browserchannel);
+}
+
+#[test]
+fn seeds_of_actioncable_say_what_another_reader_finds() {
+    seeds("actioncable", primus_fuzz::actioncable);
+}

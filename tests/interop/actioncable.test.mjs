@@ -4,9 +4,10 @@ import { after, before, test } from 'node:test';
 import { createCable } from '@anycable/core';
 import * as ActionCable from '@rails/actioncable';
 import WebSocket from 'ws';
+import { counts } from '../lib/metrics.mjs';
 import { proxy } from '../lib/proxy.mjs';
 import { defer } from '../lib/scope.mjs';
-import { Server } from '../lib/server.mjs';
+import { config, serve, Server } from '../lib/server.mjs';
 import { Inbox, until } from '../lib/within.mjs';
 
 // It looks for the page that it is in.
@@ -393,4 +394,23 @@ test('a client that is back, and asks for nothing or for one stream only, hears 
     assert.deepEqual(JSON.parse(await second.next(20_000)).message, { after: history });
     second.ws.terminate();
   }
+});
+
+test('metrics count clients of ActionCable', async (t) => {
+  const toml = 'path = "/cable"\ntransformers = ["actioncable"]\n';
+  const counted = await serve(t, 'echo', ['--metrics', '/metrics', ...(await config(t, toml))]);
+  const open = async () => {
+    const ws = new WebSocket(`${counted.url.replace('http', 'ws')}/cable`, 'actioncable-v1-json');
+    defer(t, () => ws.terminate());
+    const said = new Inbox(ws, 'message');
+    assert.equal(String(await said.next()), '{"type":"welcome"}');
+    return ws;
+  };
+  const connections = async () => (await counts(counted, 'actioncable'))('primus_connections');
+  const first = await open();
+  assert.equal(await connections(), 1);
+  await open();
+  assert.equal(await connections(), 2);
+  first.close();
+  await until('one has gone', connections, (count) => count === 1);
 });

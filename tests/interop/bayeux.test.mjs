@@ -2,9 +2,10 @@
 import assert from 'node:assert/strict';
 import { createRequire } from 'node:module';
 import { after, before, test } from 'node:test';
+import { counts } from '../lib/metrics.mjs';
 import { proxy } from '../lib/proxy.mjs';
 import { defer } from '../lib/scope.mjs';
-import { Server } from '../lib/server.mjs';
+import { config, serve, Server } from '../lib/server.mjs';
 import { Inbox, until, within } from '../lib/within.mjs';
 
 const faye = createRequire(import.meta.url)('faye');
@@ -146,3 +147,19 @@ for (const transport of TRANSPORTS) {
     assert.deepEqual(await next(), [`/${transport}/short`, 'still here']);
   });
 }
+
+test('metrics count clients of Bayeux', async (t) => {
+  const toml = 'path = "/bayeux"\ntransformers = ["bayeux"]\n';
+  const server = await serve(t, 'echo', ['--metrics', '/metrics', ...(await config(t, toml))]);
+  for (const [index, transport] of TRANSPORTS.entries()) {
+    const one = client(t, transport, server.url);
+    // Where the handler hears a client, and the client the handler.
+    const { next } = await subscribed(t, one, '/primus');
+    await published(one, '/primus', 'x');
+    assert.deepEqual(await next(), ['/primus', 'x']);
+    const count = await counts(server, 'bayeux');
+    assert.equal(count('primus_messages_in_total'), index + 1);
+    assert.equal(count('primus_messages_out_total'), index + 1);
+    assert.equal(count('primus_connections'), index + 1);
+  }
+});

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import browserchannel from 'browserchannel';
 import { lossy } from '../lib/lossy.mjs';
+import { counts } from '../lib/metrics.mjs';
 import { defer } from '../lib/scope.mjs';
 import { config, serve, Server } from '../lib/server.mjs';
 import { client, connected, kindFor } from '../lib/stock.mjs';
@@ -127,8 +128,7 @@ test('metrics count browserchannels', async (t) => {
   const { socket, next } = await opened(t, `${server.url}/primus`);
   socket.send('x');
   assert.deepEqual(value(await next()), 'x');
-  const text = await (await fetch(`${server.url}/metrics`)).text();
-  const count = (name) => Number(new RegExp(`^${name}\\{transport="browserchannel"\\} (\\d+)`, 'm').exec(text)?.[1]);
+  const count = await counts(server, 'browserchannel');
   assert.equal(count('primus_messages_in_total'), 1);
   assert.equal(count('primus_messages_out_total'), 1);
   assert.equal(count('primus_connections'), 1);

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { createRequire } from 'node:module';
 import { test } from 'node:test';
+import { counts } from '../lib/metrics.mjs';
 import { defer } from '../lib/scope.mjs';
 import { config, serve } from '../lib/server.mjs';
 import { Inbox, once, until } from '../lib/within.mjs';
@@ -107,4 +108,22 @@ test('1,000 engine.io-clients upgrade at once while the server broadcasts: nothi
   const behind = () => clients.filter((client) => client.last !== said).length;
   await until('all have the last', () => [behind(), faults()], ([behind, faults]) => behind === 0 || faults.length > 0, 30_000);
   assert.deepEqual(faults(), []);
+});
+
+test('metrics count engine.io-clients', async (t) => {
+  const server = await serve(t, 'echo', ['--metrics', '/metrics', ...(await config(t, OPTIONS))]);
+  let clients = 0;
+  for (const make of Object.values(CLIENTS)) {
+    for (const transports of Object.values(TRANSPORTS)) {
+      const client = await connect(t, server, make, transports);
+      clients += 1;
+      client.send('12345');
+      assert.equal(await client.inbox.next(), '12345');
+      const count = await counts(server, 'engine.io');
+      assert.equal(count('primus_messages_in_total'), clients);
+      assert.equal(count('primus_messages_out_total'), clients);
+      assert.equal(count('primus_bytes_in_total'), 5 * clients);
+      assert.equal(count('primus_connections'), clients);
+    }
+  }
 });

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { createRequire } from 'node:module';
 import { test } from 'node:test';
+import { counts } from '../lib/metrics.mjs';
 import { Proxy } from '../lib/proxy.mjs';
 import { defer } from '../lib/scope.mjs';
 import { config, serve } from '../lib/server.mjs';
@@ -263,3 +264,17 @@ for (const transports of TRANSPORTS) {
     assert.equal((await ended)[0], 'io server disconnect');
   });
 }
+
+test('metrics count socket.io-clients', async (t) => {
+  const server = await serve(t, 'echo', ['--metrics', '/metrics', ...(await config(t, TOML))]);
+  for (const [index, client] of CLIENTS.entries()) {
+    const made = await connected(t, server.url, client);
+    const back = next(made, 'message');
+    made.send('x');
+    assert.deepEqual(await back, ['x']);
+    const count = await counts(server, 'socket.io');
+    assert.equal(count('primus_messages_in_total'), index + 1);
+    assert.equal(count('primus_messages_out_total'), index + 1);
+    assert.equal(count('primus_connections'), index + 1);
+  }
+});

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import SockJS from 'sockjs-client';
+import { counts } from '../lib/metrics.mjs';
 import { defer } from '../lib/scope.mjs';
 import { config, serve, Server } from '../lib/server.mjs';
 import { client, connected, kindFor } from '../lib/stock.mjs';
@@ -113,8 +114,7 @@ test('metrics count sockjs-clients', async (t) => {
     socket.send('"x"');
     assert.deepEqual(await next(), ['message', '"x"']);
   }
-  const text = await (await fetch(`${server.url}/metrics`)).text();
-  const count = (name) => Number(new RegExp(`^${name}\\{transport="sockjs"\\} (\\d+)`, 'm').exec(text)?.[1]);
+  const count = await counts(server, 'sockjs');
   assert.equal(count('primus_messages_in_total'), TRANSPORTS.length);
   assert.equal(count('primus_messages_out_total'), TRANSPORTS.length);
   assert.equal(count('primus_connections'), TRANSPORTS.length);

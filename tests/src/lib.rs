@@ -6,4 +6,5 @@ pub mod http;
 pub mod peer;
 pub mod program;
 pub mod server;
+pub mod weighed;
 pub mod ws;

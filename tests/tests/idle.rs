@@ -2,14 +2,15 @@
 //! is a process of its own, `weigh`.
 
 use std::{
-    io::{BufRead as _, BufReader, Lines, Read as _, Write as _},
+    io::{Read as _, Write as _},
     net::{SocketAddr, TcpStream},
-    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
-    time::{Duration, Instant},
 };
 
-use primus_tests::{server::PATIENCE, ws};
-use tokio::time::sleep;
+use primus_tests::{
+    server::PATIENCE,
+    weighed::{PAUSE, Weighed},
+    ws,
+};
 
 /// More than this on the heap is more than an idle client may cost.
 const MOST: usize = 4096;
@@ -22,68 +23,15 @@ const LARGE: usize = 200_000;
 const CLIENTS: usize = 1000;
 const BEFORE: usize = 64;
 
-struct Server {
-    child: Child,
-    ask: ChildStdin,
-    lines: Lines<BufReader<ChildStdout>>,
-    to: SocketAddr,
-}
-
-impl Server {
-    fn start(config: &str) -> Self {
-        let mut file = std::env::temp_dir();
-        file.push(format!("primus-idle-{}-{}.toml", std::process::id(), config.len()));
-        std::fs::write(&file, config).expect("a file");
-        let mut child = Command::new(env!("CARGO_BIN_EXE_weigh"))
-            .args(["--config".as_ref(), file.as_os_str()])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the server starts");
-        let ask = child.stdin.take().expect("its input");
-        let mut lines = BufReader::new(child.stdout.take().expect("its output")).lines();
-        let line = lines.next().expect("where it listens").expect("where it listens");
-        let to = line.strip_prefix("listening on http://").expect("where it listens");
-        let to = to.parse().expect("an address");
-        std::fs::remove_file(&file).expect("it was there");
-        Self { child, ask, lines, to }
-    }
-
-    fn heap(&mut self) -> usize {
-        self.ask.write_all(b"\n").expect("it runs");
-        self.lines.next().expect("it answers").expect("it answers").parse().expect("a number")
-    }
-
-    /// The heap once nothing changes any more.
-    async fn heap_at_rest(&mut self) -> usize {
-        let deadline = Instant::now() + PATIENCE;
-        let mut last = self.heap();
-        loop {
-            sleep(Duration::from_millis(200)).await;
-            let now = self.heap();
-            if now == last || Instant::now() > deadline {
-                return now;
-            }
-            last = now;
-        }
-    }
-
-    /// Bytes for each of many clients.
-    async fn weigh(&mut self, open: impl Fn(SocketAddr) -> TcpStream) -> usize {
-        let mut clients: Vec<_> = (0..BEFORE).map(|_| open(self.to)).collect();
-        let before = self.heap_at_rest().await;
-        clients.extend((0..CLIENTS).map(|_| open(self.to)));
-        let each = self.heap_at_rest().await.saturating_sub(before) / CLIENTS;
-        drop(clients);
-        each
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+/// Bytes for each of many clients.
+async fn weigh(server: &mut Weighed, open: impl Fn(SocketAddr) -> TcpStream) -> usize {
+    let to = server.address();
+    let mut clients: Vec<_> = (0..BEFORE).map(|_| open(to)).collect();
+    let before = server.at_rest(PAUSE).await.heap;
+    clients.extend((0..CLIENTS).map(|_| open(to)));
+    let each = server.at_rest(PAUSE).await.heap.saturating_sub(before) / CLIENTS;
+    drop(clients);
+    each
 }
 
 /// What a browser says of itself with each request.
@@ -277,12 +225,66 @@ fn socket_io_poll(to: SocketAddr) -> TcpStream {
     stream
 }
 
+const BAYEUX: &str = "transformer = \"bayeux\"\n";
+const SHAKE: &str = r#"{"channel":"/meta/handshake","version":"1.0","supportedConnectionTypes":["websocket","long-polling"]}"#;
+
+/// The connect of the client that this answers a handshake of.
+fn bayeux_connect(answer: &str, way: &str) -> String {
+    let (_, client) = answer.split_once("\"clientId\":\"").expect("a client");
+    let (client, _) = client.split_once('"').expect("a client");
+    format!(r#"{{"channel":"/meta/connect","clientId":"{client}","connectionType":"{way}"}}"#)
+}
+
+/// A connect that waits, on the connection by which the session was opened.
+fn bayeux_poll(to: SocketAddr) -> TcpStream {
+    let mut stream = connect(to);
+    let json = "Content-Type: application/json\r\n";
+    ask(&mut stream, "POST /primus", json, SHAKE);
+    let answer = read_to(&mut stream, "}]");
+    ask(&mut stream, "POST /primus", json, &bayeux_connect(&answer, "long-polling"));
+    stream
+}
+
+/// The same on a WebSocket.
+fn bayeux_websocket(to: SocketAddr) -> TcpStream {
+    let mut stream = upgrade(to, "");
+    send(&mut stream, SHAKE);
+    let answer = read_to(&mut stream, "}]");
+    send(&mut stream, &bayeux_connect(&answer, "websocket"));
+    stream
+}
+
+const BROWSERCHANNEL: &str =
+    "transformer = \"browserchannel\"\nbrowserchannel_clients = \"plain\"\n";
+
+/// A back channel, on the connection by which the session was opened.
+fn browserchannel(to: SocketAddr) -> TcpStream {
+    let mut stream = connect(to);
+    let form = "Content-Type: application/x-www-form-urlencoded\r\n";
+    ask(&mut stream, "POST /primus/bind?VER=8&RID=1&CVER=1", form, "count=0");
+    let answer = read_to(&mut stream, ",8]]]\n");
+    let (_, sid) = answer.split_once("[\"c\",\"").expect("a SID");
+    let (sid, _) = sid.split_once('"').expect("a SID");
+    let back = format!("GET /primus/bind?VER=8&SID={sid}&RID=rpc&CI=0&AID=0&TYPE=xmlhttp");
+    ask(&mut stream, &back, "", "");
+    read_to(&mut stream, "\r\n\r\n");
+    stream
+}
+
+const ACTIONCABLE: &str = "path = \"/cable\"\ntransformer = \"actioncable\"\n";
+
+fn actioncable(to: SocketAddr) -> TcpStream {
+    let offer = "Sec-WebSocket-Protocol: actioncable-v1-json, actioncable-unsupported\r\n";
+    upgrade_at("/cable", to, offer, "{\"type\":\"welcome\"}")
+}
+
 async fn cheap(what: &str, most: usize, open: impl Fn(SocketAddr) -> TcpStream) {
     cheap_with("", what, most, open).await;
 }
 
 async fn cheap_with(config: &str, what: &str, most: usize, open: impl Fn(SocketAddr) -> TcpStream) {
-    let each = Server::start(config).weigh(open).await;
+    let mut server = Weighed::start(env!("CARGO_BIN_EXE_weigh"), config);
+    let each = weigh(&mut server, open).await;
     println!("{what}: {each} bytes");
     assert!(each <= most, "{what} costs {each} bytes of heap, more than {most}");
 }
@@ -322,4 +324,20 @@ async fn an_idle_client_of_engine_io_costs_no_more_than_four_kib() {
 async fn an_idle_client_of_socket_io_costs_no_more_than_four_kib() {
     cheap_with(SOCKET_IO, "a WebSocket of Socket.IO", MOST, socket_io_websocket).await;
     cheap_with(SOCKET_IO, "a poll of Socket.IO", MOST, socket_io_poll).await;
+}
+
+#[tokio::test]
+async fn an_idle_client_of_bayeux_costs_no_more_than_four_kib() {
+    cheap_with(BAYEUX, "a WebSocket of Bayeux", MOST, bayeux_websocket).await;
+    cheap_with(BAYEUX, "a poll of Bayeux", MOST, bayeux_poll).await;
+}
+
+#[tokio::test]
+async fn an_idle_back_channel_of_browserchannel_costs_no_more_than_four_kib() {
+    cheap_with(BROWSERCHANNEL, "a back channel of BrowserChannel", MOST, browserchannel).await;
+}
+
+#[tokio::test]
+async fn an_idle_client_of_actioncable_costs_no_more_than_four_kib() {
+    cheap_with(ACTIONCABLE, "a WebSocket of ActionCable", MOST, actioncable).await;
 }

@@ -48,7 +48,9 @@ fn main() -> ExitCode {
         ["autobahn", arguments @ ..] => {
             suites::target().and_then(|target| autobahn::full(&root, &target, arguments))
         }
-        ["fuzz", arguments @ ..] => fuzz::long(&root, arguments),
+        ["fuzz", arguments @ ..] => {
+            suites::target().and_then(|target| fuzz::long(&root, &target, arguments))
+        }
         ["bench", arguments @ ..] => {
             suites::target().and_then(|target| bench::bench(&root, &target, arguments))
         }

@@ -1,4 +1,5 @@
-//! What a fresh Debian with git, a C compiler and rustup's cargo lacks: Node and npm, Chromium, curl, valgrind.
+//! What a fresh Debian with git, a C compiler and rustup's cargo lacks: Node and npm, Chromium, curl, valgrind,
+//! and a C++ compiler, for the fuzzer.
 //!
 //! Every step is printed before it is done. Without the rights for it, the exact line to run is printed
 //! instead and the run ends.
@@ -47,7 +48,8 @@ pub(crate) fn step(what: &str) {
 /// Everything that `test` needs.
 pub(crate) fn tools(root: &Path) -> Result<Tools, String> {
     rust_components()?;
-    let mut wanted = Wanted { chromium: true, curl: true, valgrind: true }.missing_packages(root);
+    let all = Wanted { chromium: true, curl: true, valgrind: true, cpp: true };
+    let mut wanted = all.missing_packages(root);
     wanted.sort_unstable();
     apt_install(&wanted)?;
     let path = path_with_node(root)?;
@@ -57,7 +59,7 @@ pub(crate) fn tools(root: &Path) -> Result<Tools, String> {
 
 /// Only what building the client needs.
 pub(crate) fn node(root: &Path) -> Result<Tools, String> {
-    apt_install(&Wanted { chromium: false, curl: false, valgrind: false }.missing_packages(root))?;
+    apt_install(&Wanted::default().missing_packages(root))?;
     Ok(Tools { path: path_with_node(root)?, chromium: None })
 }
 
@@ -76,10 +78,12 @@ fn rust_components() -> Result<(), String> {
     run_line(&line, "run it yourself")
 }
 
+#[derive(Default)]
 struct Wanted {
     chromium: bool,
     curl: bool,
     valgrind: bool,
+    cpp: bool,
 }
 
 impl Wanted {
@@ -97,6 +101,9 @@ impl Wanted {
         }
         if self.valgrind && !has(&search, "valgrind") {
             missing.push("valgrind");
+        }
+        if self.cpp && !has(&search, "c++") {
+            missing.push("g++");
         }
         if self.curl && !has(&search, "curl") {
             missing.push("curl");

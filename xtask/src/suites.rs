@@ -50,11 +50,7 @@ pub(crate) const SUITES: &[Suite] = &[
         what: "the cases of Autobahn that take seconds, where there is a Python 2.7",
         run: autobahn_subset,
     },
-    Suite {
-        name: "fuzz",
-        what: "each fuzz target for seconds, where there is cargo-fuzz",
-        run: fuzz_smoke,
-    },
+    Suite { name: "fuzz", what: "each fuzz target for half a minute", run: fuzz_smoke },
     Suite { name: "e2e", what: "Chromium against the examples", run: e2e },
     Suite {
         name: "features",
@@ -289,7 +285,7 @@ fn autobahn_subset(run: &Run<'_>) -> Outcome {
 }
 
 fn fuzz_smoke(run: &Run<'_>) -> Outcome {
-    fuzz::smoke(run.root, &run.processes, |arguments| run.cargo(arguments))
+    fuzz::smoke(run.root, &run.target, &run.processes, |arguments| run.cargo(arguments))
 }
 
 fn e2e(run: &Run<'_>) -> Outcome {

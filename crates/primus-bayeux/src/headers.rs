@@ -10,7 +10,11 @@ use primus_http::cors;
 use crate::protocol::callback::Callback;
 
 /// What is answered to a request with messages: JSON, or a script.
-pub(crate) fn messages(head: &Head, callback: Option<&Callback>, json: String) -> Response {
+pub(crate) fn messages(
+    page: Option<HeaderValue>,
+    callback: Option<&Callback>,
+    json: String,
+) -> Response {
     let mut response = match callback {
         None => typed("application/json; charset=utf-8", full(json)),
         Some(callback) => {
@@ -20,7 +24,7 @@ pub(crate) fn messages(head: &Head, callback: Option<&Callback>, json: String) -
             script
         }
     };
-    allow(head, &mut response);
+    allow_page(page, &mut response);
     response
 }
 
@@ -59,7 +63,11 @@ pub(crate) fn preflight(head: &Head) -> Response {
 
 /// Lets the page read the answer, cookies included; its origin has been checked before.
 pub(crate) fn allow(head: &Head, response: &mut Response) {
-    if let Some(page) = cors::page(head) {
+    allow_page(cors::page(head), response);
+}
+
+fn allow_page(page: Option<HeaderValue>, response: &mut Response) {
+    if let Some(page) = page {
         cors::let_read(page, response.headers_mut());
     }
 }

@@ -13,6 +13,7 @@
 
 #![deny(clippy::unwrap_used)]
 
+mod asker;
 mod events;
 mod headers;
 mod line;

@@ -3,12 +3,13 @@
 use std::{sync::Arc, time::Duration};
 
 use http::StatusCode;
-use primus_core::{CloseReason, Envelope, Head, Mount, Opening, Rejection, Session};
+use primus_core::{CloseReason, Envelope, Mount, Opening, Rejection, Session};
 use primus_http::post;
 use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::{
+    asker::Asker,
     events::{DIRECT, payload},
     line::Line,
     options::BayeuxOptions,
@@ -23,7 +24,7 @@ use crate::{
 
 /// Who sends messages: one request, or one WebSocket.
 pub(crate) struct Peer {
-    pub(crate) head: Head,
+    pub(crate) asker: Asker,
     pub(crate) mount: Arc<Mount>,
     pub(crate) options: BayeuxOptions,
 }
@@ -82,14 +83,14 @@ fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
-impl Peer {
-    /// The session of a client that has shaken hands.
-    pub(crate) fn find(&self, client: &str) -> Option<Arc<Session>> {
-        let (session, _) = self.mount.by_token(client)?;
-        let ours = session.extension::<Ours>().is_some() && !session.is_ended();
-        ours.then_some(session)
-    }
+/// The session of a client that has shaken hands.
+pub(crate) fn find(mount: &Mount, client: &str) -> Option<Arc<Session>> {
+    let (session, _) = mount.by_token(client)?;
+    let ours = session.extension::<Ours>().is_some() && !session.is_ended();
+    ours.then_some(session)
+}
 
+impl Peer {
     pub(crate) async fn process(&self, messages: Vec<Message>) -> Answered {
         let mut answered = Answered::default();
         // For all of them together, where the application is behind.
@@ -155,7 +156,8 @@ impl Peer {
             return Err(again(Code::Missing.about("version")));
         }
         let opening = Opening { auth: message.ext.clone(), ..Opening::default() };
-        let session = self.mount.open(NAME, &self.head, opening).await.map_err(|no| {
+        let head = self.asker.head();
+        let session = self.mount.open(NAME, &head, opening).await.map_err(|no| {
             // Who is refused is refused; who has come at a bad time may try again.
             let refused =
                 no.status().is_client_error() && no.status() != StatusCode::TOO_MANY_REQUESTS;
@@ -173,7 +175,7 @@ impl Peer {
     fn sender(&self, message: &Message, reply: &Reply) -> Result<Arc<Session>, Box<Reply>> {
         let error = match Message::text(&message.client_id) {
             None => Code::Missing.about("clientId"),
-            Some(client) => match self.find(client) {
+            Some(client) => match find(&self.mount, client) {
                 Some(session) => {
                     session.seen();
                     return Ok(session);

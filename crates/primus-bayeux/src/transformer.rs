@@ -1,19 +1,23 @@
 //! Which requests are of this family, and how each is answered.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{Method, header};
 use http_body_util::BodyExt as _;
 use primus_core::{BoxFuture, Head, Mount, Query, Request, Response, Transformer};
-use primus_http::post::{self, Bound};
+use primus_http::{
+    cors,
+    post::{self, Bound},
+};
 use tokio::time::timeout;
 
 use crate::{
+    asker::Asker,
     headers::{allow, bad_request, messages, preflight, typed},
     line::{Line, Told},
     options::BayeuxOptions,
-    process::{Answered, Connect, Peer},
+    process::{Answered, Connect, Peer, find},
     protocol::{callback::Callback, channel, message},
     stream::Stream,
     websocket,
@@ -28,7 +32,7 @@ const OVERHEAD: usize = 64 << 10;
 /// Bayeux, for clients such as npm's `faye`. Its name is `bayeux`.
 ///
 /// ```
-/// # use std::sync::Arc;
+/// # use std::{sync::Arc, time::Duration};
 /// use primus_core::Transformer;
 /// use primus_bayeux::{Bayeux, BayeuxOptions};
 ///
@@ -67,37 +71,37 @@ impl Transformer for Bayeux {
             let options = self.options.clone();
             let Request { head, body, upgrade } = request;
             if head.wants_websocket() {
-                let peer = Peer { head, mount, options };
-                return websocket::open(peer, upgrade).unwrap_or_else(|no| *no);
+                return websocket::open(head, mount, options, upgrade).unwrap_or_else(|no| *no);
             }
-            let peer = Peer { head, mount, options };
-            let head = &peer.head;
             if head.method == Method::OPTIONS {
-                return preflight(head);
+                return preflight(&head);
             }
-            if is_stream(head) {
-                return stream(&peer);
+            if is_stream(&head) {
+                return stream(&head, &mount, &options);
             }
             let (text, callback) = if head.method == Method::GET {
                 let query = head.query();
                 let callback = query.get("jsonp").map_or(Some(Callback::default()), Callback::read);
                 match (query.get("message"), callback) {
                     (Some(text), Some(callback)) => (text.to_owned(), Some(callback)),
-                    _ => return bad_request(head),
+                    _ => return bad_request(&head),
                 }
             } else if head.method == Method::POST {
-                match Box::pin(read(&peer, body)).await {
+                match Box::pin(read(&head, &mount, body)).await {
                     Ok(text) => (text, None),
                     Err(no) => return *no,
                 }
             } else {
                 return post::wrong_method("GET, POST, OPTIONS");
             };
-            let Ok(read) = message::read(&text) else { return bad_request(head) };
+            let Ok(read) = message::read(&text) else { return bad_request(&head) };
             drop(text);
-            let answered = Box::pin(peer.process(read)).await;
-            let json = wait(&peer, answered).await;
-            messages(&peer.head, callback.as_ref(), json)
+            let page = cors::page(&head);
+            // Nothing else of the request is there while a connect is held.
+            let peer = Peer { asker: Asker::Request(Box::new(head)), mount, options };
+            let answered = Box::pin(async move { peer.process(read).await }).await;
+            let json = wait(answered, self.options.patience()).await;
+            messages(page, callback.as_ref(), json)
         })
     }
 
@@ -122,12 +126,15 @@ fn is_stream(head: &Head) -> bool {
 }
 
 /// Reads the messages that are posted.
-async fn read(peer: &Peer, body: primus_core::Body) -> Result<String, Box<Response>> {
-    let head = &peer.head;
+async fn read(
+    head: &Head,
+    mount: &Mount,
+    body: primus_core::Body,
+) -> Result<String, Box<Response>> {
     let content_type = head.header(header::CONTENT_TYPE).unwrap_or_default();
     let form = content_type.split(';').next().unwrap_or_default().trim()
         == "application/x-www-form-urlencoded";
-    let limits = &peer.mount.settings().limits;
+    let limits = &mount.settings().limits;
     // A form has three bytes for one at worst.
     let factor = if form { 3 } else { 1 };
     let bytes = limits.max_message.saturating_mul(factor).saturating_add(OVERHEAD);
@@ -147,11 +154,11 @@ async fn read(peer: &Peer, body: primus_core::Body) -> Result<String, Box<Respon
 }
 
 /// Holds a connect until there is something to tell, and makes the answer to all.
-async fn wait(peer: &Peer, answered: Answered) -> String {
+async fn wait(answered: Answered, patience: Duration) -> String {
     let Answered { replies, connect } = answered;
     let mut answer: Vec<Bytes> = replies.into_iter().map(Bytes::from).collect();
     if let Some(connect) = connect {
-        let mut line = Line::attach(&connect.session, peer.options.patience());
+        let mut line = Line::attach(&connect.session, patience);
         let told = timeout(connect.wait, line.next()).await;
         let (reply, events) = answer_connect(*connect, told.ok());
         answer.push(reply.into());
@@ -176,17 +183,17 @@ pub(crate) fn array(messages: &[Bytes]) -> String {
 }
 
 /// The events of a client, whose id is the last word of the path.
-fn stream(peer: &Peer) -> Response {
-    let client = peer.head.uri.path().rsplit('/').next().unwrap_or_default();
-    let Some(session) = peer.find(client) else {
+fn stream(head: &Head, mount: &Mount, options: &BayeuxOptions) -> Response {
+    let client = head.uri.path().rsplit('/').next().unwrap_or_default();
+    let Some(session) = find(mount, client) else {
         let mut response = post::nothing();
         *response.status_mut() = http::StatusCode::NOT_FOUND;
-        allow(&peer.head, &mut response);
+        allow(head, &mut response);
         return response;
     };
-    let line = Line::attach(&session, peer.options.patience());
+    let line = Line::attach(&session, options.patience());
     let body = Stream::new(line, client.to_owned()).boxed_unsync();
     let mut response = typed("text/event-stream; charset=utf-8", body);
-    allow(&peer.head, &mut response);
+    allow(head, &mut response);
     response
 }

@@ -3,13 +3,15 @@
 use std::{future::pending, pin::Pin, sync::Arc};
 
 use bytes::Bytes;
-use primus_core::{CloseReason, Payload, Response, Upgrade};
+use primus_core::{CloseReason, Head, Mount, Payload, Response, Upgrade};
 use primus_websocket::{Connection, Handshake, accept};
-use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout};
 use tracing::Instrument as _;
 
 use crate::{
+    asker::{Asker, Folded},
     line::{Line, Told},
+    options::BayeuxOptions,
     process::{Answered, Connect, Peer},
     protocol::message::{self, Message},
     transformer::{answer_connect, array},
@@ -19,23 +21,29 @@ use crate::{
 const OVERHEAD: usize = 64 << 10;
 
 /// Answers a request for a WebSocket.
-pub(crate) fn open(peer: Peer, upgrade: Option<Upgrade>) -> Result<Response, Box<Response>> {
-    let pending = peer.mount.pend().map_err(|no| Box::new(no.into_response()))?;
-    let (response, handshake) = accept(&peer.head, upgrade, None, peer.mount.settings())?;
-    let span = tracing::debug_span!("bayeux", address = ?peer.head.address);
-    let task = async move {
-        start(peer, handshake, pending).await;
-    };
+pub(crate) fn open(
+    head: Head,
+    mount: Arc<Mount>,
+    options: BayeuxOptions,
+    upgrade: Option<Upgrade>,
+) -> Result<Response, Box<Response>> {
+    let pending = mount.pend().map_err(|no| Box::new(no.into_response()))?;
+    let (response, handshake) = accept(&head, upgrade, None, mount.settings())?;
+    let span = tracing::debug_span!("bayeux", address = ?head.address);
+    let peer = Peer { asker: Asker::Socket(Folded::new(head)), mount, options };
+    let task = start(peer, handshake, pending);
     tokio::spawn(task.instrument(span));
     Ok(response)
 }
 
 async fn start(peer: Peer, handshake: Handshake, pending: primus_core::Pending) {
-    let connection = match handshake.connection(peer.mount.settings()).await {
+    let connection = Box::pin(handshake.connection(peer.mount.settings())).await;
+    let connection = match connection {
         Ok(connection) => connection,
         Err(error) => return tracing::debug!(%error, "the client went during the handshake"),
     };
-    let socket = Socket {
+    // Apart from the task, which would have room for it once more for each time it is moved.
+    let socket = Box::new(Socket {
         peer: Arc::new(peer),
         connection,
         alone: Some(Alone { _pending: pending, since: Instant::now() }),
@@ -43,7 +51,7 @@ async fn start(peer: Peer, handshake: Handshake, pending: primus_core::Pending) 
         held: None,
         work: None,
         heard: Instant::now(),
-    };
+    });
     socket.run().await;
 }
 
@@ -81,7 +89,7 @@ enum Event {
 }
 
 impl Socket {
-    async fn run(mut self) {
+    async fn run(mut self: Box<Self>) {
         let reason = loop {
             let patience = self.peer.options.patience();
             // What waits for a client that does not read waits in its session.
@@ -110,8 +118,9 @@ impl Socket {
             }
         };
         self.line = None;
-        let patience = self.peer.mount.settings().limits.close_timeout;
-        self.connection.refuse(None, &reason, patience).await;
+        let Self { peer, connection, .. } = *self;
+        let patience = peer.mount.settings().limits.close_timeout;
+        Box::pin(connection.refuse(None, &reason, patience)).await;
     }
 
     async fn next(&mut self) -> Event {
@@ -135,23 +144,30 @@ impl Socket {
                 None => pending().await,
             }
         };
-        let due = async {
-            match due {
-                Some(due) => sleep_until(due).await,
+        // One timer for both. It is us who do not listen while something is processed.
+        let silent = (!is_working).then_some(silent);
+        let timed = async {
+            match [due, silent].into_iter().flatten().min() {
+                Some(first) => sleep_until(first).await,
                 None => pending().await,
+            }
+            if due.is_some_and(|due| silent.is_none_or(|silent| due <= silent)) {
+                Event::Due
+            } else {
+                Event::Silent
             }
         };
         let received = async {
             if is_working {
                 pending::<()>().await;
             }
-            timeout_at(silent, self.connection.receive(max)).await
+            self.connection.receive(max).await
         };
         tokio::select! {
             answered = work => Event::Worked(answered),
             told = told => Event::Told(told),
-            () = due => Event::Due,
-            received = received => received.map_or(Event::Silent, Event::Received),
+            event = timed => event,
+            received = received => Event::Received(received),
         }
     }
 

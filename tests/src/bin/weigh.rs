@@ -1,5 +1,6 @@
 //! A server that knows what it holds: each line on its input is answered with the bytes that are
-//! alive on its heap. The tests of what a connection costs drive it.
+//! alive on its heap, and the number of its tasks. The tests of what a connection costs, and of what one leaves
+//! behind, drive it.
 
 use std::{
     alloc::System,
@@ -20,10 +21,12 @@ async fn main() -> program::Result {
     let listener = primus.bind(&listen).await?;
     println!("listening on http://{}", listener.local_addr());
     stdout().flush()?;
-    thread::spawn(|| {
+    let runtime = tokio::runtime::Handle::current().metrics();
+    thread::spawn(move || {
         for _ in stdin().lines() {
             let stats = ALLOCATOR.stats();
-            println!("{}", stats.bytes_allocated - stats.bytes_deallocated);
+            let heap = stats.bytes_allocated - stats.bytes_deallocated;
+            println!("{heap} {}", runtime.num_alive_tasks());
             let _ = stdout().flush();
         }
     });

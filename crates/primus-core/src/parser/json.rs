@@ -276,6 +276,15 @@ mod tests {
     }
 
     #[test]
+    fn a_number_keeps_its_last_bit() {
+        // These and one of eight like them would be off by one bit where numbers are read in a hurry.
+        for number in [124.261_204_020_372_09_f64, 0.1 + 0.2, 5e-324, f64::MAX] {
+            let read: f64 = decode(&Json, &number.to_string().into()).unwrap();
+            assert_eq!(read.to_bits(), number.to_bits(), "{number}");
+        }
+    }
+
+    #[test]
     fn who_asks_a_binary_message_for_anything_else_is_told_so() {
         let payload = Payload::from(b"\"text\"".to_vec());
         let errors = [

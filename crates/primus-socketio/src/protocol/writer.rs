@@ -268,8 +268,12 @@ fn lift(text: String) -> (String, Vec<Bytes>) {
     while let Some(at) = rest.find("[\t") {
         let (before, behind) = (&rest[..at], &rest[at + 2..]);
         lifted.push_str(before);
-        let numbers = behind.split_once(']');
-        match numbers.and_then(|(numbers, behind)| Some((bytes(numbers)?, behind))) {
+        // No further than numbers go, so that marks within marks cost no more than their length.
+        let end = behind.find(|it: char| !it.is_ascii_digit() && it != ',');
+        let numbers = end.map(|end| behind.split_at(end));
+        let found = numbers
+            .and_then(|(numbers, behind)| Some((bytes(numbers)?, behind.strip_prefix(']')?)));
+        match found {
             Some((bytes, behind)) if attachments.len() < MOST_ATTACHMENTS => {
                 lifted
                     .push_str(&format!("{{\"_placeholder\":true,\"num\":{}}}", attachments.len()));
@@ -392,6 +396,17 @@ mod tests {
         let sent = FIVE.message(&many, &Json, None).unwrap();
         assert_eq!(sent.len(), 11);
         assert!(sent[0].as_text().unwrap().ends_with(r#""num":9},[1]]"#));
+    }
+
+    #[test]
+    fn marks_within_marks_cost_no_more_than_their_length() {
+        let depth = 300_000;
+        let body = format!("{}{}", "[\t".repeat(depth), "]".repeat(depth));
+        let event = Envelope::event(None, "x", &body.into()).unwrap();
+        let sent = FIVE.message(&event, &Json, None).unwrap();
+        let empty = format!("{}{{\"_placeholder\":true,\"num\":0}}", "[".repeat(depth - 1));
+        let expected = format!("51-[\"x\",{empty}{}]", "]".repeat(depth - 1));
+        assert_eq!(sent, [Payload::from(expected), Payload::from(Vec::new())]);
     }
 
     #[test]

@@ -40,17 +40,8 @@ impl Messages {
         if body.is_empty() {
             return Err(PayloadError::Expected);
         }
-        let Sizes(largest) = match serde_json::from_str(&body) {
-            Ok(sizes) => sizes,
-            Err(error) if error.is_data() => {
-                // JSON to its end, and no array of strings?
-                return Err(match serde_json::from_str::<de::IgnoredAny>(&body) {
-                    Ok(_) => PayloadError::Expected,
-                    Err(_) => PayloadError::Broken,
-                });
-            }
-            Err(_) => return Err(PayloadError::Broken),
-        };
+        is_json(&body)?;
+        let Sizes(largest) = serde_json::from_str(&body).map_err(|_| PayloadError::Expected)?;
         if largest > max {
             return Err(PayloadError::TooBig(max));
         }
@@ -69,6 +60,7 @@ impl Messages {
         if !text.trim_ascii_start().starts_with('"') {
             return Self::read(text, max);
         }
+        is_json(&text)?;
         let Text(one) = serde_json::from_str(&text).map_err(|_| PayloadError::Broken)?;
         if one.len() > max {
             return Err(PayloadError::TooBig(max));
@@ -102,6 +94,12 @@ impl Iterator for Messages {
         let Text(text) = serde_json::from_str(&self.body[begin..end]).ok()?;
         Some(text.into())
     }
+}
+
+/// In a string that is read as bytes, serde_json lets control characters through, too.
+fn is_json(text: &str) -> Result<(), PayloadError> {
+    let read = serde_json::from_str::<de::IgnoredAny>(text);
+    read.map(drop).map_err(|_| PayloadError::Broken)
 }
 
 /// A string in JSON. Half of a surrogate pair, which no UTF-8 can have, is U+FFFD.
@@ -214,6 +212,8 @@ mod tests {
             ("[\"x\",]", PayloadError::Broken),
             ("[\"\\ud80\"]", PayloadError::Broken),
             ("x", PayloadError::Broken),
+            ("[\"a\u{1}\"]", PayloadError::Broken),
+            ("[\"a\nb\"]", PayloadError::Broken),
             (&"[".repeat(100_000), PayloadError::Broken),
             ("[\"12345678901\"]", PayloadError::TooBig(10)),
         ] {
@@ -231,6 +231,7 @@ mod tests {
         }
         assert_eq!(read_message("[\"a"), Err(PayloadError::Broken));
         assert_eq!(read_message("\"a"), Err(PayloadError::Broken));
+        assert_eq!(read_message("\"a\tb\""), Err(PayloadError::Broken));
         assert_eq!(read_message("\"12345678901\""), Err(PayloadError::TooBig(10)));
     }
 

@@ -1,0 +1,3 @@
+#![cfg_attr(fuzzing, no_main)]
+//! See the module of the same name.
+primus_fuzz::target!(primus_fuzz::bayeux);
