@@ -7,14 +7,13 @@
 //! ```
 //!
 //! With `transformers = ["websocket", "sse", "polling", "socket.io"]` a page at `/stock` joins in, which uses the stock
-//! client of Socket.IO from npm.
+//! client of Socket.IO from npm; `cargo xtask stock` fetches it.
 //!
 //! Nothing in here is about WebSockets, event streams or polls, or about connections that break: the
 //! page has a laboratory that cuts its own, and counts what is missing. Rooms, their members and what
 //! was said in them are kept by Primus; the chat itself keeps nothing but who has which nick.
 
 mod events;
-mod pages;
 mod people;
 mod presence;
 mod rooms;
@@ -23,7 +22,10 @@ mod talk;
 use std::sync::atomic::Ordering;
 
 use primus::{Builder, End, Primus, Rejection, Spark};
-use primus_examples::{Args, CONFIG, listening};
+use primus_examples::{
+    Args, CONFIG, listening,
+    stock::{FOLDER, Pages},
+};
 
 use crate::{
     events::{Behind, Introduction, Probe, Room, Say, Tell},
@@ -42,9 +44,12 @@ const PAGE: &str = concat!(
     concat!("<script>\n", include_str!("page/lab.js"), "</script>\n"),
 );
 
+/// Another page, which uses the stock client of Socket.IO.
+const STOCK: &[(&str, &str)] = &[("/stock", include_str!("page/stock.html"))];
+
 #[tokio::main]
 async fn main() -> primus_examples::Result {
-    let args = Args::parse(ABOUT, &[CONFIG]);
+    let args = Args::parse(ABOUT, &[CONFIG, FOLDER]);
     let builder = args.get("--config").map_or_else(Builder::from_env, Builder::from_config)?;
     let primus = builder.build()?;
     primus.authorize(people::authorize);
@@ -60,7 +65,8 @@ async fn main() -> primus_examples::Result {
         primus.end(End { reconnect: true, ..End::default() }).await;
     });
     // What is not for Primus goes on to the page; it could be an axum router just as well.
-    Ok(listener.serve_with(pages::Pages::new(PAGE)).await?)
+    let pages = Pages::new(PAGE, args.get(FOLDER.0)).with(STOCK);
+    Ok(listener.serve_with(pages).await?)
 }
 
 /// What pages emit and ask for. What a listener returns is the answer, or the refusal.

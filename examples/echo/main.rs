@@ -1,5 +1,6 @@
 //! Echoes what it gets; a text that begins with `b` goes to everybody on the same mount. Mounted
-//! twice: for every client at `/primus`, with JSON, and for plain text and bytes at `/ws`.
+//! twice: for every client at `/primus`, with JSON, and for plain text and bytes at `/ws`. The event `m` is treated alike: what clients of
+//! Socket.IO say are events.
 //!
 //! ```sh
 //! curl -N http://127.0.0.1:8080/primus/sse &
@@ -51,6 +52,7 @@ async fn serve(args: &Args) -> Result {
     let raw = Mount::new().parser("raw").max_message(16 << 20);
     let primus = builder.mount("/ws", raw).build()?;
     primus.on_connection(echo);
+    primus.on("m", echo_event)?;
 
     let listener = primus.bind(args.listen()).await?;
     listening(listener.local_addr());
@@ -80,6 +82,16 @@ async fn echo(mut spark: Spark) -> primus::Result {
             // A client that sends and does not read: nothing more is read from it until it does.
             spark.ready().await?;
         }
+    }
+    Ok(())
+}
+
+/// The same for the text of an event.
+async fn echo_event(spark: Spark, text: String) -> primus::Result {
+    if text.starts_with('b') {
+        spark.channel().everyone().emit("m", &text)?;
+    } else if spark.emit("m", &text)? == Written::Pressured {
+        spark.ready().await?;
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
-//! What the examples share, and what is not about Primus: arguments, a log, and the line that says
-//! where they listen.
+//! What the examples share, and what is not about Primus: arguments, a log, the line that says
+//! where they listen, and pages with stock clients of others.
 
+pub mod stock;
 pub mod types;
 
 use std::{env, fmt, io::Write as _, net::SocketAddr, process::exit};

@@ -4,13 +4,15 @@ import { after, before, test } from 'node:test';
 import { createCable } from '@anycable/core';
 import * as ActionCable from '@rails/actioncable';
 import WebSocket from 'ws';
+import { proxy } from '../lib/proxy.mjs';
 import { defer } from '../lib/scope.mjs';
 import { Server } from '../lib/server.mjs';
 import { Inbox, until } from '../lib/within.mjs';
 
 // It looks for the page that it is in.
-globalThis.addEventListener ??= () => {};
-globalThis.removeEventListener ??= () => {};
+const page = new EventTarget();
+globalThis.addEventListener ??= page.addEventListener.bind(page);
+globalThis.removeEventListener ??= page.removeEventListener.bind(page);
 globalThis.document ??= { visibilityState: 'visible', addEventListener: () => {}, removeEventListener: () => {} };
 ActionCable.adapters.WebSocket = WebSocket;
 ActionCable.ConnectionMonitor.reconnectionBackoffRate = 0;
@@ -139,8 +141,8 @@ test('the end says why, and whether to come back', async (t) => {
 // ---- @rails/actioncable ----
 
 /** A consumer, connected, and a way to subscribe. */
-function rails(t, query = '') {
-  const consumer = ActionCable.createConsumer(`${url}${query}`);
+function rails(t, at = url) {
+  const consumer = ActionCable.createConsumer(at);
   defer(t, () => consumer.disconnect());
   const subscribe = (params) => {
     const heard = inbox(`word of ${JSON.stringify(params)}`);
@@ -195,11 +197,35 @@ test('@rails/actioncable comes back when it is told to, and stays away when it i
   await until('it is closed', () => consumer.connection.isActive(), (active) => !active);
 });
 
+/** The server's cable behind a proxy, which can cut it. */
+async function cuttable(t) {
+  const through = await proxy(t, server);
+  return { cut: () => through.cut(), at: `${through.url.replace('http', 'ws')}/cable` };
+}
+
+test('@rails/actioncable is cut a hundred times, and has its subscriptions again each time', async (t) => {
+  const { cut, at } = await cuttable(t);
+  const { subscribe } = rails(t, at);
+  const rooms = ['a', 'b'].map((room) => subscribe({ channel: 'ChatChannel', room: `cut ${room}` }));
+  for (const { next } of rooms) assert.deepEqual(await next(), ['connected', { reconnected: false }]);
+  for (let n = 0; n < 100; n += 1) {
+    cut();
+    for (const { next } of rooms) assert.deepEqual(await next(), ['disconnected', { willAttemptReconnect: true }]);
+    // It looks for its connection every six seconds, which it counts; and whenever its page comes into view, which it does not.
+    page.dispatchEvent(new Event('visibilitychange'));
+    for (const { next } of rooms) assert.deepEqual(await next(), ['connected', { reconnected: false }]);
+    for (const { subscription, next } of rooms) {
+      subscription.perform('speak', { n });
+      assert.deepEqual(await next(), ['received', { n }]);
+    }
+  }
+});
+
 // ---- @anycable/core ----
 
 /** A cable of AnyCable's client, and a way to subscribe. */
-function anycable(t, options = {}) {
-  const cable = createCable(url, { protocol: 'actioncable-v1-ext-json', websocketImplementation: WebSocket, logLevel: 'error', reconnectStrategy: () => 50, ...options });
+function anycable(t, options = {}, at = url) {
+  const cable = createCable(at, { protocol: 'actioncable-v1-ext-json', websocketImplementation: WebSocket, logLevel: 'error', reconnectStrategy: () => 50, ...options });
   defer(t, () => cable.disconnect());
   const subscribe = (name, params) => {
     const heard = inbox(`word of ${name}`);
@@ -224,6 +250,23 @@ for (const protocol of ['actioncable-v1-json', 'actioncable-v1-ext-json']) {
       assert.deepEqual((await next()).slice(0, 2), ['message', { text }]);
     }
     assert.deepEqual(await subscribe('PrivateChannel').next(), ['close', 'SubscriptionRejectedError']);
+  });
+}
+
+for (const [protocol, restored] of [['actioncable-v1-json', false], ['actioncable-v1-ext-json', true]]) {
+  test(`@anycable/core is cut a hundred times, and has its subscriptions again each time, over ${protocol}`, async (t) => {
+    const { cut, at } = await cuttable(t);
+    const { subscribe } = anycable(t, { protocol }, at);
+    const rooms = ['a', 'b'].map((room) => subscribe('ChatChannel', { room: `cut ${room} ${protocol}` }));
+    for (const { next } of rooms) assert.deepEqual(await next(), ['connect', { reconnect: false, restored: false }]);
+    for (let n = 0; n < 100; n += 1) {
+      cut();
+      for (const { next } of rooms) assert.deepEqual(await next(), ['connect', { reconnect: true, restored }]);
+      for (const { channel, next } of rooms) {
+        channel.perform('speak', { n });
+        assert.deepEqual((await next()).slice(0, 2), ['message', { n }]);
+      }
+    }
   });
 }
 

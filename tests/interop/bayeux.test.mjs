@@ -1,13 +1,11 @@
-// npm's `faye` 1.4 over each transport that it has in Node, and the stock Primus 8 client that npm's `primus`
-// generates for `faye`, which is a plain WebSocket.
+// npm's `faye` 1.4 over each transport that it has in Node.
 import assert from 'node:assert/strict';
 import { createRequire } from 'node:module';
 import { after, before, test } from 'node:test';
 import { proxy } from '../lib/proxy.mjs';
 import { defer } from '../lib/scope.mjs';
-import { config, serve, Server } from '../lib/server.mjs';
-import { connected, kindFor } from '../lib/stock.mjs';
-import { Inbox, once, until, within } from '../lib/within.mjs';
+import { Server } from '../lib/server.mjs';
+import { Inbox, until, within } from '../lib/within.mjs';
 
 const faye = createRequire(import.meta.url)('faye');
 
@@ -148,17 +146,3 @@ for (const transport of TRANSPORTS) {
     assert.deepEqual(await next(), [`/${transport}/short`, 'still here']);
   });
 }
-
-test('the stock client for faye gets its values back, and ends', async (t) => {
-  const server = await serve(t, 'fixture', await config(t, 'transformers = ["faye"]\n'));
-  const primus = await connected(t, server.url, {}, kindFor('faye'));
-  const data = new Inbox(primus, 'data');
-  for (const value of VALUES.filter((value) => value !== null)) {
-    primus.write(value);
-    // Its arrays and objects are of a realm of its own.
-    assert.equal(JSON.stringify(await data.next()), JSON.stringify(value));
-  }
-  const end = once(primus, 'end');
-  primus.end();
-  await end;
-});

@@ -57,7 +57,7 @@ test('ticker: a bare event stream reads the prices', async (t) => {
   assert.deepEqual([...names].sort(), ['Acme', 'Globex', 'Initech', 'Umbrella']);
 });
 
-for (const name of ['axum', 'chat', 'echo', 'firehose', 'hyper', 'notepad', 'plugins', 'ticker']) {
+for (const name of ['axum', 'chat', 'echo', 'firehose', 'hyper', 'museum', 'notepad', 'plugins', 'ticker']) {
   test(`${name}: a port that is taken`, async (t) => {
     const server = await serve(t, 'echo');
     const [code, said] = await new Promise((resolve) => {

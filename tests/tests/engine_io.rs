@@ -99,6 +99,44 @@ async fn a_broadcast_is_framed_once_for_each_wire_of_engine_io() {
 }
 
 #[tokio::test]
+async fn a_stock_primus_client_over_engine_io_shares_the_frames_of_plain_ones() {
+    let server = Server::echo(builder()).await;
+    let mut plain = socket(&server, "EIO=4").await;
+    let mut stock = socket(&server, "EIO=4&_primuscb=Q7uqFn1").await;
+    let poller = Poller::open(&server, "EIO=4").await;
+    let stock_poller = Poller::open(&server, "EIO=4&_primuscb=Q7uqFn2").await;
+    until("all are there", || server.connected() == 4).await;
+    let (_, sid) = stock_poller.path.split_once("sid=").expect("a sid");
+    assert!(server.spark(sid.parse().expect("the id of a spark")).is_some());
+
+    let before = server.frame_counters().framed();
+    assert_eq!(server.write("hi").unwrap(), 4);
+    for client in [&mut plain, &mut stock] {
+        assert_eq!(client.text().await, "4\"hi\"");
+    }
+    for client in [&poller, &stock_poller] {
+        assert_eq!(client.get().await.text(), "4\"hi\"");
+    }
+    assert_eq!(server.frame_counters().framed() - before, 2);
+
+    let event = r#"4{"event":"said","data":1}"#;
+    let emitted = r#"4{"type":0,"data":["said",1]}"#;
+    server.emit("said", &1).unwrap();
+    assert_eq!(plain.text().await, event);
+    assert_eq!(stock.text().await, emitted);
+    assert_eq!(poller.get().await.text(), event);
+    assert_eq!(stock_poller.get().await.text(), emitted);
+
+    // Control is none of the application's business, and answered to who asks.
+    stock.send("4\"primus::id::\"").await;
+    assert!(stock.text().await.starts_with("4\"primus::id::"));
+    assert_eq!(stock_poller.post("4\"primus::id::\"").await.text(), "ok");
+    assert_eq!(stock_poller.get().await.text(), format!("4\"primus::id::{sid}\""));
+    plain.send("4\"primus::id::\"").await;
+    assert_eq!(plain.text().await, "4\"primus::id::\"");
+}
+
+#[tokio::test]
 async fn a_client_of_engine_io_has_what_every_client_has() {
     let server = Server::start(builder()).await;
     server.authorize(async |request| match request.query("name") {
@@ -256,6 +294,7 @@ impl Language for Polite {
         Box::pin(async move {
             Ok(Greeting {
                 speaker: Box::new(speaker),
+                sid: None,
                 opened: Opened { say: vec!["say hello".into()], ..Opened::default() },
                 pending: Some(caller.mount.pend()?),
                 patience: Some(Duration::from_millis(300)),

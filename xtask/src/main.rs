@@ -32,6 +32,7 @@ tasks:
   bench          measure what servers cost beside each other and write docs/benchmarks.md; `bench --help`
   types          write the TypeScript of the chat's events, examples/chat/events.d.ts
   client         build client-js and the client files that crates/primus-library embeds
+  stock          fetch the stock clients of others that pages of examples use, into examples/node_modules
   setup          install what is missing and stop
 
 suites:
@@ -53,6 +54,7 @@ fn main() -> ExitCode {
         }
         ["types"] => types(&root).map(|()| true),
         ["client"] => client(&root),
+        ["stock"] => stock(&root),
         ["setup"] => setup::tools(&root).map(|_| true),
         [processes::GUARD, marker] => {
             processes::guard(marker);
@@ -85,6 +87,11 @@ fn client(root: &Path) -> Result<bool, String> {
     let tools = setup::node(root)?;
     npm::install(root, "client-js", &tools)?;
     npm::build_client(root, &tools)?;
+    Ok(true)
+}
+
+fn stock(root: &Path) -> Result<bool, String> {
+    npm::install(root, "examples", &setup::node(root)?)?;
     Ok(true)
 }
 

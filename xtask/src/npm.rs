@@ -1,4 +1,4 @@
-//! The npm packages of `client-js/`, `tests/` and the chat's page of a stock client, and the client's build.
+//! The npm packages of `client-js/`, `tests/` and the examples' pages with stock clients, and the client's build.
 
 use std::fs;
 use std::path::Path;

@@ -100,7 +100,7 @@ pub(crate) fn test(root: &Path, suites: &[Suite], names: &[&str]) -> Result<bool
     }
     let before = Tree::look(root);
     let tools = setup::tools(root)?;
-    for folder in ["client-js", "tests", "examples/chat"] {
+    for folder in ["client-js", "tests", "examples"] {
         npm::install(root, folder, &tools)?;
     }
     let processes = Processes::start()?;

@@ -44,6 +44,8 @@ pub(crate) struct Engine {
     events: Events,
     connections: Slab<Connection>,
     script: Script,
+    /// What those send who do not read: its echo fills whatever lies between the server and them.
+    filling: Option<Script>,
     address: SocketAddr,
     host: String,
     path: String,
@@ -60,6 +62,8 @@ pub(crate) struct Engine {
 const OF_ONE_SOURCE: usize = 8_000;
 /// Connections that come and go leave their ports behind for a minute.
 const SOURCES_OF_CHURN: u32 = 64;
+/// The system holds up to 4 MiB for a socket that is not read.
+const FILLING: (usize, u32) = (64 << 10, 96);
 
 impl Engine {
     pub(crate) fn new(address: SocketAddr, path: &str, script: Script) -> io::Result<Self> {
@@ -69,6 +73,7 @@ impl Engine {
             events: Events::with_capacity(1024),
             connections: Slab::new(),
             script,
+            filling: None,
             address,
             host: address.to_string(),
             path: path.to_owned(),
@@ -94,8 +99,11 @@ impl Engine {
         self.begin(false)
     }
 
-    /// Begins a connection that stops to read as soon as it is ready.
+    /// Begins a connection that stops to read as soon as it is ready, and asks for more than fits between.
     pub(crate) fn connect_deaf(&mut self) -> io::Result<()> {
+        let (size, count) = FILLING;
+        let dialect = self.script.dialect;
+        self.filling.get_or_insert_with(|| Script::new(dialect, &"e".repeat(size), count));
         self.begin(true)
     }
 
@@ -176,8 +184,11 @@ impl Engine {
             connection.write(&request)?;
         }
         if connection.deaf && connection.ready {
-            let ended = event.is_read_closed() || event.is_error();
-            self.deaf_ended += usize::from(ended && !replace(&mut connection.closing, true));
+            if !connection.closing {
+                let gone = event.is_read_closed() || event.is_error();
+                connection.closing = gone || connection.flush().is_err();
+                self.deaf_ended += usize::from(connection.closing);
+            }
             return Ok(());
         }
         connection.flush()?;
@@ -193,6 +204,9 @@ impl Engine {
             if heard.ready && !connection.ready {
                 connection.ready = true;
                 Self::act(mode.ready(id), connection, &self.script, &mut self.out);
+                if let (true, Some(filling)) = (connection.deaf, &self.filling) {
+                    filling.send(&mut self.out, FILLING.1);
+                }
             }
             if heard.messages > 0 {
                 let next = mode.messages(id, heard.messages, Instant::now());

@@ -27,7 +27,9 @@ pub trait Transformer: Send + Sync + 'static {
     fn name(&self) -> &'static str;
 
     /// Whether the request is of this family. `tail` is the path behind the mount's: empty or
-    /// beginning with `/`. Must be cheap; the first transformer that claims a request serves it.
+    /// beginning with `/`. Must be cheap; the first transformer that claims a request serves it. Those with a
+    /// [`client_module`](Self::client_module) are asked first for requests of our own client, which bear its
+    /// mark, and last for all others.
     fn claims(&self, head: &Head, tail: &str) -> bool;
 
     /// Answers a request that this transformer claimed.

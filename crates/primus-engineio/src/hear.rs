@@ -1,13 +1,17 @@
 //! What a client that polls says: packets of a POST, one after the other.
 
-use std::{future::poll_fn, sync::Arc, task::Poll};
+use std::{
+    future::poll_fn,
+    sync::Arc,
+    task::{Poll, Waker},
+};
 
 use primus_core::{Carriage, Carrier, CloseReason, Payload};
 use tokio::time::Instant;
 
 use crate::{
     language::{After, Heard, Opened},
-    link::Link,
+    link::{Link, State},
     protocol::{Packet, Version},
     talk::{Talk, one_session, wrong_heartbeat},
 };
@@ -37,24 +41,20 @@ impl Link {
     }
 
     async fn hear(&self, message: Payload) -> Result<(), CloseReason> {
-        let (heard, session) = {
-            let mut state = self.lock();
-            let Some(talk) = &mut state.talk else { return Ok(()) };
+        let read = self.with_talk(|talk, control| {
             let session = talk.carrier.as_ref().map(|carrier| Arc::clone(carrier.session()));
-            let heard = talk.speaker.read(message, session.as_ref())?;
-            // Under the same lock, so that nothing which the session says meanwhile comes before it.
-            if let Heard::Say(messages) = heard {
-                state.control.extend(messages.into_iter().map(Packet::Message));
-                let poll = if state.control.is_empty() { None } else { state.poll.take() };
-                drop(state);
-                poll.into_iter().for_each(std::task::Waker::wake);
-                (Heard::Nothing, session)
-            } else {
-                (heard, session)
+            let mut heard = talk.speaker.read(message, session.as_ref())?;
+            if let Heard::Say(messages) = &mut heard {
+                control.extend(messages.drain(..).map(Packet::Message));
             }
-        };
+            Ok((heard, session))
+        });
+        let Some(read) = read else { return Ok(()) };
+        let (heard, session) = read?;
         match heard {
-            Heard::Deliver(envelope) => self.with_talk(|talk| talk.held.push_back(envelope)),
+            Heard::Deliver(envelope) => {
+                self.with_talk(|talk, _| talk.held.push_back(envelope));
+            }
             Heard::Open(_) if session.is_some() => return Err(one_session()),
             Heard::Open(opening) => {
                 let busy = Busy::begin(self);
@@ -69,10 +69,16 @@ impl Link {
         Ok(())
     }
 
-    fn with_talk(&self, work: impl FnOnce(&mut Talk)) {
-        if let Some(talk) = &mut self.lock().talk {
-            work(talk);
-        }
+    /// What `work` adds to the packets of ours goes before all that the session says from then on: both is under one lock.
+    fn with_talk<R>(&self, work: impl FnOnce(&mut Talk, &mut Vec<Packet>) -> R) -> Option<R> {
+        let (done, poll) = {
+            let mut state = self.lock();
+            let State { talk, control, .. } = &mut *state;
+            let done = work(talk.as_mut()?, control);
+            (done, if state.control.is_empty() { None } else { state.poll.take() })
+        };
+        poll.into_iter().for_each(Waker::wake);
+        Some(done)
     }
 
     fn opened(&self, mut opened: Opened) {
@@ -80,16 +86,16 @@ impl Link {
             carrier.change(Carriage::SILENT);
             carrier.blocked();
         }
-        let mut say = Vec::new();
-        self.with_talk(|talk| say = talk.opened(opened));
-        self.tell(say.into_iter().map(Packet::Message));
+        self.with_talk(|talk, control| {
+            control.extend(talk.opened(opened).into_iter().map(Packet::Message))
+        });
         self.wake(); // what the session says wakes who has looked at it
     }
 
     fn leave(&self) -> Result<(), CloseReason> {
         let mut carrier = None;
         let mut after = After::Close;
-        self.with_talk(|talk| {
+        self.with_talk(|talk, _| {
             carrier = talk.carrier.take();
             after = talk.speaker.after(&CloseReason::NORMAL);
             talk.stay();
@@ -143,12 +149,12 @@ impl Link {
             state.control.extend(packets);
             if state.control.is_empty() { None } else { state.poll.take() }
         };
-        poll.into_iter().for_each(std::task::Waker::wake);
+        poll.into_iter().for_each(Waker::wake);
     }
 
     fn wake(&self) {
         let poll = self.lock().poll.take();
-        poll.into_iter().for_each(std::task::Waker::wake);
+        poll.into_iter().for_each(Waker::wake);
     }
 }
 

@@ -67,6 +67,9 @@ impl<'a> Caller<'a> {
 pub struct Greeting {
     /// Speaks with this client.
     pub speaker: Box<dyn Speaker>,
+    /// The sid, where the language has one of its own in place of [`Caller::sid`]. Whoever knows it has the connection, so
+    /// it must not be guessed.
+    pub sid: Option<Box<str>>,
     /// The session, if there is one already, and the first messages.
     pub opened: Opened,
     /// The place among those that have no session yet, held until there is one.
@@ -156,6 +159,11 @@ pub trait Speaker: Send + 'static {
     /// All messages of one call stay together on the wire. What many receive is made once for each wire:
     /// [`Writer::put`].
     fn write(&mut self, outgoing: &Outgoing, parser: &dyn Parser, to: &mut Writer<'_>);
+
+    /// A message that goes with each ping of Engine.IO's version 4, for a client that wants to be pinged in its own words.
+    fn ping(&self) -> Option<Payload> {
+        None
+    }
 
     /// The session ends, and everything that it had to say has been written: the last words. Not called
     /// where the client has ended it.

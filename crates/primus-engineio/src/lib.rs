@@ -18,6 +18,7 @@
 #![deny(clippy::unwrap_used)]
 
 mod answer;
+mod classic;
 mod hear;
 mod language;
 mod link;

@@ -271,7 +271,7 @@ impl Link {
     /// Done now and then for every client: pings, and what is overdue. Sockets do this for themselves.
     pub(crate) fn sweep(&self, now: Instant) {
         let (interval, _) = self.mount.heartbeat();
-        let (ping, late, over) = {
+        let (ping, words, late, over) = {
             let mut state = self.lock();
             if state.busy {
                 state.seen = now;
@@ -283,9 +283,10 @@ impl Link {
             if ping {
                 *pinged = now;
             }
+            let words = if ping { talk.speaker.ping() } else { None };
             let until = talk.waits.as_ref().and_then(|waits| waits.until);
             let over = talk.carrier.as_ref().is_some_and(|carrier| carrier.session().is_ended());
-            (ping, until.is_some_and(|until| until <= now), over)
+            (ping, words, until.is_some_and(|until| until <= now), over)
         };
         if late {
             return self.close(too_late(), Packet::Close);
@@ -295,7 +296,8 @@ impl Link {
         }
         self.give_up();
         if ping {
-            self.tell([Packet::Ping("".into())]);
+            let words = words.map(Packet::Message);
+            self.tell([Packet::Ping("".into())].into_iter().chain(words));
         }
     }
 }

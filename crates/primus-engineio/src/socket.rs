@@ -273,6 +273,9 @@ impl Dialect for Driven {
     fn write_ping(&mut self, _: &mut Carrier, out: &mut Out) {
         if self.client.0.version == Version::V4 {
             out.push_message(&"2".into());
+            if let Some(words) = self.speaker.ping() {
+                out.push_message(&self.client.wire().payload(&Packet::Message(words)));
+            }
         }
     }
 

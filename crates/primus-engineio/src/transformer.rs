@@ -138,6 +138,7 @@ impl EngineIo {
             Ok(greeting) => greeting,
             Err(rejection) => return answer::rejection(&rejection, false),
         };
+        let sid = greeting.sid.clone().unwrap_or(sid);
         let link = Link::new(sid, version, asked.base64, mount, &self.table);
         let headers = greeting.headers.clone();
         let first = link.begin(greeting);
@@ -171,6 +172,7 @@ impl EngineIo {
             Ok(greeting) => greeting,
             Err(rejection) => return answer::rejection(&rejection, true),
         };
+        let sid = greeting.sid.clone().unwrap_or(sid);
         response.headers_mut().extend(greeting.headers.clone());
         let link = Link::new(sid, version, base64, mount, &self.table);
         link.begin_with_socket();

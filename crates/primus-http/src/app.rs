@@ -11,7 +11,7 @@ use primus_library::{Library, LibraryConfig};
 use serde::Serialize;
 use tracing::{Instrument as _, instrument::Instrumented};
 
-use crate::{cors, forwarded, options::Options, scripts::Scripts};
+use crate::{cors, forwarded, options::Options, post::is_ours, scripts::Scripts};
 
 /// One Primus with its HTTP options. A cheap clone.
 #[derive(Clone)]
@@ -242,9 +242,7 @@ impl Mounted {
                 return Some(if known { library } else { Route::OtherLibrary });
             }
         }
-        let claims = |head: &Head| {
-            self.mount.transformers().iter().find(|transformer| transformer.claims(head, tail))
-        };
+        let claims = |head: &Head| self.claims(head, tail);
         if let Some(method) = cors::preflight(head) {
             let mut wanted = head.clone();
             wanted.method = method;
@@ -259,11 +257,24 @@ impl Mounted {
         Some(Route::Transform { mount, transformer })
     }
 
+    /// Who serves this. Requests of our own client are for our own transformers; others are first for those
+    /// that know theirs by more than the path, and ours take what is left.
+    fn claims(&self, head: &Head, tail: &str) -> Option<&Arc<dyn Transformer>> {
+        let all = self.mount.transformers();
+        let find = |ours| {
+            all.iter().find(|one| one.client_module().is_some() == ours && one.claims(head, tail))
+        };
+        let ours = is_ours(head);
+        find(ours).or_else(|| find(!ours))
+    }
+
     fn spec(&self, primus: &Primus) -> Response {
         let settings = self.mount.settings();
         let names: Vec<_> = self.mount.transformers().iter().map(|t| t.name()).collect();
-        // The name that Primus 8 gives to its WebSocket transformer.
-        let first = if names.contains(&"websocket") { "websockets" } else { names[0] };
+        // The name that Primus 8 gives to its WebSocket transformer. Where clients of others come first, it is
+        // not for those of Primus 8.
+        let ours = self.mount.transformers()[0].client_module().is_some();
+        let first = if ours && names.contains(&"websocket") { "websockets" } else { names[0] };
         let interval = primus.settings().ping_interval.as_millis();
         let spec = Spec {
             ping_interval: u64::try_from(interval).unwrap_or(u64::MAX),

@@ -44,6 +44,17 @@ pub fn is_resumable(head: &Head) -> bool {
     head.query().get("v") == Some("2")
 }
 
+/// Whether the request bears the mark of our own client, by which it can be told from those of every other: a
+/// WebSocket that offers the subprotocol `primus.2`, anything else by its query.
+pub fn is_ours(head: &Head) -> bool {
+    if !head.wants_websocket() {
+        return is_resumable(head);
+    }
+    let offers = head.headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter();
+    let mut offers = offers.filter_map(|value| value.to_str().ok()).flat_map(|it| it.split(','));
+    offers.any(|protocol| protocol.trim() == "primus.2")
+}
+
 /// The number of a message, as requests carry it: decimal, up to 2^53, no sign, no leading zeros.
 pub fn number(text: &str) -> Option<u64> {
     let plain =

@@ -14,6 +14,7 @@ use crate::{
     config::{Config, Mount, options::join},
     error::BuildError,
     known::Known,
+    native::add_native,
     primus::Primus,
 };
 
@@ -105,7 +106,10 @@ fn ready(
 
     let names = mount.transformers.as_ref().unwrap_or(&config.transformers);
     let key = key_of(prefix, "transformers", mount.transformers.is_some());
-    let transformers = transformers(config, known, &key, names, &settings)?;
+    let mut transformers = transformers(config, known, &key, names, &settings)?;
+    if mount.native.unwrap_or(config.native) {
+        add_native(known, names, &settings, &mut transformers);
+    }
     let modules: Vec<_> = transformers.iter().filter_map(|one| one.client_module()).collect();
     let library = if modules.is_empty() {
         None
@@ -175,8 +179,6 @@ fn transformers(
         let problem = "has \"engine.io\" and \"socket.io\", whose clients ask for the same; give one of them a mount of its own";
         return Err(config.invalid(key, problem));
     }
-    // Those that know their requests by the query are asked before our own, which take what is left.
-    found.sort_by_key(|transformer| transformer.client_module().is_some());
     Ok(found)
 }
 

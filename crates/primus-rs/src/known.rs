@@ -6,9 +6,13 @@ use std::sync::Arc;
 use primus_bayeux::Bayeux;
 use primus_browserchannel::BrowserChannel;
 use primus_core::{MountSettings, Parser, Plugin, Transformer, parser};
+use primus_library::MODULES;
 use primus_sockjs::SockJs;
 
 use crate::config::names::nearest;
+
+/// The transformers of our own client, in the order in which it tries them.
+pub(crate) const NATIVE: [&str; 3] = MODULES;
 
 pub(crate) struct Known {
     transformers: Vec<Source>,
@@ -97,6 +101,12 @@ impl Known {
                 Err(nearest(name, self.transformers.iter().map(Source::name)).map(str::to_owned))
             }
         }
+    }
+
+    /// Whether it is one of this repository, and for clients of others.
+    pub(crate) fn is_dialect(&self, name: &str) -> bool {
+        let ours = |source: &&Source| matches!(source, Source::Ours(..)) && source.name() == name;
+        self.transformers.iter().any(|source| ours(&source)) && !NATIVE.contains(&name)
     }
 
     /// The parser of this name, or the nearest name.

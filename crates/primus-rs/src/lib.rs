@@ -32,6 +32,7 @@ mod check;
 pub mod config;
 mod error;
 mod known;
+mod native;
 mod primus;
 
 pub use primus_core as core;

@@ -59,6 +59,7 @@ impl Language for SocketIo {
             };
             Ok(Greeting {
                 speaker: Box::new(client),
+                sid: None,
                 pending: opened.carrier.is_none().then_some(pending),
                 opened,
                 patience,

@@ -31,7 +31,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const PAGE: &str = include_str!("../../fixture/numbers.html");
 const SCRIPT: &str = include_str!("../../fixture/numbers.mjs");
 
-/// One client, whatever its sessions.
+/// One client, whatever its sessions: those in which it has spoken.
 #[derive(Default)]
 struct Client {
     connections: AtomicU64,
@@ -178,8 +178,6 @@ fn hook(primus: &Primus, shared: &Arc<Shared>) {
     primus.on_detach(move |spark, _| own.count(&spark, |client| &client.detaches));
     let own = Arc::clone(shared);
     primus.on_resume(move |spark| own.count(&spark, |client| &client.resumes));
-    let own = Arc::clone(shared);
-    primus.on_disconnection(move |spark, _| own.count(&spark, |client| &client.disconnections));
 }
 
 async fn handle(mut spark: Spark, shared: Arc<Shared>) -> primus::Result {
@@ -189,14 +187,19 @@ async fn handle(mut spark: Spark, shared: Arc<Shared>) -> primus::Result {
         }
         return Ok(());
     };
+    // A client that starts several transports, as the first were slow, ends the sessions of all but one unheard.
+    let Some(first) = spark.next().await else { return Ok(()) };
+    client.take(&first)?;
     client.connections.fetch_add(1, Ordering::Relaxed);
     let number = |name| spark.query().get(name).map(str::parse).transpose();
     let every = Duration::from_millis(number("every")?.unwrap_or(50));
     let burst = number("burst")?.unwrap_or(1);
-    tokio::select! {
+    let over = tokio::select! {
         over = read(spark.clone(), &client) => over,
         over = write(&spark, &client, &shared, every, burst) => over,
-    }
+    };
+    client.disconnections.fetch_add(1, Ordering::Relaxed);
+    over
 }
 
 async fn read(mut spark: Spark, client: &Client) -> primus::Result {

@@ -1,6 +1,7 @@
 //! The HTTP side over real sockets.
 
 mod attach;
+mod beside;
 mod cors;
 mod fall_through;
 mod http2;

@@ -19,8 +19,8 @@ pub(super) struct Server {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Program {
-    /// `examples/echo`.
-    Ours,
+    /// `examples/echo`, which has this in its environment.
+    Ours(&'static [&'static str]),
     /// Of the workspace `benches/peers`.
     Rust(&'static str),
     /// Of `benches/peers/node`.
@@ -33,21 +33,33 @@ pub(super) static SERVERS: &[Server] = &[
         ..server(
             "primus-ws",
             "this project, `/ws`: plain WebSocket, parser raw",
-            Program::Ours,
+            Program::Ours(&[]),
             "plain",
         )
     },
     server(
         "primus-classic",
         "this project, `/primus`: the dialect of Primus 8, JSON",
-        Program::Ours,
+        Program::Ours(&[]),
         "classic",
     ),
     server(
         "primus-resumable",
         "this project, `/primus`: the dialect of its own client, JSON, resumable",
-        Program::Ours,
+        Program::Ours(&[]),
         "resumable",
+    ),
+    server(
+        "primus-socket.io",
+        "this project, transformer `socket.io`",
+        Program::Ours(&["PRIMUS_PATH=/socket.io", "PRIMUS_TRANSFORMERS=socket.io"]),
+        "socket.io",
+    ),
+    server(
+        "primus-sockjs",
+        "this project, transformer `sockjs`",
+        Program::Ours(&["PRIMUS_PATH=/echo", "PRIMUS_TRANSFORMERS=sockjs"]),
+        "sockjs",
     ),
     server(
         "tungstenite",
@@ -86,7 +98,7 @@ pub(super) fn server_named(name: &str) -> Option<&'static Server> {
 
 impl Server {
     pub(super) fn is_ours(&self) -> bool {
-        self.program == Program::Ours
+        matches!(self.program, Program::Ours(_))
     }
 
     fn command(
@@ -99,10 +111,11 @@ impl Server {
     ) -> Command {
         let peers = root.join("benches/peers");
         match self.program {
-            Program::Ours => {
+            Program::Ours(variables) => {
                 let mut command = tools.command("env", root);
                 command
                     .arg("PRIMUS_MAX_CONNECTIONS_PER_ADDRESS=100000")
+                    .args(variables)
                     .arg(target.join("release/examples/echo"))
                     .args([
                         "--threads",

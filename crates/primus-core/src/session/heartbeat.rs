@@ -15,8 +15,7 @@ impl Session {
     pub(crate) fn sweep(self: &Arc<Self>, clock: u64, now: Instant) {
         let settings = &self.mount.shared.settings;
         let micros = |duration: Duration| duration.as_micros() as u64;
-        let interval = micros(self.ping_interval.unwrap_or(settings.ping_interval));
-        let timeout = micros(settings.ping_timeout);
+        let (interval, timeout) = (self.ping_interval, micros(settings.ping_timeout));
         let mut outbox = self.outbox();
         let generation = outbox.claim.generation;
         if let Place::Detached { since, reason } = &outbox.place {

@@ -172,8 +172,8 @@ pub struct Session {
     backlog: AtomicBool,
     /// Its client can answer requests.
     answers_requests: bool,
-    /// How often its client is pinged, where its protocol says so.
-    ping_interval: Option<Duration>,
+    /// How often its client is pinged, in µs.
+    ping_interval: u64,
     /// It is told who is present.
     hears_presence: bool,
 }
@@ -193,9 +193,9 @@ impl Session {
         // Without a window nothing would wait for the client.
         let keeps = !mount.settings().limits.resume_window.is_zero();
         // Staggers the heartbeats of sessions that came at once: the first ping is due between half and a whole interval from now.
-        let interval =
+        let ping_interval =
             ping_interval.unwrap_or(mount.shared.settings.ping_interval).as_micros() as u64;
-        let early = interval / 2 * id.shard(256) as u64 / 256;
+        let early = ping_interval / 2 * id.shard(256) as u64 / 256;
         Arc::new(Self {
             id,
             key,

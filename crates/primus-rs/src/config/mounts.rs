@@ -26,6 +26,9 @@ optional! {
         /// What its clients may speak, as
         /// [`Config::transformers`](crate::Config::transformers).
         transformers: List,
+        /// Whether our own carriers are mounted beside transformers for stock clients of others, as
+        /// [`Config::native`](crate::Config::native).
+        native: Flag,
         /// How values travel, as [`Config::parser`](crate::Config::parser).
         parser: Text,
         /// WebSocket subprotocols that plain clients may choose from.

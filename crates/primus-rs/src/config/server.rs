@@ -36,6 +36,9 @@ options! {
         /// `browserchannel`, `actioncable`; and those given to
         /// [`add_transformer`](crate::Builder::add_transformer). Default: the first three.
         transformers: List = ["websocket", "sse", "polling"].map(str::to_owned).to_vec(),
+        /// Whether our own carriers are mounted beside transformers that are all for stock clients of others, for
+        /// our client alone, so that the `primus.js` of the mount connects. Default true.
+        native: Flag = true,
         /// How values travel: `json`, `msgpack`, `raw`, or one given to
         /// [`add_parser`](crate::Builder::add_parser). Default `json`.
         parser: Text = "json".to_owned(),
