@@ -1,6 +1,6 @@
 //! What it refuses, and in which words.
 
-use primus::{Builder, Config, Mount, Primus};
+use primus::{Config, Mount, Primus};
 
 use super::{from_toml, refused};
 
