@@ -470,6 +470,7 @@ async fn who_asks_without_a_session_and_does_not_read_is_given_up() {
     };
     let welcome = async {
         loop {
+            // That there is room again is announced to nobody, so it is asked for.
             tokio::time::sleep(Duration::from_millis(20)).await;
             if ws::Client::open(server.address(), &path, &[]).await.is_ok() {
                 break;

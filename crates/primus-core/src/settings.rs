@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use http::HeaderName;
+use tokio::time::Instant;
 
 use crate::{parser::Parser, resume::Caps};
 
@@ -185,6 +186,15 @@ pub struct Settings {
     /// Bytes that all sessions together may keep for their clients. Beyond it those that were
     /// detached first are given up. Default 256 MiB.
     pub resume_budget: usize,
+}
+
+impl Settings {
+    /// When the `detach_grace` of what begins now is over; a year from now, if that is beyond what a clock can say.
+    pub(crate) fn grace(&self) -> Instant {
+        let now = Instant::now();
+        now.checked_add(self.detach_grace)
+            .unwrap_or_else(|| now + Duration::from_secs(365 * 24 * 60 * 60))
+    }
 }
 
 impl Default for Settings {

@@ -137,6 +137,7 @@ fn listen_to(channel: &ChannelRules) -> Result<(), NameError> {
                 if !sent {
                     return;
                 }
+                // So slowly that connections are cut in between.
                 tokio::time::sleep(Duration::from_millis(2)).await;
             }
         });

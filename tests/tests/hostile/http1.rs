@@ -4,7 +4,11 @@ use std::time::Duration;
 
 use http::StatusCode;
 use primus::Primus;
-use primus_tests::{http::raw, server::soon, ws::Raw};
+use primus_tests::{
+    http::raw,
+    server::{soon, until},
+    ws::Raw,
+};
 use tokio::time::Instant;
 
 use super::{Scene, websocket};
@@ -100,17 +104,14 @@ async fn who_sends_a_head_byte_by_byte_has_no_more_time_for_it() {
     let drip = async {
         loop {
             client.send("y").await;
+            // It is time that is tested.
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    let over = async {
-        while super::tasks() > scene.tasks || began.elapsed() < limit {
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
-    };
+    let over = || super::tasks() <= scene.tasks && began.elapsed() >= limit;
     tokio::select! {
         () = drip => unreachable!("it has no end"),
-        () = soon(over) => {}
+        () = until("the end of its task", over) => {}
     }
     scene.is_unharmed("still here").await;
 }

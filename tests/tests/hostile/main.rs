@@ -5,7 +5,7 @@
 //! |---|---|
 //! | reserved bits, before the handler is there (CVE-2022-21676) | `upgrades.rs` |
 //! | an upgrade to HTTP/2, then a reset (CVE-2022-41940) | `upgrades.rs` |
-//! | a WebSocket's URL without an upgrade; a session that is upgraded twice | `upgrades.rs`, `resume.rs` |
+//! | a WebSocket's URL without an upgrade; a session that is upgraded twice | `upgrades.rs`, `resume/` |
 //! | control characters in `Origin` | `upgrades.rs` |
 //! | fragments without end, empty ones (CVE-2026-48779) | `limits/` |
 //! | so many headers that `Upgrade` is dropped (CVE-2024-37890) | `limits/` |

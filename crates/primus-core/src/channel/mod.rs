@@ -12,11 +12,9 @@ use std::{
         Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Duration,
 };
 
 use serde::Serialize;
-use tokio::time::Instant;
 
 pub use self::rules::ChannelRequest;
 pub(crate) use self::{pattern::Pattern, rules::Rules, seat::Seat};
@@ -303,10 +301,7 @@ impl Channel {
         let (Some(shared), Some(room)) = (self.shared(), self.inner.rooms.get(room)) else {
             return;
         };
-        // A grace beyond what the clock can say is a year.
-        let (now, year) = (Instant::now(), Duration::from_secs(365 * 24 * 60 * 60));
-        let due = now.checked_add(shared.settings.detach_grace).unwrap_or(now + year);
-        shared.departures.begin(due, self, &room, &member.id);
+        shared.departures.begin(shared.settings.grace(), self, &room, &member.id);
     }
 }
 

@@ -163,7 +163,7 @@ impl Session {
         positions: impl IntoIterator<Item = (Box<str>, Position)>,
         since: Option<Instant>,
     ) {
-        let until = Instant::now() + self.mount.shared.settings.detach_grace;
+        let until = self.mount.shared.settings.grace();
         // They are kept until they are of use, so no client may have any number of them.
         let possible = |(room, mut position): (Box<str>, Position)| {
             if position.epoch.len() > LONGEST_EPOCH {
