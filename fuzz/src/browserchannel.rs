@@ -101,7 +101,7 @@ fn sent_back(maps: &Maps) {
         .iter()
         .map(|map| match map {
             Map::Text(text) => json::quote(text),
-            Map::Json(json) | Map::Object(json) => json::value(json),
+            Map::Json(json) | Map::Object(json) => primus_core::request::in_script(json),
             Map::Bad => "null".to_owned(),
         })
         .collect();
