@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { test } from 'node:test';
 import { createContext, runInContext } from 'node:vm';
-import { combinations, configuration, parsers, scripts, TOKEN } from '../scripts/bundle.mjs';
+import { combinations, configuration, DIALECTS, parsers, scripts, TOKEN } from '../scripts/bundle.mjs';
 import { deflated } from '../scripts/deflate.mjs';
 import { sizes } from '../scripts/size.mjs';
 import { next, serve, WebSocket } from './server.mjs';
@@ -21,7 +21,7 @@ function run(globals = {}, config = configuration(['websocket', 'sse', 'polling'
 }
 
 test('a script for every combination, with one place for the configuration', () => {
-  assert.deepEqual(Object.keys(built).sort(), combinations.map((names) => names.join('-') + '.js').sort());
+  assert.deepEqual(Object.keys(built).sort(), [...combinations.map((names) => names.join('-')), ...Object.keys(DIALECTS)].map((name) => name + '.js').sort());
   for (const text of Object.values(built)) assert.equal(text.split(TOKEN).length, 2);
 });
 
@@ -115,7 +115,8 @@ test('the budgets', async () => {
 });
 
 test('no eval, no leftovers', () => {
-  for (const text of Object.values(built)) assert.doesNotMatch(text, /\beval\(|new Function|\b_[a-z]+\b/);
+  // The mark by which a server knows who speaks as the client of Primus 8.
+  for (const text of Object.values(built)) assert.doesNotMatch(text.replace('_primuscb', ''), /\beval\(|new Function|\b_[a-z]+\b/);
 });
 
 test('the committed scripts are fresh', async () => {
