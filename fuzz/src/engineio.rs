@@ -120,7 +120,7 @@ fn is_base64(text: &str) -> bool {
         _ => return false,
     };
     values.is_some_and(|values| {
-        text.len() % 4 == 0 && values.last().is_none_or(|last| last & stray == 0)
+        text.len().is_multiple_of(4) && values.last().is_none_or(|last| last & stray == 0)
     })
 }
 
