@@ -1,8 +1,15 @@
 //! The inputs in `seeds/` go through, those that once were findings too.
 
-use std::path::Path;
+use std::{
+    path::Path,
+    sync::{Mutex, PoisonError},
+};
+
+/// One at a time: what is allocated is counted for the whole process.
+static TURN: Mutex<()> = Mutex::new(());
 
 fn seeds(target: &str, run: fn(&[u8])) {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds").join(target);
     let inputs = primus_fuzz::replay(&folder, run).expect("a folder of inputs");
     assert!(inputs > 0);
