@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use crate::heap;
 
 /// What a command of nothing may take.
-const BASE: usize = 64 << 10;
+const BASE: usize = 4 << 10;
 /// And more for a byte of it: two of them may be a value.
 const EACH: usize = 1 << 10;
 

@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::heap;
 
 /// What a body of nothing may take.
-const BASE: usize = 64 << 10;
+const BASE: usize = 4 << 10;
 /// And more for a byte of it: three of them may be a message.
 const EACH: usize = 1 << 10;
 

@@ -15,7 +15,7 @@ use crate::heap;
 /// Bytes of a message.
 const MAX: usize = 100;
 /// What a body of nothing may take.
-const BASE: usize = 64 << 10;
+const BASE: usize = 4 << 10;
 /// And more for a byte of it: two of them may be a map.
 const EACH: usize = 400;
 /// The highest number that a client can count to.

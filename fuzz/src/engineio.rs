@@ -13,7 +13,7 @@ use primus_engineio::protocol::{
 use crate::heap;
 
 /// What a payload of nothing may take.
-const BASE: usize = 64 << 10;
+const BASE: usize = 1 << 10;
 /// And more for a byte of it: two of them may be a packet.
 const EACH: usize = 200;
 

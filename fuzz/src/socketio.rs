@@ -11,7 +11,7 @@ use crate::heap;
 /// Bytes of a packet with its attachments.
 const LONGEST: usize = 1000;
 /// What a packet of nothing may take.
-const BASE: usize = 64 << 10;
+const BASE: usize = 4 << 10;
 /// And more for a byte of it: two of them may be a value.
 const EACH: usize = 1 << 10;
 
