@@ -1,17 +1,28 @@
 //! What ActionCable clients want to find: `/cable` with a `ChatChannel` whose `speak` is said to all its subscribers.
 
 use primus::{Builder, CloseReason, Keep, Mount, Primus, Rejection, Spark};
+use primus_examples::Result;
 use serde_json::{Value, json};
 
-/// `ChatChannel`, for everybody and with parameters; `HistoryChannel`, whose stream keeps what was said; `PrivateChannel`,
-/// which nobody may enter.
-pub(crate) fn services(builder: Builder) -> primus_examples::Result<Primus> {
+/// The service alone.
+pub(crate) fn services(builder: Builder) -> Result<Primus> {
+    let primus = mounts(builder).build()?;
+    channels(&primus)?;
+    primus.on_connection(serve);
+    Ok(primus)
+}
+
+pub(crate) fn mounts(builder: Builder) -> Builder {
     let cable = Mount::new()
         .transformers(["actioncable"])
         .actioncable_whisper(true)
         .actioncable_presence(true);
-    let primus = builder.mount("/cable", cable).build()?;
-    primus.on_connection(connection);
+    builder.mount("/cable", cable)
+}
+
+/// `ChatChannel`, for everybody and with parameters; `HistoryChannel`, whose stream keeps what was said; `PrivateChannel`,
+/// which nobody may enter.
+pub(crate) fn channels(primus: &Primus) -> Result {
     for pattern in ["ChatChannel", "ChatChannel?*"] {
         let chat = primus.channels(pattern)?;
         chat.on("speak", async |spark: Spark, said: Value| {
@@ -46,11 +57,11 @@ pub(crate) fn services(builder: Builder) -> primus_examples::Result<Primus> {
         Some("bad") => Err(Rejection::unauthorized("a bad token")),
         _ => Ok(()),
     });
-    Ok(primus)
+    Ok(())
 }
 
 /// A client's connection as such.
-async fn connection(mut spark: Spark) -> primus::Result {
+pub(crate) async fn serve(mut spark: Spark) -> primus::Result {
     while spark.next().await.is_some() {}
     Ok(())
 }

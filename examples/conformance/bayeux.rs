@@ -5,14 +5,25 @@ use std::time::Duration;
 
 use primus::{Builder, CloseReason, Message, Mount, Primus, Rejection, Spark};
 
-/// The service `/bayeux`, and `/bayeux-short`, which holds connects for a second.
+/// The services alone.
 pub(crate) fn services(builder: Builder) -> primus_examples::Result<Primus> {
+    let primus = mounts(builder).build()?;
+    rules(&primus);
+    primus.on_connection(serve);
+    Ok(primus)
+}
+
+/// The service `/bayeux`, and `/bayeux-short`, which holds connects for a second.
+pub(crate) fn mounts(builder: Builder) -> Builder {
     let plain = || Mount::new().transformers(["bayeux"]);
-    let primus = builder
+    builder
         .origins(["*"])
         .mount("/bayeux", plain())
         .mount("/bayeux-short", plain().bayeux_timeout(Duration::from_secs(1)))
-        .build()?;
+}
+
+/// Who may do what, and the services that answer.
+pub(crate) fn rules(primus: &Primus) {
     let root = primus.root();
     root.authorize_join(async |_: Spark, room: String| allowed(&room));
     root.authorize_publish(async |_: Spark, room: String| allowed(&room));
@@ -28,13 +39,14 @@ pub(crate) fn services(builder: Builder) -> primus_examples::Result<Primus> {
             _ => {}
         }
     });
-    primus.on_connection(async |mut spark: Spark| {
-        while let Some(message) = spark.next().await {
-            spark.write_message(message)?;
-        }
-        primus::Result::Ok(())
-    });
-    Ok(primus)
+}
+
+/// Sends back what is published on `/primus`.
+pub(crate) async fn serve(mut spark: Spark) -> primus::Result {
+    while let Some(message) = spark.next().await {
+        spark.write_message(message)?;
+    }
+    Ok(())
 }
 
 /// All but what is said to be secret.

@@ -3,13 +3,21 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use primus::{Builder, Mount, Primus, Spark, Written};
+use primus_examples::Result;
 use serde_json::{Value, json};
 
-/// The services, each a mount of its own.
-pub(crate) fn services(builder: Builder) -> primus_examples::Result<Primus> {
+/// The services alone.
+pub(crate) fn services(builder: Builder) -> Result<Primus> {
+    let primus = mounts(builder).build()?;
+    primus.on_connection(serve);
+    Ok(primus)
+}
+
+/// Each is a mount of its own.
+pub(crate) fn mounts(builder: Builder) -> Builder {
     let plain = || Mount::new().transformers(["browserchannel"]);
     let hosts = ["a", "b"];
-    let primus = builder
+    builder
         .origins(["*"])
         .mount("/channel", plain())
         .mount("/prefixed", plain().browserchannel_host_prefixes(hosts))
@@ -18,16 +26,13 @@ pub(crate) fn services(builder: Builder) -> primus_examples::Result<Primus> {
         .mount("/stop", plain())
         .mount("/confirm", plain())
         .mount("/confirmed", plain())
-        .build()?;
-    primus.on_connection(serve);
-    Ok(primus)
 }
 
 /// How many messages the last client of `/confirm` is not known to have.
 static UNCONFIRMED: AtomicUsize = AtomicUsize::new(usize::MAX);
 
 /// The handler of all services.
-async fn serve(mut spark: Spark) -> primus::Result {
+pub(crate) async fn serve(mut spark: Spark) -> primus::Result {
     match &*spark.mount().settings().path.clone() {
         // Says something at once, and more when it is asked for.
         "/hello" => drop(spark.write("hello")?),

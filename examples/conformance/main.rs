@@ -12,6 +12,7 @@ mod browserchannel;
 mod engine_io;
 mod socket_io;
 mod sockjs;
+mod together;
 
 use primus::Builder;
 use primus_examples::{Args, CONFIG, Choice, Result, listening};
@@ -20,7 +21,7 @@ const ABOUT: &str = "A server for the conformance suites of other protocols.";
 const SUITE: Choice = (
     "--suite",
     "NAME",
-    "engine.io (default), engine.io-client, socket.io, socket.io-client, sockjs, bayeux, browserchannel, actioncable",
+    "engine.io (default), engine.io-client, socket.io, socket.io-client, sockjs, bayeux, browserchannel, actioncable, together (the last four and /ws)",
 );
 
 /// Makes the server of a suite, with its handlers.
@@ -36,6 +37,7 @@ const SUITES: &[(&str, Make)] = &[
     ("browserchannel", browserchannel::services),
     ("bayeux", bayeux::services),
     ("actioncable", actioncable::services),
+    ("together", together::services),
 ];
 
 #[tokio::main]

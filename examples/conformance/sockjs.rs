@@ -3,14 +3,22 @@
 use std::time::Duration;
 
 use primus::{Builder, CloseReason, Mount, Primus, Spark, Written};
+use primus_examples::Result;
 
-/// The services, each a mount of its own.
-pub(crate) fn services(builder: Builder) -> primus_examples::Result<Primus> {
+/// The services alone.
+pub(crate) fn services(builder: Builder) -> Result<Primus> {
+    let primus = mounts(builder).build()?;
+    primus.on_connection(serve);
+    Ok(primus)
+}
+
+/// Each is a mount of its own.
+pub(crate) fn mounts(builder: Builder) -> Builder {
     let plain = || Mount::new().transformers(["sockjs"]).parser("raw");
     // The suite waits for the end of a stream.
     let short = || plain().sockjs_response_limit(4096);
     // The suites come as pages of any origin.
-    let primus = builder
+    builder
         .origins(["*"])
         .mount("/echo", short())
         .mount("/disabled_websocket_echo", short().sockjs_websocket(false))
@@ -19,13 +27,10 @@ pub(crate) fn services(builder: Builder) -> primus_examples::Result<Primus> {
         .mount("/broadcast", plain())
         .mount("/ticker", plain())
         .mount("/amplify", plain())
-        .build()?;
-    primus.on_connection(serve);
-    Ok(primus)
 }
 
 /// The handler of all services.
-async fn serve(mut spark: Spark) -> primus::Result {
+pub(crate) async fn serve(mut spark: Spark) -> primus::Result {
     let service = spark.mount().settings().path.clone();
     match &*service {
         "/close" => spark.end(CloseReason::from_code(3000, "Go away!")),
