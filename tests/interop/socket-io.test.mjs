@@ -9,7 +9,7 @@ import { config, serve } from '../lib/server.mjs';
 import { CLIENTS, TOML, TRANSPORTS, connected, socket } from '../lib/socketio.mjs';
 import { Inbox, once, until, within } from '../lib/within.mjs';
 
-const start = async (t, more = '') => serve(t, 'socketio', await config(t, `${TOML}${more}`));
+const start = async (t, more = '') => serve(t, 'socket-io', await config(t, `${TOML}${more}`));
 
 /** Emits an event, and returns the arguments of its ack. */
 const ask = (socket, ...event) =>
