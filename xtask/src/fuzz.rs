@@ -60,7 +60,10 @@ pub(crate) fn smoke(
     for target in &TARGETS {
         let limit = Duration::from_secs(SMOKE + MORE);
         let problem = match fuzz(root, folder, &host, target, SMOKE) {
-            Ok(command) => child::run(processes, command, limit).problem,
+            Ok(mut command) => {
+                command.arg("-verbosity=0"); // findings and figures, but not every step
+                child::run(processes, command, limit).problem
+            }
             Err(problem) => Some(problem),
         };
         outcome.join(Outcome::single(&format!("fuzz {target}"), problem));
