@@ -57,8 +57,8 @@ pub(super) static SERVERS: &[Server] = &[
     ),
     server(
         "primus-sockjs",
-        "this project, transformer `sockjs`",
-        Program::Ours(&["PRIMUS_PATH=/echo", "PRIMUS_TRANSFORMERS=sockjs"]),
+        "this project, transformer `sockjs`, parser raw",
+        Program::Ours(&["PRIMUS_PATH=/echo", "PRIMUS_TRANSFORMERS=sockjs", "PRIMUS_PARSER=raw"]),
         "sockjs",
     ),
     server(
