@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    DeliverError, Session,
+    Session,
     control::OWN,
     inbox::Inbox,
     mail::{Lane, Mail, MailBox, Popped, poll_mail},
@@ -24,6 +24,27 @@ use crate::{
     packet::{Delivery, Outgoing},
     resume::{Beyond, Defect, Receipt, is},
 };
+
+/// A session could not take a message from its client.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DeliverError {
+    /// The handler is behind: wait with [`Session::room`] and offer the message again.
+    #[error("the handler is behind")]
+    Full(Envelope),
+    /// The session is over.
+    #[error("the session has ended")]
+    Ended(Envelope),
+    /// Something before it is missing: the client has to go on behind number `recv`.
+    #[error("messages are missing between {recv} and this one")]
+    Gap {
+        /// The highest number received.
+        recv: u64,
+    },
+    /// It came by a carrier that another one has replaced.
+    #[error("another carrier has the session")]
+    Fenced,
+}
 
 impl Session {
     /// Any traffic is a sign of life.
