@@ -21,6 +21,7 @@ pub(crate) struct Suite {
 pub(crate) const SUITES: &[Suite] = &[
     Suite { name: "formatting", what: "cargo fmt --check", run: formatting },
     Suite { name: "clippy", what: "cargo clippy, warnings are errors", run: clippy },
+    Suite { name: "rustdoc", what: "cargo doc, warnings are errors", run: rustdoc },
     Suite { name: "rust", what: "unit, integration and doc tests of the workspace", run: rust },
     Suite {
         name: "simulation",
@@ -217,6 +218,12 @@ fn clippy(run: &Run<'_>) -> Outcome {
     let plain = ["clippy", "--package", "primus-rs", "--", "-D", "warnings"];
     outcome.join(run.whole("clippy without features", run.cargo(&plain), BUILD));
     outcome
+}
+
+fn rustdoc(run: &Run<'_>) -> Outcome {
+    let mut command = run.cargo(&["doc", "--workspace", "--all-features", "--no-deps"]);
+    command.env("RUSTDOCFLAGS", "-D warnings");
+    run.whole("rustdoc", command, BUILD)
 }
 
 fn rust(run: &Run<'_>) -> Outcome {

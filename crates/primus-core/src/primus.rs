@@ -256,8 +256,8 @@ impl Primus {
     // ---- channels ----
 
     /// The root channel: what everybody is in. Its rooms have the hooks
-    /// [`authorize_join`](Channel::authorize_join), [`on_join`](Channel::on_join),
-    /// [`on_leave`](Channel::on_leave) and [`on_presence`](Channel::on_presence).
+    /// [`authorize_join`](crate::channel::ChannelRules::authorize_join), [`on_join`](crate::channel::ChannelRules::on_join),
+    /// [`on_leave`](crate::channel::ChannelRules::on_leave) and [`on_presence`](crate::channel::ChannelRules::on_presence).
     pub fn root(&self) -> &Channel {
         self.shared.root()
     }

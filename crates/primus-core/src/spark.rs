@@ -24,7 +24,7 @@ pub enum State {
 pub enum Written {
     /// It is queued.
     Queued,
-    /// It is queued, and more waits than is good: await [`ready`](handle::Spark::ready) before the next.
+    /// It is queued, and more waits than is good: await [`ready`](crate::handle::Spark::ready) before the next.
     Pressured,
     /// A transform dropped it, or the overflow policy did, or it was volatile and would have had to wait.
     Dropped,

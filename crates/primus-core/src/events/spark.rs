@@ -19,7 +19,7 @@ impl Spark {
     /// Listeners of events run one after the other, in the order of the messages. The listener of a
     /// request begins in its turn; what is behind it does not wait for its answer. Of several
     /// listeners of one name all hear an event, and the first answers a request. Those of the spark
-    /// go before those of its channel ([`Channel::on`](crate::channel::Channel::on)).
+    /// go before those of its channel ([`ChannelRules::on`](crate::channel::ChannelRules::on)).
     ///
     /// Arguments that do not fit are told to the client, with the path of the field: as the refusal
     /// of a request (400), or as its `error` event.

@@ -53,7 +53,7 @@ impl Spark {
 
     /// As [`join`](Self::join), and lets others see that `member` is present there: in
     /// [`members`](crate::Audience::members), and by
-    /// [`on_presence`](crate::channel::Channel::on_presence). Called again, it changes who that is.
+    /// [`on_presence`](crate::channel::ChannelRules::on_presence). Called again, it changes who that is.
     ///
     /// A member is present from the first spark that joins as it until its last spark leaves the
     /// room, or is over, or without a connection, for longer than `detach_grace` (5 s).

@@ -72,7 +72,7 @@ use crate::{
     mount::Mount,
 };
 
-/// One client. Transformers hold it; handlers hold a [`Spark`] over it.
+/// One client. Transformers hold it; handlers hold a [`Spark`](crate::handle::Spark) over it.
 pub struct Session {
     id: SparkId,
     key: Secret,
