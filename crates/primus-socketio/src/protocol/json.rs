@@ -1,5 +1,6 @@
 //! What can be learned of a JSON text without building anything of it.
 
+use memchr::memchr2;
 use serde::de::IgnoredAny;
 
 use super::PacketError;
@@ -11,65 +12,80 @@ const DEEPEST: usize = 127;
 /// Checks an array, and gives the texts of its elements, at most the first `most` of them one by one: the
 /// last one is everything that is left.
 pub(super) fn elements(text: &str, most: usize) -> Result<Vec<&str>, PacketError> {
-    check(text)?;
-    let inner = text.trim_matches(SPACE);
-    let inner = inner.strip_prefix('[').and_then(|inner| inner.strip_suffix(']'));
-    let inner = inner.ok_or(PacketError("it carries no array"))?;
-    if inner.trim_matches(SPACE).is_empty() {
-        return Ok(Vec::new());
-    }
     let mut elements = Vec::new();
-    let (mut depth, mut begin, mut in_string, mut escaped) = (0usize, 0, false, false);
-    for (at, byte) in inner.bytes().enumerate() {
-        if elements.len() + 1 >= most {
-            break;
-        }
-        if in_string {
-            match byte {
-                _ if escaped => escaped = false,
-                b'\\' => escaped = true,
-                b'"' => in_string = false,
-                _ => {}
-            }
-            continue;
-        }
-        match byte {
-            b'"' => in_string = true,
-            b'[' | b'{' => depth += 1,
-            b']' | b'}' => depth = depth.saturating_sub(1),
-            b',' if depth == 0 => {
-                elements.push(inner[begin..at].trim_matches(SPACE));
+    let (mut depth, mut begin) = (0, 0);
+    for (at, byte) in structure(text) {
+        if byte != b',' {
+            depth = deeper(depth, byte)?;
+            if begin == 0 {
                 begin = at + 1;
             }
-            _ => {}
+        } else if depth == 1 && elements.len() + 1 < most {
+            elements.push(text[begin..at].trim_matches(SPACE));
+            begin = at + 1;
         }
     }
-    elements.push(inner[begin..].trim_matches(SPACE));
+    is_json(text)?;
+    let text = text.trim_end_matches(SPACE);
+    if !text.trim_start_matches(SPACE).starts_with('[') {
+        return Err(PacketError("it carries no array"));
+    }
+    let last = text[begin..text.len() - 1].trim_matches(SPACE);
+    if !last.is_empty() {
+        elements.push(last); // else it is an array without elements
+    }
     Ok(elements)
 }
 
 /// Checks that a text is one JSON value that is not nested too deep.
 pub(super) fn check(text: &str) -> Result<(), PacketError> {
-    let (mut depth, mut in_string, mut escaped) = (0usize, false, false);
-    for byte in text.bytes() {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' if in_string => escaped = true,
-            b'"' => in_string = !in_string,
-            b'[' | b'{' if !in_string => {
-                depth += 1;
-                if depth > DEEPEST {
-                    return Err(PacketError("its JSON is nested too deep"));
-                }
+    let mut nesting = structure(text).filter(|(_, byte)| *byte != b',');
+    nesting.try_fold(0, |depth, (_, byte)| deeper(depth, byte))?;
+    is_json(text)
+}
+
+/// How deep it is behind a bracket or a brace.
+fn deeper(depth: usize, byte: u8) -> Result<usize, PacketError> {
+    match byte {
+        b'[' | b'{' if depth == DEEPEST => Err(PacketError("its JSON is nested too deep")),
+        b'[' | b'{' => Ok(depth + 1),
+        _ => Ok(depth.saturating_sub(1)),
+    }
+}
+
+fn is_json(text: &str) -> Result<(), PacketError> {
+    let read = serde_json::from_str::<IgnoredAny>(text);
+    read.map(drop).map_err(|_| PacketError("it carries no JSON"))
+}
+
+/// The brackets, braces and commas that are in no string, and where they are.
+fn structure(text: &str) -> impl Iterator<Item = (usize, u8)> {
+    let bytes = text.as_bytes();
+    let mut next = 0;
+    std::iter::from_fn(move || {
+        loop {
+            let at = next;
+            let byte = *bytes.get(at)?;
+            next += 1;
+            match byte {
+                b'"' => next = behind_string(bytes, next),
+                b'[' | b'{' | b']' | b'}' | b',' => return Some((at, byte)),
+                _ => {}
             }
-            b']' | b'}' if !in_string => depth = depth.saturating_sub(1),
-            _ => {}
         }
+    })
+}
+
+/// Where a string ends of which `at` is a part: behind its quote.
+fn behind_string(bytes: &[u8], mut at: usize) -> usize {
+    while let Some(found) = memchr2(b'"', b'\\', &bytes[at..]) {
+        at += found + 1;
+        if bytes[at - 1] == b'"' {
+            return at;
+        }
+        at = bytes.len().min(at + 1); // what is escaped
     }
-    match serde_json::from_str::<IgnoredAny>(text) {
-        Ok(_) => Ok(()),
-        Err(_) => Err(PacketError("it carries no JSON")),
-    }
+    bytes.len()
 }
 
 const SPACE: [char; 4] = [' ', '\t', '\n', '\r'];

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use bytestring::ByteString;
+use memchr::memchr2;
 use serde::{
     Deserialize, Deserializer,
     de::{self, SeqAccess, Visitor},
@@ -61,8 +62,8 @@ impl Messages {
             return Self::read(text, max);
         }
         is_json(&text)?;
-        let Text(one) = serde_json::from_str(&text).map_err(|_| PayloadError::Broken)?;
-        if one.len() > max {
+        let Length(length) = serde_json::from_str(&text).map_err(|_| PayloadError::Broken)?;
+        if length > max {
             return Err(PayloadError::TooBig(max));
         }
         Ok(Self { body: text, at: 0 })
@@ -82,10 +83,13 @@ impl Iterator for Messages {
         let begin = self.at + self.body[self.at..].find('"')?;
         let bytes = self.body.as_bytes();
         let mut end = begin + 1;
-        while *bytes.get(end)? != b'"' {
-            end += if bytes[end] == b'\\' { 2 } else { 1 };
+        loop {
+            end += memchr2(b'"', b'\\', bytes.get(end..)?)? + 1;
+            if bytes[end - 1] == b'"' {
+                break;
+            }
+            end += 1; // what is escaped
         }
-        end += 1;
         self.at = end;
         let inner = &self.body[begin + 1..end - 1];
         if !inner.contains('\\') {
@@ -120,6 +124,31 @@ impl<'de> Deserialize<'de> for Text {
             }
         }
         // As bytes, serde_json lets them through, as if they were characters.
+        deserializer.deserialize_bytes(Bytes)
+    }
+}
+
+/// The length of what [`Text`] would be; where nothing is escaped, without making that.
+struct Length(usize);
+
+impl<'de> Deserialize<'de> for Length {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Bytes;
+        impl<'de> Visitor<'de> for Bytes {
+            type Value = Length;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_borrowed_bytes<E: de::Error>(self, bytes: &'de [u8]) -> Result<Length, E> {
+                Ok(Length(bytes.len()))
+            }
+
+            fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<Length, E> {
+                Ok(Length(replace_surrogates(bytes).len()))
+            }
+        }
         deserializer.deserialize_bytes(Bytes)
     }
 }
@@ -159,8 +188,8 @@ impl<'de> Deserialize<'de> for Sizes {
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut strings: A) -> Result<Sizes, A::Error> {
                 let mut largest = 0;
-                while let Some(Text(text)) = strings.next_element()? {
-                    largest = largest.max(text.len());
+                while let Some(Length(length)) = strings.next_element()? {
+                    largest = largest.max(length);
                 }
                 Ok(Sizes(largest))
             }
