@@ -58,7 +58,7 @@ impl Cable {
                 self.about(channel, out, |id| frame.about(id).into());
             }
             "primus.presence" => {
-                self.to_each(channel, outgoing, &PRESENT, out, present);
+                self.put_for_each(channel, outgoing, &PRESENT, out, present);
             }
             _ => {}
         }
@@ -83,13 +83,13 @@ impl Cable {
             _ => None,
         };
         let form = if epoch.is_some() { &IN_STREAM } else { &MESSAGE };
-        self.to_each(channel, outgoing, form, out, |text, envelope| {
+        self.put_for_each(channel, outgoing, form, out, |text, envelope| {
             framed(text, channel, envelope, epoch, parser)
         });
     }
 
     /// To each identifier of a channel, in a frame that is shared where the identifier is the usual one.
-    fn to_each(
+    fn put_for_each(
         &mut self,
         channel: &str,
         outgoing: &Outgoing,
