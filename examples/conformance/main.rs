@@ -1,5 +1,6 @@
 //! A server for the public conformance suites of other protocols: their paths, their settings, and the
-//! behaviour that they expect of the application. `--suite` chooses, where they exclude each other.
+//! behaviour that they expect of the application. `--suite` chooses, where they exclude each other: those of Engine.IO and
+//! Socket.IO want heartbeats that are too short for anything else.
 //!
 //! ```sh
 //! cargo run --release --example conformance -- --listen 127.0.0.1:3000 --suite engine.io
@@ -21,7 +22,7 @@ const ABOUT: &str = "A server for the conformance suites of other protocols.";
 const SUITE: Choice = (
     "--suite",
     "NAME",
-    "engine.io (default), engine.io-client, socket.io, socket.io-client, sockjs, bayeux, browserchannel, actioncable, together (the last four and /ws)",
+    "together (default: sockjs, bayeux, browserchannel, actioncable, and /ws), each of these, engine.io, engine.io-client, socket.io, socket.io-client",
 );
 
 /// Makes the server of a suite, with its handlers.
@@ -43,7 +44,7 @@ const SUITES: &[(&str, Make)] = &[
 #[tokio::main]
 async fn main() -> Result {
     let args = Args::parse(ABOUT, &[SUITE, CONFIG]);
-    let name = args.get("--suite").unwrap_or("engine.io");
+    let name = args.get("--suite").unwrap_or("together");
     let Some((_, make)) = SUITES.iter().find(|(suite, _)| *suite == name) else {
         let names = SUITES.iter().map(|(suite, _)| *suite).collect::<Vec<_>>().join(", ");
         return Err(format!("there is no suite `{name}`; there are {names}").into());

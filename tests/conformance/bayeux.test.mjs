@@ -254,6 +254,9 @@ test('a body of JSON, of a form, and a query are the same', async (t) => {
   assert.equal(form.headers['access-control-allow-origin'], 'http://elsewhere.example');
   assert.equal(form.headers['access-control-allow-credentials'], 'true');
   assert.equal(JSON.parse(form.body)[0].successful, true);
+  // Pages post it to other origins as plain text.
+  const plain = await raw(t, `message=${encodeURIComponent(message)}`, { 'Content-Type': 'text/plain;charset=UTF-8' });
+  assert.equal(JSON.parse(plain.body)[0].successful, true);
   const script = await get(t, `/bayeux?message=${encodeURIComponent(message)}&jsonp=__jsonp1__`);
   assert.match(script.body, /^\/\*\*\/__jsonp1__\(\[\{.*\}\]\);$/);
   assert.equal(script.headers['content-type'], 'text/javascript; charset=utf-8');
@@ -317,6 +320,21 @@ test('an event stream has the events, and a connect beside it is answered at onc
   await send(t, { channel: '/service/close', data: 1, clientId });
   const [end] = JSON.parse((await stream.read()).slice(6));
   assert.deepEqual([end.channel, end.successful, end.advice], ['/meta/connect', false, { reconnect: 'none' }]);
+});
+
+test('a connect that is answered at once leaves its client the event stream that it has', async (t) => {
+  const clientId = await subscribed(t, '/b/stays');
+  const stream = await open(t, 'GET', `${server.url}/bayeux/${clientId}`, { headers: { Accept: 'text/event-stream' } });
+  await stream.read();
+  const [reply] = await send(t, connect(clientId, NOW));
+  assert.deepEqual(reply.advice, { reconnect: 'retry', interval: 0, timeout: 45_000 });
+  await send(t, { channel: '/b/stays', data: 1, clientId });
+  assert.equal(await stream.read(), 'data: [{"channel":"/b/stays","data":1}]\r\n\r\n');
+  // One that waits takes it over, as the last that a client says counts.
+  const held = send(t, connect(clientId));
+  assert.equal(await stream.rest(), '');
+  await send(t, { channel: '/b/stays', data: 2, clientId });
+  assert.deepEqual((await held).slice(1), [{ channel: '/b/stays', data: 2 }]);
 });
 
 test('an event stream of an unknown client is not found', async (t) => {

@@ -174,6 +174,33 @@ test('@rails/actioncable subscribes, performs and hears, any text and large ones
   assert.deepEqual(await one.next(), ['received', { received: { plain: 1 } }]);
 });
 
+test('half a surrogate pair is replaced, for @rails/actioncable', async (t) => {
+  const { subscription, next } = rails(t).subscribe({ channel: 'ChatChannel', room: 'half' });
+  await next();
+  subscription.perform('speak', { text: 'a\ud800b', 'k\udc00': '\ud83e\udd80\ud83e' });
+  assert.deepEqual(await next(), ['received', { text: 'a\ufffdb', 'k\ufffd': '🦀\ufffd' }]);
+});
+
+/** A server that counts its clients. */
+const counting = async (t) => {
+  // A client of AnyCable may come back, whichever way it went.
+  const toml = 'path = "/cable"\ntransformers = ["actioncable"]\nresume_window = "500ms"\n';
+  const own = await serve(t, 'fixture', await config(t, toml));
+  const stats = () => fetch(`${own.url}/stats`).then((it) => it.json());
+  const count = (connections, disconnections) =>
+    until('the clients', stats, (said) => said.connections === connections && said.disconnections === disconnections, 15_000);
+  return { at: `${own.url.replace('http', 'ws')}/cable`, count };
+};
+
+test('@rails/actioncable disconnects, and nothing is left of it', async (t) => {
+  const { at, count } = await counting(t);
+  const { consumer } = rails(t, at);
+  consumer.connect();
+  await count(1, 0);
+  consumer.disconnect();
+  await count(0, 1);
+});
+
 test('@rails/actioncable is rejected, and unsubscribes', async (t) => {
   const { subscribe } = rails(t);
   assert.deepEqual(await subscribe('PrivateChannel').next(), ['rejected']);
@@ -268,6 +295,29 @@ for (const [protocol, restored] of [['actioncable-v1-json', false], ['actioncabl
         assert.deepEqual((await next()).slice(0, 2), ['message', { n }]);
       }
     }
+  });
+}
+
+for (const protocol of ['actioncable-v1-json', 'actioncable-v1-ext-json']) {
+  test(`@anycable/core comes back when it is told to, and stays away when it is told to, over ${protocol}`, async (t) => {
+    const { cable, subscribe } = anycable(t, { protocol });
+    const closed = new Promise((resolve) => cable.on('close', resolve));
+    const { channel, next } = subscribe('ChatChannel', { room: `told ${protocol}` });
+    assert.deepEqual(await next(), ['connect', { reconnect: false, restored: false }]);
+    channel.perform('disconnect_me', { reconnect: true });
+    assert.deepEqual(await next(), ['connect', { reconnect: true, restored: false }]);
+    channel.perform('disconnect_me', { reconnect: false });
+    assert.equal((await closed).reason, 'remote');
+    assert.equal(cable.state, 'closed');
+  });
+
+  test(`@anycable/core disconnects, and nothing is left of it, over ${protocol}`, async (t) => {
+    const { at, count } = await counting(t);
+    const { cable } = anycable(t, { protocol }, at);
+    await cable.connect();
+    await count(1, 0);
+    cable.disconnect();
+    await count(0, 1);
   });
 }
 

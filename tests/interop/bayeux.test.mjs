@@ -51,6 +51,24 @@ for (const transport of TRANSPORTS) {
     assert.equal(one._dispatcher.connectionType, transport);
   });
 
+  test(`half a surrogate pair is replaced, for faye over ${transport}`, async (t) => {
+    const one = client(t, transport);
+    const { next } = await subscribed(t, one, `/${transport}/half`);
+    await published(one, `/${transport}/half`, ['a\ud800b', { 'k\udc00': '\ud83e\udd80\ud83e' }]);
+    assert.deepEqual(await next(), [`/${transport}/half`, ['a\ufffdb', { 'k\ufffd': '🦀\ufffd' }]]);
+  });
+
+  test(`faye over ${transport} disconnects, and nothing is left of it`, async (t) => {
+    const server = await serve(t, 'fixture', await config(t, 'path = "/bayeux"\ntransformers = ["bayeux"]\n'));
+    const one = client(t, transport, server.url);
+    const { next } = await subscribed(t, one, '/primus');
+    await published(one, '/primus', 'x');
+    assert.deepEqual(await next(), ['/primus', 'x']);
+    await within(PATIENCE, 'goodbye', Promise.resolve(one.disconnect()));
+    const gone = (said) => said.connections === 0 && said.disconnections === 1;
+    await until('the disconnection', () => fetch(`${server.url}/stats`).then((it) => it.json()), gone, PATIENCE);
+  });
+
   test(`faye over ${transport} gets large messages`, async (t) => {
     const one = client(t, transport);
     const { next } = await subscribed(t, one, `/${transport}/large`);
@@ -92,11 +110,11 @@ for (const transport of TRANSPORTS) {
     assert.deepEqual(await inbox.next(PATIENCE), { n: 1 });
   });
 
-  test(`faye over ${transport} goes on when its connections are cut`, async (t) => {
+  test(`faye over ${transport} goes on when its connections are cut, a hundred times`, async (t) => {
     const through = await proxy(t, services);
     const [one, other] = [client(t, transport, through.url), client(t, 'websocket')];
     const { next } = await subscribed(t, one, `/${transport}/cut`);
-    for (let n = 0; n < 5; n += 1) {
+    for (let n = 0; n < 100; n += 1) {
       const asked = through.requests.length;
       through.cut();
       // It has come back, and is heard again.

@@ -4,9 +4,10 @@ import { after, before, test } from 'node:test';
 import browserchannel from 'browserchannel';
 import { lossy } from '../lib/lossy.mjs';
 import { counts } from '../lib/metrics.mjs';
+import { proxy } from '../lib/proxy.mjs';
 import { defer } from '../lib/scope.mjs';
 import { config, serve, Server } from '../lib/server.mjs';
-import { client, connected, kindFor } from '../lib/stock.mjs';
+import { client, connected, cutOff, kindFor } from '../lib/stock.mjs';
 import { Inbox, once, until } from '../lib/within.mjs';
 
 const { BCSocket } = browserchannel;
@@ -51,6 +52,14 @@ test('browserchannel gets any value back', async (t) => {
   // Many at once, in order: more than one request takes.
   for (let n = 0; n < 1500; n += 1) socket.send(n);
   for (let n = 0; n < 1500; n += 1) assert.deepEqual(value(await next()), { echo: n });
+});
+
+test('half a surrogate pair is replaced, for browserchannel, and a text that has one is not sent', async (t) => {
+  const { socket, next } = await opened(t, `${services.url}/channel`);
+  // Its own form has no way to say that.
+  socket.send('a\ud800b');
+  socket.send(['a\ud800b', { 'k\udc00': '\ud83e\udd80\ud83e' }]);
+  assert.deepEqual(value(await next()), { echo: ['a\ufffdb', { 'k\ufffd': '🦀\ufffd' }] });
 });
 
 test('browserchannel sends maps', async (t) => {
@@ -194,6 +203,17 @@ test('the server asks a stock client for browserchannel to reconnect', async (t)
   await back;
   assert.ok(!names(socket).includes('end'));
   assert.notEqual(await id(socket), first);
+});
+
+test('the stock client for browserchannel comes back whenever it is cut, a hundred times', async (t) => {
+  const through = await proxy(t, await serve(t, 'fixture', await config(t, 'transformers = ["browserchannel"]\n')));
+  const socket = await connected(t, through.url, { reconnect: { min: 5, max: 50 } }, Stock);
+  for (let n = 0; n < 100; n += 1) {
+    const back = once(socket, 'reconnected', 15_000);
+    await cutOff(through, socket);
+    await back;
+    same(await exchange(socket, { n }), { n });
+  }
 });
 
 test('the stock client for browserchannel ends', async (t) => {

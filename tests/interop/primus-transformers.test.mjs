@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { proxy } from '../lib/proxy.mjs';
 import { config, serve } from '../lib/server.mjs';
-import { client, connected, kindFor } from '../lib/stock.mjs';
+import { client, connected, cutOff, kindFor } from '../lib/stock.mjs';
 import { Inbox, once, until } from '../lib/within.mjs';
 
 const PATIENCE = 15_000;
@@ -108,14 +108,12 @@ for (const [way, { transformer, options, transport }] of Object.entries(WAYS)) {
     assert.deepEqual([opened, authorizations], [0, 1]);
   });
 
-  test(`the stock client for ${way} comes back whenever it is cut`, async (t) => {
+  test(`the stock client for ${way} comes back whenever it is cut, a hundred times`, async (t) => {
     const through = await proxy(t, await start(t));
-    const socket = await connected(t, through.url, options, Kind);
-    for (let n = 0; n < 10; n += 1) {
+    const socket = await connected(t, through.url, { reconnect: { min: 5, max: 50 }, ...options }, Kind);
+    for (let n = 0; n < 100; n += 1) {
       const back = once(socket, 'reconnected', PATIENCE);
-      const closes = () => names(socket).filter((name) => name === 'close').length;
-      // Between two polls there is nothing to cut.
-      await until('the cut', () => (through.cut(), closes()), (count) => count > n, PATIENCE);
+      await cutOff(through, socket);
       await back;
       same(await exchange(socket, { n }), { n });
     }

@@ -4,9 +4,10 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import SockJS from 'sockjs-client';
 import { counts } from '../lib/metrics.mjs';
+import { proxy } from '../lib/proxy.mjs';
 import { defer } from '../lib/scope.mjs';
 import { config, serve, Server } from '../lib/server.mjs';
-import { client, connected, kindFor } from '../lib/stock.mjs';
+import { client, connected, cutOff, kindFor } from '../lib/stock.mjs';
 import { Inbox, once, until } from '../lib/within.mjs';
 
 /** How long a transport may take to open, in ms: by itself the client gives up one on a slow machine. */
@@ -194,6 +195,21 @@ for (const [way, toml] of WAYS) {
     await back;
     assert.ok(!names(socket).includes('end') && !names(socket).includes('error'));
     assert.notEqual(await id(socket), first);
+  });
+
+  test(`the stock client for sockjs comes back over ${way} a hundred times`, async (t) => {
+    const through = await proxy(t, await serve(t, 'fixture', await config(t, `transformers = ["sockjs"]\n${toml}`)));
+    const options = { transport: { timeout: PATIENCE }, reconnect: { min: 5, max: 50 } };
+    const socket = await connected(t, through.url, options, Stock);
+    for (let n = 0; n < 100; n += 1) {
+      const back = once(socket, 'reconnected', 15_000);
+      // In Node its requests do not notice when a stream is cut; there the server says that it is to come back.
+      if (way === 'websocket') await cutOff(through, socket);
+      else socket.write({ cmd: 'reconnect' });
+      await back;
+      same(await exchange(socket, { n }), { n });
+    }
+    assert.equal(socket.socket.transport, way);
   });
 
   test(`the stock client for sockjs ends over ${way}`, async (t) => {

@@ -1,15 +1,16 @@
 //! Bayeux reaches the machine that all clients share: rooms, events, authorize, limits, the end.
 
-use std::time::Duration;
+use std::{ops::ControlFlow, time::Duration};
 
 use http::StatusCode;
 use primus::{Builder, CloseReason, End, Message, Primus, Rejection, Spark};
 use primus_tests::{
     http::{Answer, post},
     server::{Server, soon, until},
+    ws::{Raw, frame, opcode},
 };
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
+use tokio::{runtime::Handle, sync::mpsc};
 
 fn bayeux() -> Builder {
     Primus::builder().transformer("bayeux")
@@ -242,4 +243,48 @@ async fn the_end_of_the_server_is_told_to_bayeux_clients() {
     });
     assert_eq!(reply[0]["successful"], false);
     assert_eq!(reply[0]["advice"]["reconnect"], "handshake");
+}
+
+#[tokio::test]
+async fn a_bayeux_socket_that_takes_nothing_holds_no_end_up() {
+    let server = open(bayeux().close_timeout(Duration::from_millis(100))).await;
+    let mut disconnections = server.disconnections();
+    let tasks = || Handle::current().metrics().num_alive_tasks();
+    let others = tasks() + 1; // there will be the mount's own
+    let mut socket = Raw::open(server.address(), "/primus").await;
+    let client = {
+        let handshake = json!({
+            "channel": "/meta/handshake",
+            "version": "1.0",
+            "supportedConnectionTypes": ["websocket"],
+        });
+        let reply: Value = ask_over(&mut socket, handshake).await;
+        reply["clientId"].as_str().unwrap().to_owned()
+    };
+    let connect = json!({
+        "channel": "/meta/connect",
+        "clientId": client,
+        "connectionType": "websocket",
+    });
+    socket.send(frame(opcode::TEXT, connect.to_string())).await;
+    let subscribe =
+        json!({ "channel": "/meta/subscribe", "clientId": client, "subscription": "/a" });
+    assert_eq!(ask_over(&mut socket, subscribe).await["successful"], true);
+
+    // More than any socket takes from a client that does not read.
+    assert_eq!(server.room("/a").write(&"x".repeat(32 << 20)).unwrap(), 1);
+    server.for_each(|spark| {
+        spark.end(CloseReason::ENDED);
+        ControlFlow::<()>::Continue(())
+    });
+    soon(disconnections.recv()).await.unwrap();
+    until("nothing is left of its socket", || tasks() <= others).await;
+}
+
+/// What a message is answered by over a WebSocket.
+async fn ask_over(socket: &mut Raw, message: Value) -> Value {
+    socket.send(frame(opcode::TEXT, message.to_string())).await;
+    let answer = socket.frame().await.unwrap();
+    let mut answers: Vec<Value> = serde_json::from_slice(&answer.payload).unwrap();
+    answers.remove(0)
 }

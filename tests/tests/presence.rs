@@ -9,6 +9,7 @@ use primus::{CloseReason, Member, PresenceChange, Primus, Spark, State};
 use primus_tests::{
     peer::Peer,
     server::{Server, until},
+    ws::{Raw, frame, opcode},
 };
 use serde_json::json;
 
@@ -178,4 +179,60 @@ async fn what_an_absent_spark_joins_and_leaves_changes_nothing_for_the_others() 
     until("present", || server.room("t").count_members() == 1).await;
     assert!(absent.leave("t") && present.leave("r"));
     assert_eq!((server.room("t").count_members(), server.room("r").count_members()), (0, 0));
+}
+
+/// A client of AnyCable in the channel `Chat`, which wants to know who is there.
+async fn cable(server: &Server) -> Raw {
+    let headers = "sec-websocket-protocol: actioncable-v1-ext-json\r\n";
+    let mut client = Raw::open_as(server.address(), "/primus", headers).await;
+    for (command, answer) in [("", "welcome"), ("subscribe", "confirm_"), ("presence", "info")] {
+        if !command.is_empty() {
+            say(&mut client, command, &json!(null)).await;
+        }
+        let said = hear(&mut client).await;
+        assert!(said.contains(answer), "{said}");
+    }
+    client
+}
+
+async fn say(client: &mut Raw, command: &str, presence: &serde_json::Value) {
+    let identifier = "{\"channel\":\"Chat\"}";
+    let command = json!({ "command": command, "identifier": identifier, "presence": presence });
+    client.send(frame(opcode::TEXT, command.to_string())).await;
+}
+
+/// What it hears next but pings.
+async fn hear(client: &mut Raw) -> String {
+    loop {
+        let frame = client.frame_but(&[opcode::PING]).await.unwrap();
+        let said = String::from_utf8(frame.payload).unwrap();
+        if !said.starts_with("{\"type\":\"ping\"") {
+            return said;
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_comes_and_leaves_is_encoded_and_framed_once_for_all_clients_of_anycable() {
+    let builder = Primus::builder().transformer("actioncable").actioncable_presence(true);
+    let server = Server::start(builder).await;
+    server.channel("Chat").unwrap().authorize(async |_| Ok(()));
+    let mut clients = Vec::new();
+    for _ in 0..3 {
+        clients.push(cable(&server).await);
+    }
+    let counts = || (server.frame_counters().encoded(), server.frame_counters().framed());
+    let before = counts();
+    say(&mut clients[0], "join", &json!({ "id": "ada", "info": 7 })).await;
+    for client in &mut clients {
+        let identifier = "{\\\"channel\\\":\\\"Chat\\\"}";
+        assert_eq!(
+            hear(client).await,
+            format!(
+                "{{\"type\":\"presence\",\"identifier\":\"{identifier}\",\
+                 \"message\":{{\"id\":\"ada\",\"info\":7,\"type\":\"join\"}}}}"
+            )
+        );
+    }
+    assert_eq!(counts(), (before.0 + 1, before.1 + 1));
 }

@@ -101,7 +101,7 @@ impl Dialect for Cable {
         };
         match &heading.subject {
             Subject::Event(name) if name.starts_with("primus.") => {
-                self.told(channel, name, &envelope.body(), parser, out);
+                self.told(channel, name, outgoing, parser, out);
             }
             Subject::Request(number, _) => self.ready.push_back(unanswerable(*number)),
             Subject::Data | Subject::Event(_) => {

@@ -48,6 +48,15 @@ impl Line {
         poll_fn(|cx| self.poll_next(cx)).await
     }
 
+    /// Waits until the session is cut, or its client has connected by another way. Takes nothing.
+    pub(crate) async fn cut(&mut self) {
+        poll_fn(|cx| match &mut self.carrier {
+            Some(carrier) => carrier.poll_cut(cx).map(drop),
+            None => Poll::Ready(()),
+        })
+        .await;
+    }
+
     pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Told> {
         let Some(carrier) = &mut self.carrier else { return Poll::Ready(Told::Elsewhere) };
         loop {

@@ -1,6 +1,12 @@
 //! What each message of a client does, and how it is answered.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use http::StatusCode;
 use primus_core::{CloseReason, Envelope, Mount, Opening, Rejection, Session};
@@ -30,7 +36,29 @@ pub(crate) struct Peer {
 }
 
 /// Marks a session as one of ours: a token of another transformer's is no client's id.
-struct Ours;
+#[derive(Default)]
+struct Ours {
+    /// As which carrier an event stream has it, or had it.
+    stream: AtomicU64,
+}
+
+/// Whether an event stream carries the session. If nothing does, its client is known to be there now.
+pub(crate) fn is_streamed(session: &Arc<Session>, patience: Duration) -> bool {
+    let generation = session.generation();
+    if let Some(carrier) = session.unpark(generation) {
+        carrier.park(patience);
+        return false;
+    }
+    let ours = session.extension::<Ours>();
+    ours.is_some_and(|ours| ours.stream.load(Ordering::Relaxed) == generation)
+}
+
+/// An event stream carries the session from now on.
+pub(crate) fn streamed(session: &Session) {
+    if let Some(ours) = session.extension::<Ours>() {
+        ours.stream.store(session.generation(), Ordering::Relaxed);
+    }
+}
 
 /// What messages are answered by.
 #[derive(Default)]
@@ -164,7 +192,7 @@ impl Peer {
             let advice = if refused { Reconnect::None } else { Reconnect::Handshake };
             Box::new((said(&no, ""), Advice::only(advice)))
         })?;
-        session.set_extension(Ours);
+        session.set_extension(Ours::default());
         let client = self.mount.issue_token(&session).reveal();
         // What is written before the first connect waits for it.
         drop(Line::attach(&session, self.options.patience()));
@@ -206,9 +234,7 @@ impl Peer {
         let timeout = millis(self.options.timeout);
         if way == "eventsource" {
             // Events go by the stream. This only says that the client is there.
-            if let Some(carrier) = session.unpark(session.generation()) {
-                carrier.park(self.options.patience());
-            }
+            is_streamed(&session, self.options.patience());
             reply.advice = Some(Advice::retry(timeout, 0));
             return Err(Box::new(reply)); // which is not held
         }

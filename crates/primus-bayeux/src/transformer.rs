@@ -17,7 +17,7 @@ use crate::{
     headers::{allow, bad_request, messages, preflight, typed},
     line::{Line, Told},
     options::BayeuxOptions,
-    process::{Answered, Connect, Peer, find},
+    process::{Answered, Connect, Peer, find, is_streamed, streamed},
     protocol::{callback::Callback, channel, message},
     stream::Stream,
     websocket,
@@ -125,15 +125,16 @@ fn is_stream(head: &Head) -> bool {
         && accepts.split(',').any(|one| one.trim().starts_with("text/event-stream"))
 }
 
-/// Reads the messages that are posted.
+/// Reads the messages that are posted: JSON, or a form. Clients post forms without a word about it, or as plain text,
+/// which a page may do to another origin without asking first.
 async fn read(
     head: &Head,
     mount: &Mount,
     body: primus_core::Body,
 ) -> Result<String, Box<Response>> {
     let content_type = head.header(header::CONTENT_TYPE).unwrap_or_default();
-    let form = content_type.split(';').next().unwrap_or_default().trim()
-        == "application/x-www-form-urlencoded";
+    let media = content_type.split(';').next().unwrap_or_default().trim();
+    let form = media != "application/json";
     let limits = &mount.settings().limits;
     // A form has three bytes for one at worst.
     let factor = if form { 3 } else { 1 };
@@ -146,7 +147,7 @@ async fn read(
     let body = post::read(head, body, bound).await.map_err(|no| refused(no.into_response()))?;
     let bad = || Box::new(bad_request(head));
     let text = std::str::from_utf8(&body).map_err(|_| bad())?;
-    if form {
+    if form && !text.trim_start().starts_with(['[', '{']) {
         Query::parse(text).get("message").map(str::to_owned).ok_or_else(bad)
     } else {
         Ok(text.to_owned())
@@ -158,9 +159,15 @@ async fn wait(answered: Answered, patience: Duration) -> String {
     let Answered { replies, connect } = answered;
     let mut answer: Vec<Bytes> = replies.into_iter().map(Bytes::from).collect();
     if let Some(connect) = connect {
-        let mut line = Line::attach(&connect.session, patience);
-        let told = timeout(connect.wait, line.next()).await;
-        let (reply, events) = answer_connect(*connect, told.ok());
+        // Who has just opened a stream may still connect as before, and waits for nothing. A stream that lost its session
+        // by that would be opened anew, seconds later.
+        let told = if connect.wait.is_zero() && is_streamed(&connect.session, patience) {
+            None
+        } else {
+            let mut line = Line::attach(&connect.session, patience);
+            timeout(connect.wait, line.next()).await.ok()
+        };
+        let (reply, events) = answer_connect(*connect, told);
         answer.push(reply.into());
         answer.extend(events);
     }
@@ -192,6 +199,7 @@ fn stream(head: &Head, mount: &Mount, options: &BayeuxOptions) -> Response {
         return response;
     };
     let line = Line::attach(&session, options.patience());
+    streamed(&session);
     let body = Stream::new(line, client.to_owned()).boxed_unsync();
     let mut response = typed("text/event-stream; charset=utf-8", body);
     allow(head, &mut response);

@@ -5,7 +5,7 @@ use std::{future::pending, pin::Pin, sync::Arc};
 use bytes::Bytes;
 use primus_core::{CloseReason, Head, Mount, Payload, Response, Upgrade};
 use primus_websocket::{Connection, Handshake, accept};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout_at};
 use tracing::Instrument as _;
 
 use crate::{
@@ -91,11 +91,8 @@ enum Event {
 impl Socket {
     async fn run(mut self: Box<Self>) {
         let reason = loop {
-            let patience = self.peer.options.patience();
-            // What waits for a client that does not read waits in its session.
-            match timeout(patience, self.connection.flush()).await {
-                Ok(Ok(())) => {}
-                Ok(Err(_)) | Err(_) => return,
+            if !self.flush().await {
+                return;
             }
             match self.next().await {
                 Event::Received(Ok(payload)) => match read(&payload) {
@@ -123,13 +120,35 @@ impl Socket {
         Box::pin(connection.refuse(None, &reason, patience)).await;
     }
 
+    /// Writes what has been sent. What waits for a client that does not read waits in its session, whose end is not held
+    /// up by it. False: the connection is of no use any more.
+    async fn flush(&mut self) -> bool {
+        let silent = self.silent();
+        let cut = async {
+            match &mut self.line {
+                Some(line) => line.cut().await,
+                None => pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            flushed = timeout_at(silent, self.connection.flush()) => matches!(flushed, Ok(Ok(()))),
+            () = cut => false,
+        }
+    }
+
+    /// When nothing has been heard for too long.
+    fn silent(&self) -> Instant {
+        match &self.alone {
+            Some(alone) => alone.since + self.peer.mount.settings().limits.attach_timeout,
+            None => self.heard + self.peer.options.patience(),
+        }
+    }
+
     async fn next(&mut self) -> Event {
         let limits = &self.peer.mount.settings().limits;
         let max = limits.max_message.saturating_add(OVERHEAD);
-        let silent = match &self.alone {
-            Some(alone) => alone.since + limits.attach_timeout,
-            None => self.heard + self.peer.options.patience(),
-        };
+        let silent = self.silent();
         let due = self.held.as_ref().map(|(_, due)| *due);
         let is_working = self.work.is_some();
         let work = async {

@@ -12,6 +12,7 @@ use primus_core::{
     native,
     request::in_script,
 };
+use primus_http::post::Waiting;
 
 use crate::protocol::{
     json::{is_json, quote},
@@ -88,28 +89,8 @@ impl Face {
         Said { values: matches!(self, Self::Plain { values: true }), all: Vec::new() }
     }
 
-    /// What had to wait for a decision, and may be delivered now.
-    pub(crate) fn pop_ready(&mut self) -> Option<Envelope> {
-        match self {
-            Self::Classic(classic) => classic.pop_ready(),
-            Self::Plain { .. } => None,
-        }
-    }
-
     pub(crate) fn has_ready(&self) -> bool {
         self.first_ready().is_some()
-    }
-
-    pub(crate) fn first_ready(&self) -> Option<&Envelope> {
-        match self {
-            Self::Classic(classic) => classic.first_ready(),
-            Self::Plain { .. } => None,
-        }
-    }
-
-    /// So much waits for decisions that nothing more should be read.
-    pub(crate) fn is_full(&self, session: &Session) -> bool {
-        matches!(self, Self::Classic(classic) if classic.is_full(session))
     }
 
     /// The message that asks for a sign of life, if there is one.
@@ -120,6 +101,26 @@ impl Face {
     /// The message that tells an end, if there is one.
     pub(crate) fn end(&self, parser: &dyn Parser, reason: &CloseReason) -> Option<Payload> {
         if self.is_plain() { None } else { Classic::end(parser, reason) }
+    }
+}
+
+impl Waiting for Face {
+    fn first_ready(&self) -> Option<&Envelope> {
+        match self {
+            Self::Classic(classic) => classic.first_ready(),
+            Self::Plain { .. } => None,
+        }
+    }
+
+    fn pop_ready(&mut self) -> Option<Envelope> {
+        match self {
+            Self::Classic(classic) => classic.pop_ready(),
+            Self::Plain { .. } => None,
+        }
+    }
+
+    fn is_full(&self, session: &Session) -> bool {
+        matches!(self, Self::Classic(classic) if classic.is_full(session))
     }
 }
 

@@ -117,6 +117,8 @@ pub(crate) fn terminate(session: Arc<Session>, rid: u64) {
         let deadline = Instant::now() + session.limits().body_timeout;
         // Without an answer there is nothing else to be done for who left something out.
         let _ = link.turn(rid, deadline).await;
+        // Behind what is being taken.
+        let _ = link.take(&session, deadline, Maps::default()).await;
         session.left(session.generation());
     });
 }

@@ -8,10 +8,8 @@ use std::{
 use bytes::Bytes;
 use http::StatusCode;
 use primus_core::{
-    Carriage, Carrier, Head, Mount, Opening, Query, Request, Response, Resume, Session,
-    request::full,
+    Carriage, Carrier, Mount, Opening, Query, Request, Response, Resume, Session, request::full,
 };
-use tokio::time::Instant;
 
 use crate::{
     NAME,
@@ -19,7 +17,7 @@ use crate::{
     forward::{not_taken, read, refused},
     graves::Graves,
     headers::{answer, bad, refusal, standard},
-    link::{Link, Next},
+    link::{Link, Next, NotTaken},
     options::BrowserChannelOptions,
     pages::host_prefix,
     protocol::{
@@ -45,6 +43,9 @@ pub(crate) async fn open(
     let rid = query::number(&query, "RID").map_err(|error| bad(&head, error))?;
     let limits = &mount.settings().limits;
     let maps = read(&head, body, limits).await?.map_err(|error| refused(&head, &error, true))?;
+    if maps.first > 0 && !maps.maps.is_empty() {
+        return Err(not_taken(&head, &NotTaken::Gap(0)));
+    }
 
     let face = Face::of(mount.settings(), &query, options.primus);
     let plain = face.is_plain();
@@ -73,7 +74,7 @@ pub(crate) async fn open(
     }
     let text = list(first, values.iter().map(|value| &**value));
     if !ended {
-        hear(&head, &session, maps).await?;
+        hear(session, maps);
     }
     Ok(answer(Form::Xhr, full(chunk(&text))))
 }
@@ -104,10 +105,15 @@ fn replace(query: &Query, mount: &Mount) {
     old.left(old.generation());
 }
 
-/// What the client said in the same breath.
-async fn hear(head: &Head, session: &Arc<Session>, maps: Maps) -> Result<(), Response> {
-    let Some(link) = Link::of(session) else { return Ok(()) };
-    let deadline = Instant::now() + session.limits().body_timeout;
-    let taken = link.take(session, deadline, maps).await;
-    taken.map_err(|error| not_taken(head, &error))
+/// What the client said in the same breath. It has a session by now, and would take any answer but the greeting for its
+/// end; so what the application has no room for yet waits here, and whatever comes next behind it.
+fn hear(session: Arc<Session>, maps: Maps) {
+    let mut heard = Box::pin(async move {
+        let Some(link) = Link::of(&session) else { return };
+        link.take_all(&session, maps).await;
+    });
+    // Now, so that its turn comes before that of any other request.
+    if heard.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending() {
+        tokio::spawn(heard);
+    }
 }

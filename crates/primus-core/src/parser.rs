@@ -14,6 +14,7 @@ use serde::{
 use crate::message::Payload;
 
 mod args;
+mod halves;
 mod json;
 #[cfg(feature = "msgpack")]
 mod msgpack;
@@ -25,6 +26,7 @@ pub(crate) use self::json::decode as decode_json;
 pub use self::msgpack::Msgpack;
 pub use self::{
     args::{Args, MARK, several},
+    halves::replace_halves,
     json::Json,
     raw::Raw,
 };

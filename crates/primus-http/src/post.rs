@@ -20,6 +20,7 @@ mod body;
 mod offer;
 mod oneshot;
 mod owed;
+mod ready;
 mod requests;
 
 use std::sync::Arc;
@@ -36,6 +37,7 @@ pub use self::{
     body::{Bound, attach, read},
     offer::deliver,
     owed::Owed,
+    ready::{Waiting, deliver_ready, deliver_until_room},
     requests::{Requests, find, token},
 };
 

@@ -7,6 +7,7 @@ use bytestring::ByteString;
 use primus_core::{
     Carriage, CloseReason, Envelope, Head, Outgoing, Parser, Payload, Session, native,
 };
+use primus_http::post::Waiting;
 use primus_websocket::{Classic, Incoming, Rendering, Sink};
 
 use crate::protocol::escape::quote;
@@ -62,28 +63,8 @@ impl Face {
         }
     }
 
-    /// What had to wait for a decision, and may be delivered now.
-    pub(crate) fn pop_ready(&mut self) -> Option<Envelope> {
-        match self {
-            Self::Classic(classic) => classic.pop_ready(),
-            Self::Plain => None,
-        }
-    }
-
     pub(crate) fn has_ready(&self) -> bool {
         self.first_ready().is_some()
-    }
-
-    pub(crate) fn first_ready(&self) -> Option<&Envelope> {
-        match self {
-            Self::Classic(classic) => classic.first_ready(),
-            Self::Plain => None,
-        }
-    }
-
-    /// So much waits for decisions that nothing more should be read.
-    pub(crate) fn is_full(&self, session: &Session) -> bool {
-        matches!(self, Self::Classic(classic) if classic.is_full(session))
     }
 
     /// The message that asks for a sign of life, if there is one.
@@ -108,6 +89,26 @@ impl Face {
             Self::Classic(_) => CloseReason::ENDED,
             Self::Plain => reason,
         }
+    }
+}
+
+impl Waiting for Face {
+    fn first_ready(&self) -> Option<&Envelope> {
+        match self {
+            Self::Classic(classic) => classic.first_ready(),
+            Self::Plain => None,
+        }
+    }
+
+    fn pop_ready(&mut self) -> Option<Envelope> {
+        match self {
+            Self::Classic(classic) => classic.pop_ready(),
+            Self::Plain => None,
+        }
+    }
+
+    fn is_full(&self, session: &Session) -> bool {
+        matches!(self, Self::Classic(classic) if classic.is_full(session))
     }
 }
 

@@ -9,10 +9,7 @@ use bytestring::ByteString;
 use primus_core::{DeliverError, Payload, Session};
 use primus_http::post::{self, Owed};
 use primus_websocket::Incoming;
-use tokio::{
-    sync::Notify,
-    time::{Instant, timeout_at},
-};
+use tokio::{sync::Notify, time::Instant};
 
 use crate::{
     face::Face,
@@ -81,17 +78,8 @@ impl Link {
         deadline: Instant,
         text: ByteString,
     ) -> Result<(), DeliverError> {
-        loop {
-            let decided = self.decided.notified();
-            tokio::pin!(decided);
-            decided.as_mut().enable();
-            self.deliver_ready(session, deadline).await?;
-            if !self.face().is_full(session) {
-                break;
-            }
-            if timeout_at(deadline, decided).await.is_err() {
-                return Err(DeliverError::Full(text.into()));
-            }
+        if !post::deliver_until_room(&self.face, &self.decided, session, deadline).await? {
+            return Err(DeliverError::Full(text.into()));
         }
         let read = self.face().read(text, session);
         match read {
@@ -110,12 +98,7 @@ impl Link {
         session: &Arc<Session>,
         deadline: Instant,
     ) -> Result<(), DeliverError> {
-        loop {
-            let ready = self.face().first_ready().cloned();
-            let Some(ready) = ready else { return Ok(()) };
-            post::deliver(session, deadline, ready).await?;
-            self.face().pop_ready();
-        }
+        post::deliver_ready(&self.face, session, deadline).await
     }
 
     /// Its client has been told something, by which channels may have been opened to it, or closed.

@@ -7,6 +7,7 @@ use primus_core::{
     Carriage, Carrier, CloseReason, Envelope, Mount, Opening, Outgoing, Parser, Payload, Request,
     Response, Session, native,
 };
+use primus_http::post::Waiting as _;
 use primus_websocket::{
     Dialect, Form, Handshake, Incoming, Out, Rendering, Sink, accept, form, offered,
 };

@@ -13,6 +13,7 @@ use crate::{
 
 const MESSAGE: Form = form!("actioncable");
 const IN_STREAM: Form = form!("actioncable.stream");
+const PRESENT: Form = form!("actioncable.presence");
 
 impl Cable {
     pub(super) fn decided(&mut self, number: u64, may: bool, out: &mut Out) {
@@ -33,7 +34,7 @@ impl Cable {
         &mut self,
         channel: &str,
         name: &str,
-        args: &Payload,
+        outgoing: &Outgoing,
         parser: &dyn Parser,
         out: &mut Out,
     ) {
@@ -45,6 +46,7 @@ impl Cable {
                 self.remember();
             }
             "primus.history" => {
+                let args = outgoing.envelope().body();
                 let Ok(Caught { room, recovered }) = serde_json::from_slice(args.as_bytes()) else {
                     return;
                 };
@@ -56,11 +58,7 @@ impl Cable {
                 self.about(channel, out, |id| frame.about(id).into());
             }
             "primus.presence" => {
-                let Ok(mut said) = serde_json::from_slice::<Value>(args.as_bytes()) else { return };
-                let room = said.as_object_mut().and_then(|said| said.remove("room"));
-                if room.as_ref().and_then(Value::as_str) == Some(PRESENCE) {
-                    self.about(channel, out, |id| presence(id, &said));
-                }
+                self.put_for_each(channel, outgoing, &PRESENT, out, present);
             }
             _ => {}
         }
@@ -80,14 +78,28 @@ impl Cable {
         parser: &dyn Parser,
         out: &mut Out,
     ) {
-        let Some(place) = self.places.open(channel) else { return };
         let epoch = match outgoing {
             Outgoing::Shared(packet) if self.extended => packet.epoch(),
             _ => None,
         };
         let form = if epoch.is_some() { &IN_STREAM } else { &MESSAGE };
+        self.put_for_each(channel, outgoing, form, out, |text, envelope| {
+            framed(text, channel, envelope, epoch, parser)
+        });
+    }
+
+    /// To each identifier of a channel, in a frame that is shared where the identifier is the usual one.
+    fn put_for_each(
+        &mut self,
+        channel: &str,
+        outgoing: &Outgoing,
+        form: &Form,
+        out: &mut Out,
+        make: impl Fn(&str, &Envelope) -> Option<Payload>,
+    ) {
+        let Some(place) = self.places.open(channel) else { return };
         for Id { text, usual } in &place.ids {
-            let make = |envelope: &Envelope| framed(text, channel, envelope, epoch, parser);
+            let make = |envelope: &Envelope| make(text, envelope);
             if *usual {
                 out.put(outgoing, form, make);
             } else {
@@ -101,6 +113,13 @@ impl Cable {
 struct Caught {
     room: String,
     recovered: Option<bool>,
+}
+
+/// Who came, or left, as a frame. `None`: of another room than that in which clients are seen.
+fn present(identifier: &str, envelope: &Envelope) -> Option<Payload> {
+    let mut said: Value = serde_json::from_slice(envelope.body().as_bytes()).ok()?;
+    let room = said.as_object_mut()?.remove("room")?;
+    (room == PRESENCE).then(|| presence(identifier, &said))
 }
 
 /// A message as a frame. `None`: it is nothing to such a client.

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use primus_core::parser::replace_halves;
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::Value;
 
@@ -92,7 +93,7 @@ struct Raw {
 }
 
 impl Command {
-    /// Reads a command.
+    /// Reads a command. Half of a surrogate pair is U+FFFD.
     ///
     /// # Errors
     /// What is wrong with it.
@@ -103,6 +104,7 @@ impl Command {
     /// assert_eq!(said, Ok(Command::About("{}".to_owned(), Said::Unsubscribe)));
     /// ```
     pub fn read(text: &str) -> Result<Self, CommandError> {
+        let text = &*replace_halves(text);
         // serde would read an array as the members in their order.
         if !text.trim_start().starts_with('{') {
             return Err(CommandError("a command is a JSON object".to_owned()));
@@ -138,7 +140,7 @@ fn perform(data: Option<Value>) -> Result<Said, CommandError> {
     let Some(Value::String(data)) = data else {
         return Err(CommandError("the data of a message is a string with JSON in it".to_owned()));
     };
-    let mut data: Value = serde_json::from_str(&data)
+    let mut data: Value = serde_json::from_str(&replace_halves(&data))
         .map_err(|error| CommandError(format!("the data of a message is no JSON: {error}")))?;
     let action = match &mut data {
         Value::Object(members) if members.get("action").is_some_and(Value::is_string) => {

@@ -1,6 +1,7 @@
 //! What clients send: a message, or an array of them.
 
 use bytestring::ByteString;
+use primus_core::parser::replace_halves;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, value::RawValue};
 
@@ -56,7 +57,7 @@ impl Message {
     }
 }
 
-/// Reads the messages of a body. `null` among them is none.
+/// Reads the messages of a body. `null` among them is none. Half of a surrogate pair is U+FFFD.
 ///
 /// ```
 /// use primus_bayeux::protocol::message::read;
@@ -68,6 +69,7 @@ impl Message {
 /// # Errors
 /// When it is no JSON, or not of messages, or of too many.
 pub fn read(text: &str) -> Result<Vec<Message>, BadRequest> {
+    let text = &*replace_halves(text);
     if !text.trim_start().starts_with('[') {
         return Ok(one(text)?.into_iter().collect());
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use primus_core::{DeliverError, Payload, Session, classic::Incoming};
-use primus_http::post::{self};
+use primus_http::post;
 use tokio::time::{Instant, timeout_at};
 
 use super::Link;
@@ -85,20 +85,45 @@ impl Link {
         &self,
         session: &Arc<Session>,
         deadline: Instant,
-        Maps { first, maps }: Maps,
+        maps: Maps,
     ) -> Result<(), NotTaken> {
         let Ok(mut next) = timeout_at(deadline, self.maps.lock()).await else {
             return Err(NotTaken::Full);
         };
-        if first > *next && !maps.is_empty() {
+        self.take_from(&mut next, session, deadline, &maps).await
+    }
+
+    /// Hands over the first maps, however long the application has no room for them.
+    pub(crate) async fn take_all(&self, session: &Arc<Session>, maps: Maps) {
+        let mut next = self.maps.lock().await;
+        loop {
+            let deadline = Instant::now() + session.limits().body_timeout;
+            let taken = self.take_from(&mut next, session, deadline, &maps).await;
+            if !matches!(taken, Err(NotTaken::Full)) || session.is_ended() {
+                return;
+            }
+        }
+    }
+
+    async fn take_from(
+        &self,
+        next: &mut u64,
+        session: &Arc<Session>,
+        deadline: Instant,
+        Maps { first, maps }: &Maps,
+    ) -> Result<(), NotTaken> {
+        if *first > *next && !maps.is_empty() {
             return Err(NotTaken::Gap(*next));
         }
-        for (id, map) in (first..).zip(maps) {
+        for (id, map) in (*first..).zip(maps) {
             if id < *next {
                 continue; // it is here already: an answer was lost
             }
-            self.decisions(session, deadline).await?;
-            let read = self.face().read(map, session);
+            let room = post::deliver_until_room(&self.face, &self.decided, session, deadline);
+            if !room.await.map_err(not_taken)? {
+                return Err(NotTaken::Full);
+            }
+            let read = self.face().read(map.clone(), session);
             match read {
                 Incoming::Message(message) => {
                     post::deliver(session, deadline, message).await.map_err(not_taken)?;
@@ -111,36 +136,6 @@ impl Link {
             *next += 1;
         }
         Ok(())
-    }
-
-    /// Until no more waits for decisions than may.
-    async fn decisions(&self, session: &Arc<Session>, deadline: Instant) -> Result<(), NotTaken> {
-        loop {
-            let decided = self.decided.notified();
-            tokio::pin!(decided);
-            decided.as_mut().enable();
-            self.deliver_ready(session, deadline).await.map_err(not_taken)?;
-            if !self.face().is_full(session) {
-                return Ok(());
-            }
-            if timeout_at(deadline, decided).await.is_err() {
-                return Err(NotTaken::Full);
-            }
-        }
-    }
-
-    /// What had to wait for a decision. What finds no room stays.
-    async fn deliver_ready(
-        &self,
-        session: &Arc<Session>,
-        deadline: Instant,
-    ) -> Result<(), DeliverError> {
-        loop {
-            let ready = self.face().first_ready().cloned();
-            let Some(ready) = ready else { return Ok(()) };
-            post::deliver(session, deadline, ready).await?;
-            self.face().pop_ready();
-        }
     }
 
     fn owe(&self, answer: Payload) {
@@ -183,7 +178,7 @@ pub(super) fn deliver_ready(session: &Arc<Session>) {
         let _turn = link.maps.lock().await;
         let deadline = Instant::now() + session.limits().body_timeout;
         // What finds no room in time waits for the next POST.
-        if let Err(error) = link.deliver_ready(&session, deadline).await {
+        if let Err(error) = post::deliver_ready(&link.face, &session, deadline).await {
             tracing::debug!(spark = %session.id(), %error, "not delivered");
         }
     });

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use bytestring::ByteString;
 use percent_encoding::percent_decode;
+use primus_core::parser::replace_halves;
 use serde::de::{self, Deserialize, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
@@ -57,7 +58,7 @@ pub enum MapsError {
 use MapsError::{Bad, Json, TooBig, TooMany};
 
 impl Maps {
-    /// Reads a body. `is_json`: it says that it is JSON; else it is a form. No message may have more than `limit` bytes.
+    /// Reads a body. `is_json`: it says that it is JSON; else it is a form. Half of a surrogate pair is U+FFFD. No message may have more than `limit` bytes.
     ///
     /// # Errors
     /// When it is neither, or has too much.
@@ -126,8 +127,9 @@ impl Maps {
             ofs: Option<u64>,
             data: Values,
         }
-        let Body { ofs, data: Values(maps) } =
-            serde_json::from_slice(body).map_err(|_| Bad("expected {\"ofs\":0,\"data\":[...]}"))?;
+        let bad = Bad("expected {\"ofs\":0,\"data\":[...]}");
+        let text = replace_halves(std::str::from_utf8(body).map_err(|_| bad)?);
+        let Body { ofs, data: Values(maps) } = serde_json::from_str(&text).map_err(|_| bad)?;
         if maps.len() > MOST {
             return Err(TooMany);
         }
@@ -173,7 +175,8 @@ impl Map {
             return Ok(Self::Text(text.as_ref().into()));
         }
         if let Some(value) = get("JSON") {
-            return json::is_json(value).then(|| Self::Json(value.as_ref().into())).ok_or(Json);
+            let value = replace_halves(value);
+            return json::is_json(&value).then(|| Self::Json(value.as_ref().into())).ok_or(Json);
         }
         let members: Vec<_> = keys
             .iter()

@@ -7,9 +7,11 @@ use std::{
 
 use super::Channel;
 use crate::{
+    envelope::{Envelope, Head},
     handle::Spark,
     message::Message,
     names::{self, NameError},
+    packet::{Delivery, Outgoing, Packet},
     rooms::{Keep, Member, NotAvailable, Position, PresenceChange},
 };
 
@@ -72,20 +74,24 @@ impl Channel {
 
     /// Tells those in the room whose clients want to know.
     fn show_presence(&self, room: &str, change: &PresenceChange) {
-        if !self.shared().is_some_and(|shared| shared.shows_presence()) {
-            return;
-        }
+        let Some(shared) = self.shared().filter(|shared| shared.shows_presence()) else { return };
         let sparks = self.inner.rooms.get(room).map(|room| room.sparks()).unwrap_or_default();
         let (kind, member) = match change {
             PresenceChange::Joined(member) => ("join", member),
             PresenceChange::Left(member) => ("leave", member),
         };
-        let mut said = None;
+        let mut packet = None;
         for spark in sparks.iter().filter(|spark| spark.session().hears_presence()) {
-            let said = said.get_or_insert_with(|| {
-                serde_json::json!({ "room": room, "type": kind, "id": &*member.id, "info": &*member.info })
+            let packet = packet.get_or_insert_with(|| {
+                let said = serde_json::json!({ "room": room, "type": kind, "id": &*member.id, "info": &*member.info });
+                let head = Head { channel: self.on_wire(), rooms: &[] }.event("primus.presence");
+                shared.counters.count_encoded();
+                let envelope = Envelope::join(&head, &said.to_string().into());
+                Arc::new(Packet::new(envelope, Arc::clone(&shared.counters)))
             });
-            spark.tell("primus.presence", said);
+            // One that is over, or has no room for it, hears nothing any more.
+            let outgoing = Outgoing::Shared(Arc::clone(packet));
+            let _ = spark.session().push(outgoing, Delivery::Reliable);
         }
     }
 

@@ -1,0 +1,91 @@
+// npm's `faye` in Chromium, by its build for browsers, over each transport that a browser has.
+import assert from 'node:assert/strict';
+import { createRequire } from 'node:module';
+import { after, before, test } from 'node:test';
+import { NETWORK_ERRORS, browser } from '../lib/browser.mjs';
+import { Server } from '../lib/server.mjs';
+
+const open = browser();
+const SCRIPT = createRequire(import.meta.url).resolve('faye/client/faye-browser-min.js');
+const SAME = ['websocket', 'eventsource', 'long-polling', 'callback-polling'];
+const CROSS = ['websocket', 'cross-origin-long-polling', 'callback-polling'];
+
+let server;
+before(async () => {
+  server = await Server.start('conformance', ['--suite', 'bayeux']);
+});
+after(() => server?.kill());
+
+/** In the page: what a client of one transport hears of what it publishes; and how often it can come and go. */
+async function talk([url, transport, values, times]) {
+  const { Faye } = window;
+  const make = () => {
+    const client = new Faye.Client(url, { retry: 0.1 });
+    // It shakes hands by one of those that every page has, and goes on by the one that is asked for.
+    const shakes = url.startsWith('/') ? 'long-polling' : 'callback-polling';
+    for (const other of ['websocket', 'eventsource', 'long-polling', 'cross-origin-long-polling', 'callback-polling']) {
+      if (other !== transport && (transport === 'callback-polling' || other !== shakes)) client.disable(other);
+    }
+    return client;
+  };
+  const channel = `/page/${transport}`;
+  const client = make();
+  const said = [];
+  let told;
+  await client.subscribe('/page/*', (value) => {
+    said.push(value);
+    told();
+  });
+  for (const value of values) {
+    const heard = new Promise((resolve) => (told = resolve));
+    await client.publish(channel, value);
+    await heard;
+  }
+  const used = client._dispatcher.connectionType;
+  const why = await client.publish('/secret/x', 1).then(() => 'published', (error) => error.message);
+  await client.disconnect();
+  for (let n = 0; n < times; n += 1) {
+    const one = make();
+    const heard = new Promise((resolve) => one.subscribe(channel, resolve).then(() => one.publish(channel, n)));
+    if ((await heard) !== n) return `${n} was not heard`;
+    await one.disconnect();
+  }
+  return { said, used, why };
+}
+
+/** In the page: the server ends a client. Whether it stays away. */
+async function ended([url, transport]) {
+  const client = new window.Faye.Client(url, { retry: 0.1 });
+  for (const other of ['websocket', 'eventsource', 'long-polling', 'callback-polling']) {
+    if (other !== transport && (transport === 'callback-polling' || other !== 'long-polling')) client.disable(other);
+  }
+  await client.subscribe('/ended', () => {});
+  client.publish('/service/close', 1);
+  while (client._advice.reconnect !== 'none') await new Promise((resolve) => setTimeout(resolve, 20));
+  return client._dispatcher.connectionType;
+}
+
+const VALUES = ['x', '', 'Grüße, 世界 🦀', 'line\u2028and\u2029', '"\\/\b\n\t\0%25 100% &a=b +', '</script>', { a: [1, null, { b: true }] }, 0, false, 'ä'.repeat(100_000), 'last'];
+/** A script is asked for by `GET`, whose URL has no room for large messages. */
+const fits = (transport) => (value) => transport !== 'callback-polling' || String(value).length < 1000;
+
+for (const transport of SAME) {
+  test(`faye in Chromium over ${transport}: any value, why it may not, a hundred times, and the end by the server`, async (t) => {
+    const page = await open(t, `${server.url}/bayeux/?asked`);
+    await page.addScriptTag({ path: SCRIPT });
+    const values = VALUES.filter(fits(transport));
+    const said = await page.evaluate(talk, ['/bayeux', transport, values, 100]);
+    assert.deepEqual(said, { said: values, used: transport, why: 'it is secret' });
+    assert.equal(await page.evaluate(ended, ['/bayeux', transport]), transport);
+  });
+}
+
+for (const transport of CROSS) {
+  test(`faye in Chromium over ${transport}, from a page of another origin`, async (t) => {
+    const page = await open(t, `${server.url.replace('127.0.0.1', 'localhost')}/bayeux/?asked`, { allow: NETWORK_ERRORS });
+    await page.addScriptTag({ path: SCRIPT });
+    const values = VALUES.filter(fits('callback-polling'));
+    const said = await page.evaluate(talk, [`${server.url}/bayeux`, transport, values, 0]);
+    assert.deepEqual(said, { said: values, used: transport, why: 'it is secret' });
+  });
+}
