@@ -1,6 +1,7 @@
 //! What the server says, as messages of Engine.IO: a text, and an attachment for each value that is bytes.
 
 use bytes::Bytes;
+use bytestring::ByteString;
 use primus_core::{
     Envelope, Parser, Payload, Subject,
     parser::{self, MARK, Msgpack},
@@ -28,10 +29,18 @@ pub struct Writing {
     pub msgpack: bool,
 }
 
+/// JSON in three pieces, and the bytes that are missing in it.
+#[derive(Default)]
+struct Pieces {
+    before: String,
+    args: ByteString,
+    after: String,
+    attachments: Vec<Bytes>,
+}
+
 /// What a packet carries.
 enum Body {
-    /// JSON, and the bytes that are missing in it.
-    Json(String, Vec<Bytes>),
+    Json(Pieces),
     Values(Vec<Value>),
 }
 
@@ -58,14 +67,14 @@ impl Writing {
         let namespace = heading.channel.as_deref().map(namespace);
         let mut body = self.arguments(envelope, parser)?;
         match &mut body {
-            Body::Json(args, _) => {
+            Body::Json(Pieces { before, args, after, .. }) => {
                 let name = serde_json::to_string(name).ok()?;
                 let comma = if args.is_empty() { "" } else { "," };
-                args.insert_str(0, &format!("[{name}{comma}"));
-                if let Some(offset) = offset.filter(|_| id.is_none()) {
-                    args.push_str(&format!(",\"{offset}\""));
-                }
-                args.push(']');
+                *before = format!("[{name}{comma}");
+                *after = match offset.filter(|_| id.is_none()) {
+                    Some(offset) => format!(",\"{offset}\"]"),
+                    None => "]".to_owned(),
+                };
             }
             Body::Values(values) => {
                 values.insert(0, Value::Text(name.to_owned()));
@@ -94,9 +103,8 @@ impl Writing {
             }
             _ => self.arguments(envelope, parser),
         }?;
-        if let Body::Json(args, _) = &mut body {
-            args.insert(0, '[');
-            args.push(']');
+        if let Body::Json(Pieces { before, after, .. }) = &mut body {
+            (*before, *after) = ("[".to_owned(), "]".to_owned());
         }
         self.packet(3, Some(namespace), Some(id), Some(body))
     }
@@ -134,7 +142,8 @@ impl Writing {
             None => None,
             Some(data) if self.msgpack => Some(Body::Values(vec![data])),
             Some(data) => {
-                serde_json::to_string(&data).ok().map(|json| Body::Json(json, Vec::new()))
+                let json = serde_json::to_string(&data).ok();
+                json.map(|json| Body::Json(Pieces { args: json.into(), ..Pieces::default() }))
             }
         };
         self.packet(kind, Some(namespace), None, body).unwrap_or_default()
@@ -147,13 +156,14 @@ impl Writing {
         id: Option<u64>,
         body: Option<Body>,
     ) -> Option<Encoded> {
-        let (json, attachments) = match body {
+        let Pieces { before, args, after, attachments } = match body {
             Some(Body::Values(values)) => return self.whole(kind, namespace, id, Some(values)),
             None if self.msgpack => return self.whole(kind, namespace, id, None),
-            Some(Body::Json(json, attachments)) => (json, attachments),
-            None => (String::new(), Vec::new()),
+            Some(Body::Json(json)) => json,
+            None => Pieces::default(),
         };
-        let mut text = String::with_capacity(json.len() + 32);
+        let length = before.len() + args.len() + after.len();
+        let mut text = String::with_capacity(length + namespace.map_or(0, str::len) + 32);
         if attachments.is_empty() {
             text.push((b'0' + kind) as char);
         } else {
@@ -168,7 +178,9 @@ impl Writing {
         if let Some(id) = id {
             text.push_str(&id.to_string());
         }
-        text.push_str(&json);
+        for piece in [&*before, &*args, &*after] {
+            text.push_str(piece);
+        }
         let attachments = attachments.into_iter().map(Payload::Binary);
         Some(std::iter::once(text.into()).chain(attachments).collect())
     }
@@ -200,22 +212,24 @@ impl Writing {
     fn arguments(self, envelope: &Envelope, parser: &dyn Parser) -> Option<Body> {
         let body = envelope.body();
         if let (Payload::Text(text), "json") = (&body, parser.name()) {
-            let (several, text) = match text.strip_prefix(MARK) {
-                Some(text) => (true, text),
+            let (several, unmarked) = match text.strip_prefix(MARK) {
+                Some(unmarked) => (true, unmarked),
                 None => (false, &**text),
             };
             // What an application passes on as it is need not be JSON, and would cost the receiver its connection.
-            let quoted = serde_json::from_str::<IgnoredAny>(text).is_err();
-            let text = if quoted { serde_json::to_string(text).ok()? } else { text.to_owned() };
+            let text = match serde_json::from_str::<IgnoredAny>(unmarked) {
+                Ok(_) => text.slice_ref(unmarked),
+                Err(_) => serde_json::to_string(unmarked).ok()?.into(),
+            };
             let (text, attachments) = lift(text);
             let inner = text.trim().strip_prefix('[').and_then(|text| text.strip_suffix(']'));
             let args = match inner.filter(|_| several) {
-                Some(inner) => inner.to_owned(),
-                None if text == "null" => String::new(),
+                Some(inner) => text.slice_ref(inner),
+                None if text == "null" => ByteString::new(),
                 None => text,
             };
             if !self.msgpack {
-                return Some(Body::Json(args, attachments));
+                return Some(Body::Json(Pieces { args, attachments, ..Pieces::default() }));
             }
             let mut values: Value = serde_json::from_str(&format!("[{args}]")).ok()?;
             if !attachments.is_empty() {
@@ -238,9 +252,10 @@ impl Writing {
             return Some(Body::Values(values));
         }
         let json = parser::encode(&parser::Json, &Marked(&values)).ok()?;
-        let (text, attachments) = lift(json.as_text()?.to_owned());
-        let inner = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'))?;
-        Some(Body::Json(inner.to_owned(), attachments))
+        let Payload::Text(json) = json else { return None };
+        let (text, attachments) = lift(json);
+        let args = text.slice_ref(text.strip_prefix('[').and_then(|text| text.strip_suffix(']'))?);
+        Some(Body::Json(Pieces { args, attachments, ..Pieces::default() }))
     }
 }
 
@@ -259,7 +274,7 @@ pub(crate) fn namespace(channel: &str) -> String {
 }
 
 /// Takes the bytes out of a JSON text, where they are arrays of numbers behind a mark.
-fn lift(text: String) -> (String, Vec<Bytes>) {
+fn lift(text: ByteString) -> (ByteString, Vec<Bytes>) {
     let mut attachments: Vec<Bytes> = Vec::new();
     if !text.contains("[\t") {
         return (text, attachments);
@@ -288,7 +303,7 @@ fn lift(text: String) -> (String, Vec<Bytes>) {
         }
     }
     lifted.push_str(rest);
-    (lifted, attachments)
+    (lifted.into(), attachments)
 }
 
 fn bytes(numbers: &str) -> Option<Bytes> {
