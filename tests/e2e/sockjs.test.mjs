@@ -50,6 +50,23 @@ async function talk([url, transport, texts]) {
   });
 }
 
+/** In the page: whether a client comes and goes so often. */
+async function again([url, transport, times]) {
+  for (let n = 0; n < times; n += 1) {
+    const socket = new window.SockJS(url, null, { transports: [transport], timeout: 30_000 });
+    const closed = new Promise((resolve) => (socket.onclose = resolve));
+    socket.onopen = () => socket.send(`${n}`);
+    const heard = await new Promise((resolve) => (socket.onmessage = resolve));
+    if (heard.data !== `${n}`) return heard.data;
+    socket.close();
+    await closed;
+  }
+  return times;
+}
+
+/** What Node has not, as far as it is fast. */
+const BROWSERS = ['htmlfile', 'iframe-eventsource'];
+
 const TEXTS = ['x', 'Grüße, 世界 🦀', 'line\u2028and\u2029', '"\\/\b\n\r\t\0%25%', '</script><!--', 'ä'.repeat(100_000), 'last'];
 
 for (const [page, transports] of [['the same origin', SAME], ['another origin', CROSS]]) {
@@ -62,6 +79,8 @@ for (const [page, transports] of [['the same origin', SAME], ['another origin', 
       assert.deepEqual(said, [transport, ...TEXTS, 3001, 'enough']);
       const closed = await window.evaluate(talk, [`${server.url}/close`, transport, ['x']]);
       assert.deepEqual(closed, [transport, 3000, 'Go away!']);
+      const times = BROWSERS.includes(transport) ? 100 : 1;
+      assert.equal(await window.evaluate(again, [`${server.url}/echo`, transport, times]), times);
     });
   }
 }

@@ -1,5 +1,6 @@
 // npm's `browserchannel` 2.1, and the stock Primus 8 client that npm's `primus` generates for `browserchannel`.
 import assert from 'node:assert/strict';
+import http from 'node:http';
 import { after, before, test } from 'node:test';
 import browserchannel from 'browserchannel';
 import { lossy } from '../lib/lossy.mjs';
@@ -129,6 +130,42 @@ test('a browserchannel whose answers are lost loses no message', async (t) => {
     if (stats.lost >= 3 && n > 10) break;
   }
   assert.ok(stats.lost >= 3, `${stats.lost} answers were lost`);
+});
+
+/** A proxy that passes answers on when they are complete, as some networks do. */
+async function buffering(t, server) {
+  const asked = [];
+  const { hostname, port } = new URL(server.url);
+  const listener = http.createServer((request, response) => {
+    asked.push(request.url);
+    const { method, url: path, headers } = request;
+    const onward = http.request({ hostname, port, method, path, headers, agent: false }, async (answer) => {
+      const pieces = [];
+      answer.on('error', () => {});
+      for await (const piece of answer) pieces.push(piece);
+      response.writeHead(answer.statusCode, { 'Content-Type': answer.headers['content-type'] }).end(Buffer.concat(pieces));
+    });
+    onward.on('error', () => response.destroy());
+    response.on('close', () => onward.destroy());
+    request.pipe(onward);
+  });
+  await new Promise((resolve) => listener.listen(0, '127.0.0.1', resolve));
+  defer(t, () => {
+    listener.closeAllConnections();
+    listener.close();
+  });
+  return { url: `http://127.0.0.1:${listener.address().port}`, asked };
+}
+
+test('browserchannel behind a network that holds streams back asks for one chunk at a time', async (t) => {
+  const { url, asked } = await buffering(t, services);
+  const { socket, next } = await opened(t, `${url}/channel`);
+  for (const sent of VALUES) {
+    socket.send(sent);
+    assert.deepEqual(value(await next()), { echo: sent });
+  }
+  const backs = asked.filter((path) => path.includes('TYPE=xmlhttp') && path.includes('/bind'));
+  assert.ok(backs.length > 1 && backs.slice(1).every((path) => path.includes('CI=1')), backs.join('\n'));
 });
 
 test('metrics count browserchannels', async (t) => {

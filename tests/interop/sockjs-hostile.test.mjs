@@ -42,7 +42,7 @@ test('every URL of SockJS is what it is, whatever Upgrade says', async (t) => {
     ['GET', '/0/ID/jsonp?c=x', 200], ['POST', '/0/ID/jsonp_send', 500], ['GET', '/0/ID/xhr', 405],
     ['GET', '/0/ID/xhr_send', 405], ['POST', '/0/ID/eventsource', 405], ['DELETE', '/0/ID/xhr', 405],
     ['GET', '/0/ID/nothing', 404], ['POST', '/websocket', 405], ['POST', '/0/ID/websocket', 405],
-    // These are handshakes, and bad ones.
+    // These are handshakes, and bad ones but for one.
     ['GET', '/websocket', 400, 426], ['GET', '/0/ID/websocket', 400, 426],
   ];
   const UPGRADES = [
@@ -51,6 +51,8 @@ test('every URL of SockJS is what it is, whatever Upgrade says', async (t) => {
     { Connection: 'Upgrade', Upgrade: 'websocket', 'Sec-WebSocket-Key': 'short', 'Sec-WebSocket-Version': '8' },
     { Connection: 'Upgrade, HTTP2-Settings', Upgrade: 'h2c', 'HTTP2-Settings': 'AAMAAABkAAQAAP__' },
     { Connection: 'Upgrade', Upgrade: 'constructor' },
+    // There is nothing wrong with this one, but that it is for a WebSocket.
+    { Connection: 'Upgrade', Upgrade: 'websocket', 'Sec-WebSocket-Version': '13', 'Sec-WebSocket-Key': 'dGhlIHNhbXBsZSBub25jZQ==' },
     { Connection: 'close', Upgrade: 'websocket' },
   ];
   let id = 0;
@@ -61,7 +63,8 @@ test('every URL of SockJS is what it is, whatever Upgrade says', async (t) => {
       const { status } = await wire.request(method, `/primus${path.replace('ID', `u${(id += 1)}`)}`, '1.1', { ...headers, ...body });
       // At the path itself a WebSocket would be another dialect, which this mount does not have.
       const elsewhere = path === '/' && /websocket/i.test(headers.Upgrade) && /upgrade/i.test(headers.Connection);
-      const expected = elsewhere ? [404] : statuses;
+      const opens = headers['Sec-WebSocket-Key']?.length === 24 && method === 'GET' && path.endsWith('/websocket');
+      const expected = elsewhere ? [404] : opens ? [101] : statuses;
       assert.ok(expected.includes(status), `${method} ${path} ${JSON.stringify(headers)}: ${status}`);
       wire.socket.destroy();
     }

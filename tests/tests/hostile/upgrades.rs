@@ -94,6 +94,7 @@ async fn what_is_no_subprotocol_or_extension_is_passed_over() {
     for header in [
         format!("sec-websocket-protocol: a b{spaces},{spaces}c d"),
         format!("sec-websocket-protocol: \"{}", "\\c".repeat(20_000)),
+        "sec-websocket-protocol: ünïcode, \u{1f980}".into(),
         "sec-websocket-extensions: constructor".into(),
         "sec-websocket-extensions: __proto__, toString; valueOf=1".into(),
         "sec-websocket-extensions: permessage-deflate; constructor".into(),
@@ -129,4 +130,34 @@ async fn a_pong_is_what_the_ping_was_byte_by_byte() {
     assert_eq!(raw.closed().await.map(|closed| closed.code), Some(1002));
     drop(raw);
     scene.is_unharmed("still here").await;
+}
+
+#[tokio::test]
+async fn a_handshake_with_more_headers_than_may_be_is_431() {
+    let mut scene = Scene::new(websocket()).await;
+    let mut raw = Raw::connect(scene.to()).await;
+    raw.send(handshake(&"x: 1\r\n".repeat(2000))).await;
+    assert_eq!(raw.head().await.0, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
+    raw.gone().await;
+    scene.is_unharmed("headers").await;
+}
+
+#[tokio::test]
+async fn drafts_of_websocket_are_not_spoken() {
+    let mut scene = Scene::new(websocket()).await;
+    for keys in [
+        "",
+        "sec-websocket-key1: 4 @1  46546xW%0l 1 5\r\nsec-websocket-key2: 12998 5 Y3 1  .P00\r\n",
+    ] {
+        let mut raw = Raw::connect(scene.to()).await;
+        raw.send(format!(
+            "GET /primus HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n{keys}\r\n^n:ds[4U"
+        ))
+        .await;
+        // A length of such a draft, without end.
+        raw.send([&[0x80][..], &[0xff; 100_000]].concat()).await;
+        assert_eq!(raw.head().await.0, StatusCode::UPGRADE_REQUIRED);
+        raw.gone().await;
+        scene.is_unharmed(keys).await;
+    }
 }
