@@ -1,9 +1,9 @@
 //! A server for the public conformance suites of other protocols: their paths, their settings, and the
-//! behaviour that they expect of the application. `--suite` chooses, where they exclude each other: those of Engine.IO and
-//! Socket.IO want heartbeats that are too short for anything else.
+//! behaviour that they expect of the application. `--suite` chooses one: those of the clients of Engine.IO and Socket.IO have
+//! the paths of the protocols' own.
 //!
 //! ```sh
-//! cargo run --release --example conformance -- --listen 127.0.0.1:3000 --suite engine.io
+//! cargo run --release --example conformance -- --listen 127.0.0.1:3000
 //! ```
 
 mod actioncable;
@@ -15,6 +15,7 @@ mod socket_io;
 mod sockjs;
 mod together;
 
+use axum::Router;
 use primus::Builder;
 use primus_examples::{Args, CONFIG, Choice, Result, listening};
 
@@ -22,7 +23,7 @@ const ABOUT: &str = "A server for the conformance suites of other protocols.";
 const SUITE: Choice = (
     "--suite",
     "NAME",
-    "together (default: sockjs, bayeux, browserchannel, actioncable, and /ws), each of these, engine.io, engine.io-client, socket.io, socket.io-client",
+    "engine.io, engine.io-client, socket.io, socket.io-client, sockjs, bayeux, browserchannel, actioncable [default: all but the two of clients, and /ws]",
 );
 
 /// Makes the server of a suite, with its handlers.
@@ -38,22 +39,30 @@ const SUITES: &[(&str, Make)] = &[
     ("browserchannel", browserchannel::services),
     ("bayeux", bayeux::services),
     ("actioncable", actioncable::services),
-    ("together", together::services),
 ];
 
 #[tokio::main]
 async fn main() -> Result {
     let args = Args::parse(ABOUT, &[SUITE, CONFIG]);
-    let name = args.get("--suite").unwrap_or("together");
-    let Some((_, make)) = SUITES.iter().find(|(suite, _)| *suite == name) else {
-        let names = SUITES.iter().map(|(suite, _)| *suite).collect::<Vec<_>>().join(", ");
-        return Err(format!("there is no suite `{name}`; there are {names}").into());
+    let builder = || match args.get("--config") {
+        Some(file) => Builder::from_config(file),
+        None => Ok(Builder::new()),
     };
-    let builder = match args.get("--config") {
-        Some(file) => Builder::from_config(file)?,
-        None => Builder::new(),
+    let Some(suite) = args.get("--suite") else {
+        let primus = together::services(builder()?)?;
+        // These have heartbeats of their own, and so they are servers of their own.
+        let engine_io = engine_io::protocol(builder()?)?;
+        let socket_io = socket_io::protocol(builder()?)?;
+        let listener = primus.bind(args.listen()).await?;
+        listening(listener.local_addr());
+        let others = Router::new().layer(engine_io.layer()).layer(socket_io.layer());
+        return Ok(listener.serve_with(others).await?);
     };
-    let primus = make(builder)?;
+    let Some((_, make)) = SUITES.iter().find(|(name, _)| *name == suite) else {
+        let names = SUITES.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
+        return Err(format!("there is no suite `{suite}`; there are {names}").into());
+    };
+    let primus = make(builder()?)?;
     asked::count(&primus)?;
     let listener = primus.bind(args.listen()).await?;
     listening(listener.local_addr());

@@ -88,6 +88,24 @@ test('the services of Bayeux, BrowserChannel and ActionCable, on the same port',
   for (const { next } of cables) assert.equal(await next(), JSON.stringify({ identifier, message: { text: 'hi' } }));
 });
 
+test('Engine.IO and Socket.IO, with heartbeats of their own, on the same port', async (t) => {
+  for (const version of [3, 4]) {
+    const { body } = await fetched(t, 'GET', `${server.url}/engine.io/?EIO=${version}&transport=polling`);
+    const { pingInterval, pingTimeout, maxPayload } = JSON.parse(body.slice(body.indexOf('{')));
+    assert.deepEqual([pingInterval, pingTimeout, maxPayload], [300, 200, 1e6]);
+  }
+  const engine = wire(t, '/engine.io/?EIO=4&transport=websocket');
+  assert.equal((await engine.next())[0], '0');
+  engine.ws.send('4hello');
+  assert.equal(await engine.next(), '4hello');
+
+  const socket = wire(t, '/socket.io/?EIO=4&transport=websocket');
+  assert.equal(JSON.parse((await socket.next()).slice(1)).pingInterval, 300);
+  socket.ws.send('40{"token":"123"}');
+  assert.match(await socket.next(), /^40\{"sid":"[^"]+"\}$/);
+  assert.equal(await socket.next(), '42["auth",{"token":"123"}]');
+});
+
 test('/ws sends back what it gets, up to 16 MiB', async (t) => {
   const { ws, said } = wire(t, '/ws');
   await once(ws, 'open');
