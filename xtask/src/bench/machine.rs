@@ -41,9 +41,9 @@ fn first<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     text.lines().find_map(|line| line.strip_prefix(name)).map(str::trim)
 }
 
-/// The version of a crate in a `Cargo.lock`.
+/// The version of a crate in a `Cargo.lock`. Of several the latest: older ones are wanted by others than the peers.
 fn locked<'a>(lock: &'a str, name: &str) -> Option<&'a str> {
-    let (_, rest) = lock.split_once(&format!("name = \"{name}\"\nversion = \""))?;
+    let (_, rest) = lock.rsplit_once(&format!("name = \"{name}\"\nversion = \""))?;
     rest.split('"').next()
 }
 
@@ -61,6 +61,8 @@ mod tests {
     fn versions_are_those_of_the_lock_files() {
         let lock = "[[package]]\nname = \"axum-core\"\nversion = \"0.5.0\"\n\n[[package]]\nname = \"axum\"\nversion = \"0.8.9\"\n";
         assert_eq!(locked(lock, "axum"), Some("0.8.9"));
+        let both = lock.replace("axum-core", "axum");
+        assert_eq!(locked(&both, "axum"), Some("0.8.9"));
         assert_eq!(locked(lock, "hyper"), None);
         assert_eq!(pinned("{\"ws\": \"8.23.0\"}", "ws"), Some("8.23.0"));
         assert_eq!(first("MemTotal:       24 kB\n", "MemTotal:"), Some("24 kB"));
