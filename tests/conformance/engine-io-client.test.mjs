@@ -55,6 +55,25 @@ for (const transport of TRANSPORTS) {
   });
 }
 
+test('engine.io-client: POSTs filled up to the last byte of maxPayload are taken, whatever is in them', async (t) => {
+  const client = await greeted(t, { transports: ['polling'] });
+  const sizes = [];
+  const { doWrite } = client.transport;
+  client.transport.doWrite = (body, done) => {
+    sizes.push(Buffer.byteLength(body));
+    doWrite.call(client.transport, body, done);
+  };
+  // With a type before each message and a separator between two, each is 100 bytes long.
+  const posts = [['€'.repeat(33)], ['x'.repeat(40), 'y'.repeat(57)], [Buffer.alloc(72, 255), 'z']];
+  const messages = posts.flat();
+  for (const message of messages) client.send(message);
+  for (const message of messages) {
+    const echo = await client.inbox.next();
+    assert.deepEqual(typeof echo === 'string' ? echo : Buffer.from(echo), message);
+  }
+  assert.deepEqual(sizes, [100, 100, 100]);
+});
+
 test('engine.io-client: too large a POST is an error with 413 and nothing else', async (t) => {
   const client = await greeted(t, { transports: ['polling'] });
   client.send('a'.repeat(101));
