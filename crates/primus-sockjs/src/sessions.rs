@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use primus_core::{CloseReason, Mount, Session};
+use primus_core::{Carrier, CloseReason, Mount, Session};
 use tokio::time::Instant;
 
 /// An id, together with the path of its mount: it is no session of another.
@@ -47,6 +47,16 @@ pub(crate) enum Found {
     Opening,
     Open(Arc<Session>),
     Ended(CloseReason),
+}
+
+impl Found {
+    /// The carrier of an open session that has no receiver.
+    pub(crate) fn unpark(&self) -> Option<Carrier> {
+        match self {
+            Self::Open(session) => session.unpark(session.generation()),
+            _ => None,
+        }
+    }
 }
 
 /// An id whose session is being opened.

@@ -1,11 +1,12 @@
 //! Which requests are of this family, and how each is answered.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use http::{Method, StatusCode};
 use http_body_util::BodyExt as _;
 use primus_core::{BoxFuture, Head, Mount, Request, Response, Transformer, request::empty};
 use primus_http::post;
+use tokio::time::sleep;
 
 use crate::{
     face::Face,
@@ -25,6 +26,10 @@ use crate::{
     way::{Way, one, script},
     websocket,
 };
+
+/// A client whose connection broke may ask again before the break is seen here: who finds another receiver waits so
+/// long, and looks once more.
+const BREAK_SEEN: Duration = Duration::from_millis(100);
 
 /// The name in configuration.
 pub(crate) const NAME: &str = "sockjs";
@@ -222,13 +227,21 @@ impl SockJs {
             .map_err(|error| text(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
         let content_type = wrapping.content_type();
         let sessions = &self.sessions;
-        let (carrier, first) = match sessions.find(&key) {
+        let mut found = sessions.find(&key);
+        let mut carrier = found.unpark();
+        if matches!(found, Found::Open(_)) && carrier.is_none() {
+            drop(found);
+            sleep(BREAK_SEEN).await;
+            found = sessions.find(&key);
+            carrier = found.unpark();
+        }
+        let (carrier, first) = match found {
             Found::Opening => return Ok(Received::Now(one(&wrapping, prelude, SECOND))),
             Found::Ended(reason) => {
                 let frame = frame::close(&reason);
                 return Ok(Received::Now(one(&wrapping, prelude, &frame)));
             }
-            Found::Open(session) => match session.unpark(session.generation()) {
+            Found::Open(_) => match carrier {
                 Some(carrier) => (carrier, None),
                 None => return Ok(Received::Now(one(&wrapping, prelude, SECOND))),
             },
