@@ -80,6 +80,8 @@ pub(crate) struct Driver<D> {
     ended: bool,
     /// The peer sent a close frame.
     answered: bool,
+    /// The peer broke the protocol: nothing that it sends is read any more.
+    broken: bool,
     /// A message that found the inbox full.
     held: Option<Box<Envelope>>,
     /// What the peer did wrong in this turn.
@@ -100,6 +102,7 @@ impl<D: Dialect> Driver<D> {
             onward: false,
             ended: false,
             answered: false,
+            broken: false,
             held: None,
             failed: None,
             gone: None,
@@ -237,7 +240,7 @@ impl<D: Dialect> Driver<D> {
     /// Takes what is to be written.
     fn take(&mut self, cx: &mut Context<'_>, carrier: &mut Carrier) -> Taken {
         loop {
-            let Self { connection, dialect, parser, stage, onward, ended, .. } = self;
+            let Self { connection, dialect, parser, stage, onward, ended, broken, .. } = self;
             if *stage != Stage::Open {
                 // All has been said; only a cut is of interest.
                 return if carrier.poll_cut(cx).is_ready() { Taken::Gone } else { Taken::All };
@@ -264,12 +267,14 @@ impl<D: Dialect> Driver<D> {
                 if !*ended {
                     dialect.write_end(&reason, carrier, &mut connection.out);
                 }
-                if dialect.stays(&reason) {
+                if !*broken && dialect.stays(&reason) {
                     *onward = true;
                     return Taken::Gone;
                 }
                 connection.close(&dialect.close_frame(&reason));
-                *stage = if reason.blames_peer() { Stage::Failing } else { Stage::Closing };
+                // Also where the session had ended before, and says another reason.
+                let failing = *broken || reason.blames_peer();
+                *stage = if failing { Stage::Failing } else { Stage::Closing };
             }
         }
     }
@@ -299,7 +304,7 @@ impl<D: Dialect> Driver<D> {
         if self.connection.out.len() >= HIGH {
             return Progress::Blocked;
         }
-        if matches!(self.stage, Stage::Failing | Stage::Shut) {
+        if self.broken || matches!(self.stage, Stage::Failing | Stage::Shut) {
             return match self.connection.poll_discard(cx) {
                 Poll::Pending => Progress::Waiting,
                 Poll::Ready(Ok(true)) => Progress::More,
@@ -368,6 +373,7 @@ impl<D: Dialect> Driver<D> {
     /// The peer broke the protocol.
     fn fail(&mut self, reason: CloseReason) -> Progress {
         self.failed = Some(Box::new(reason));
+        self.broken = true;
         if self.stage == Stage::Closing {
             self.stage = Stage::Failing;
         }
