@@ -87,6 +87,15 @@ async fn a_union_of_rooms_reaches_each_once_and_is_encoded_once() {
 }
 
 #[tokio::test]
+async fn an_event_is_passed_on_as_it_came() {
+    let server = Server::start(Primus::builder()).await;
+    let (mut a, _) = client(&server, &["a"]).await;
+    assert_eq!(server.room("a").emit_message("e", r#"{"b" : 1}"#).unwrap(), 1);
+    assert!(server.room("a").emit_message("primus.e", "1").is_err());
+    assert_eq!(a.text().await, r#"primus::event:e::{"b" : 1}"#);
+}
+
+#[tokio::test]
 async fn all_but_a_list_and_those_of_a_filter() {
     let server = Server::start(Primus::builder()).await;
     let mut clients = Vec::new();

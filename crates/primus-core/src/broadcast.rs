@@ -159,7 +159,7 @@ impl Audience {
     /// Writes a payload as it is. Returns how many sparks it was queued for.
     pub fn write_message(&self, payload: impl Into<Payload>) -> usize {
         let payload = payload.into();
-        let sent: Result<usize, Infallible> = self.publish(&Draft::payload(&payload));
+        let sent: Result<usize, Infallible> = self.publish(&Draft::payload(What::Data, &payload));
         sent.unwrap_or_else(|never| match never {})
     }
 
@@ -170,6 +170,19 @@ impl Audience {
     pub fn emit<T: Serialize + ?Sized>(&self, name: &str, args: &T) -> Result<usize, EmitError> {
         names::check_event(name)?;
         Ok(self.publish(&Draft::value(What::Event(name), &args))?)
+    }
+
+    /// Emits an event whose arguments are encoded already, such as those of a [`Message`](crate::Message) that is
+    /// passed on. Returns how many sparks it was queued for.
+    ///
+    /// # Errors
+    /// When the name is none for an event, or reserved.
+    pub fn emit_message(&self, name: &str, args: impl Into<Payload>) -> Result<usize, NameError> {
+        names::check_event(name)?;
+        let args = args.into();
+        let sent: Result<usize, Infallible> =
+            self.publish(&Draft::payload(What::Event(name), &args));
+        Ok(sent.unwrap_or_else(|never| match never {}))
     }
 
     /// Asks all of them; the answers come as a stream. The request is encoded once for each parser.

@@ -1,7 +1,5 @@
 //! What a script is made from, and the object literal that carries it into the script.
 
-use std::time::Duration;
-
 use serde_json::{Map, Value, json};
 
 /// The parser `msgpack`. The other built-in ones are so small that every client has them.
@@ -23,11 +21,6 @@ pub struct LibraryConfig {
     /// The parser as a JavaScript expression, for one that the client does not know by its name.
     /// It knows `json`, `msgpack` and `raw`. Default: none.
     pub parser_script: Option<String>,
-    /// How often the server asks silent clients for a sign of life. Zero: never. Default 30 s. It
-    /// is not in the script: the server says it when a client attaches.
-    pub ping_interval: Duration,
-    /// How long after that it gives them up. Default 10 s. It is not in the script, either.
-    pub ping_timeout: Duration,
     /// What `Primus.version` says. Default: the version of this crate.
     pub version: String,
     /// Default options of every client of this script, under the names that the client knows.
@@ -77,8 +70,6 @@ impl LibraryConfig {
             global: "Primus".to_owned(),
             parser: "json".to_owned(),
             parser_script: None,
-            ping_interval: Duration::from_secs(30),
-            ping_timeout: Duration::from_secs(10),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             options: Map::new(),
             plugins: Vec::new(),

@@ -123,8 +123,6 @@ fn ready(
         script.global.clone_from(&config.global);
         script.parser = settings.parser.name().to_owned();
         script.parser_script = settings.parser.client_script().map(Cow::into_owned);
-        script.ping_interval = config.ping_interval;
-        script.ping_timeout = config.ping_timeout;
         script.options = config.client.to_json();
         // To see whether it can be made: it is made when it is asked for.
         let failed = |source| BuildError::Library { path: settings.path.to_string(), source };

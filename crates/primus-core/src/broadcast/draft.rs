@@ -80,7 +80,7 @@ impl<'a> Draft<'a, Value<'a>> {
 }
 
 impl<'a> Draft<'a, AsItIs<'a>> {
-    pub(super) fn payload(payload: &'a Payload) -> Self {
-        Self { what: What::Data, body: AsItIs(payload) }
+    pub(super) fn payload(what: What<'a>, payload: &'a Payload) -> Self {
+        Self { what, body: AsItIs(payload) }
     }
 }
