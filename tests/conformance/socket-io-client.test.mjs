@@ -179,6 +179,20 @@ test('socket.io-client: who is not answered hears so in time; retries keep the o
   assert.deepEqual(sent, ['24["echo",1]', '25["echo",2]', '26["echo",3]']);
 });
 
+test('socket.io-client: an answer of null is a value, and who retries asks once', async (t) => {
+  const made = client(t, '', { retries: 3 });
+  await once(made, 'connect');
+  const sent = [];
+  const acks = [];
+  made.io.engine.on('packetCreate', ({ data }) => data?.startsWith('2') && sent.push(data));
+  made.io.engine.on('packet', ({ data }) => data?.startsWith?.('3') && acks.push(data));
+  await within(5000, 'the first answer', new Promise((resolve) => made.emit('echo', null, resolve)));
+  // Were the first one asked again, this one would come behind its retries.
+  await within(5000, 'the second answer', new Promise((resolve) => made.emit('echo', null, 'x', resolve)));
+  assert.deepEqual(sent, ['20["echo",null]', '21["echo",null,"x"]']);
+  assert.deepEqual(acks, ['30[null]', '31[null,"x"]']);
+});
+
 test('socket.io-client: an open that takes longer than its timeout is an error, and tried again', async (t) => {
   const made = manager(t, { timeout: 0, reconnectionAttempts: 2 });
   let attempts = 0;

@@ -1,7 +1,8 @@
 //! What comes with an event or an answer: any number of values, and bytes among them.
 //!
-//! To Primus an event has one value. One argument is that value, none is null, several are an array that
-//! is marked as such ([`primus_core::parser::Args`]), so that who passes it on passes on several.
+//! To Primus an event has one value. One argument is that value, none is null, several are an array.
+//! None and several are marked as such ([`primus_core::parser::Args`]), so that who passes them on passes
+//! on none or several.
 
 use bytestring::ByteString;
 use primus_core::{
@@ -45,14 +46,13 @@ impl Arguments {
     pub fn encode(&self, parser: &dyn Parser) -> Result<Payload, EncodeError> {
         let json = parser.name() == "json";
         match self {
-            Self::None if json => Ok("null".into()),
             Self::One(text) if json => Ok(text.clone().into()),
             Self::Several(texts) if json => Ok(parser::several(texts).into()),
-            Self::None => parser::encode(parser, &()),
+            Self::None => parser::encode(parser, &Args(())),
             Self::One(text) => parser::encode(parser, &read(text)?),
             Self::Several(texts) => parser::encode(parser, &Args(read(&format!("[{texts}]"))?)),
             Self::Values(values) => match &values[..] {
-                [] => parser::encode(parser, &()),
+                [] => parser::encode(parser, &Args(())),
                 [one] => parser::encode(parser, one),
                 several => parser::encode(parser, &Args(several)),
             },

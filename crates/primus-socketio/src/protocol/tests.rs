@@ -211,7 +211,8 @@ fn arguments_are_one_value_to_any_parser() {
         other => panic!("{other:?}"),
     };
     for (text, json, value) in [
-        (r#"2["x"]"#, "null", serde_json::json!(null)),
+        (r#"2["x"]"#, "\tnull", serde_json::json!(null)),
+        (r#"2["x",null]"#, "null", serde_json::json!(null)),
         (r#"2["x",{"a":1}]"#, r#"{"a":1}"#, serde_json::json!({ "a": 1 })),
         (r#"2["x",1,"b"]"#, "\t[1,\"b\"]", serde_json::json!([1, "b"])),
     ] {

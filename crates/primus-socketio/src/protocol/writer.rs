@@ -44,6 +44,13 @@ enum Body {
     Values(Vec<Value>),
 }
 
+/// What an unmarked null is among arguments.
+#[derive(Clone, Copy, PartialEq)]
+enum Null {
+    IsNone,
+    IsOne,
+}
+
 impl Writing {
     /// An event of the server, a request of it, or what has no name. `offset`: the last of its arguments, by
     /// which a client that comes back says what it has. `None`: such a client cannot be told.
@@ -65,7 +72,7 @@ impl Writing {
             return None;
         }
         let namespace = heading.channel.as_deref().map(namespace);
-        let mut body = self.arguments(envelope, parser)?;
+        let mut body = self.arguments(envelope, parser, Null::IsNone)?;
         match &mut body {
             Body::Json(Pieces { before, args, after, .. }) => {
                 let name = serde_json::to_string(name).ok()?;
@@ -86,7 +93,8 @@ impl Writing {
         self.packet(2, namespace.as_deref(), id, Some(body))
     }
 
-    /// The answer to an event of the client.
+    /// The answer to an event of the client. Null is a value, and `Args(())` none: a client with `retries`
+    /// and without `ackTimeout` takes the first value for an error unless it is null, and asks again.
     pub fn ack(
         self,
         namespace: &str,
@@ -96,12 +104,12 @@ impl Writing {
     ) -> Option<Encoded> {
         let mut body = match envelope.heading().subject {
             // What it says is JSON, whatever the parser.
-            Subject::Refuse(_) => self.arguments(envelope, &parser::Json),
+            Subject::Refuse(_) => self.arguments(envelope, &parser::Json, Null::IsOne),
             // And so are answers of the protocol itself.
             _ if envelope.body().as_text().is_some() && parser.name() == "msgpack" => {
-                self.arguments(envelope, &parser::Json)
+                self.arguments(envelope, &parser::Json, Null::IsOne)
             }
-            _ => self.arguments(envelope, parser),
+            _ => self.arguments(envelope, parser, Null::IsOne),
         }?;
         if let Body::Json(Pieces { before, after, .. }) = &mut body {
             (*before, *after) = ("[".to_owned(), "]".to_owned());
@@ -209,7 +217,7 @@ impl Writing {
     }
 
     /// What an envelope carries, as arguments.
-    fn arguments(self, envelope: &Envelope, parser: &dyn Parser) -> Option<Body> {
+    fn arguments(self, envelope: &Envelope, parser: &dyn Parser, null: Null) -> Option<Body> {
         let body = envelope.body();
         if let (Payload::Text(text), "json") = (&body, parser.name()) {
             let (several, unmarked) = match text.strip_prefix(MARK) {
@@ -225,7 +233,7 @@ impl Writing {
             let inner = text.trim().strip_prefix('[').and_then(|text| text.strip_suffix(']'));
             let args = match inner.filter(|_| several) {
                 Some(inner) => text.slice_ref(inner),
-                None if text == "null" => ByteString::new(),
+                None if text == "null" && (several || null == Null::IsNone) => ByteString::new(),
                 None => text,
             };
             if !self.msgpack {
@@ -247,7 +255,8 @@ impl Writing {
                 return None;
             }
         };
-        let values = if value == Value::Null { Vec::new() } else { vec![value] };
+        let none = value == Value::Null && null == Null::IsNone;
+        let values = if none { Vec::new() } else { vec![value] };
         if self.msgpack {
             return Some(Body::Values(values));
         }
@@ -367,6 +376,24 @@ mod tests {
         assert_eq!(of(event("hi", &1)), r#"2["hi",1,"s1"]"#);
         let asks = Envelope::request(None, 7, "name", &"1".into()).unwrap();
         assert_eq!(of(asks), r#"27["name",1]"#);
+    }
+
+    #[test]
+    fn an_answer_of_null_has_a_value_and_one_of_no_arguments_has_none() {
+        for parser in [&Json as &dyn Parser, &Msgpack] {
+            let reply = Envelope::reply(0, &parser::encode(parser, &()).unwrap());
+            assert_eq!(text(FIVE.ack("/", 4, &reply, parser)), "34[null]");
+        }
+        for none in [parser::encode(&Json, &Args(())), parser::encode(&Json, &Args([0; 0]))] {
+            let reply = Envelope::reply(0, &none.unwrap());
+            assert_eq!(text(FIVE.ack("/", 4, &reply, &Json)), "34[]");
+        }
+        let packed = Writing { version: Version::Five, msgpack: true };
+        for (body, data) in [("null", json!([null])), ("\tnull", json!([]))] {
+            let sent = packed.ack("/", 4, &Envelope::reply(0, &body.into()), &Json).unwrap();
+            let packet: serde_json::Value = parser::decode(&Msgpack, &sent[0]).unwrap();
+            assert_eq!(packet, json!({ "type": 3, "nsp": "/", "data": data, "id": 4 }));
+        }
     }
 
     #[test]
