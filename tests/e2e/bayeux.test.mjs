@@ -7,7 +7,7 @@ import { Server } from '../lib/server.mjs';
 
 const open = browser();
 const SCRIPT = createRequire(import.meta.url).resolve('faye/client/faye-browser-min.js');
-const SAME = ['websocket', 'eventsource', 'long-polling', 'callback-polling'];
+const SAME = ['websocket', 'long-polling', 'callback-polling'];
 const CROSS = ['websocket', 'cross-origin-long-polling', 'callback-polling'];
 
 let server;
