@@ -14,11 +14,11 @@ use serde::{
 use crate::message::Payload;
 
 mod args;
-mod halves;
 mod json;
 #[cfg(feature = "msgpack")]
 mod msgpack;
 mod raw;
+mod strings;
 mod top;
 
 pub(crate) use self::json::decode as decode_json;
@@ -26,9 +26,9 @@ pub(crate) use self::json::decode as decode_json;
 pub use self::msgpack::Msgpack;
 pub use self::{
     args::{Args, MARK, several},
-    halves::replace_halves,
     json::Json,
     raw::Raw,
+    strings::{behind_string, replace_halves},
 };
 
 /// Any error, as sources have it.

@@ -1,6 +1,6 @@
 //! What can be learned of a JSON text without building anything of it.
 
-use memchr::memchr2;
+use primus_core::parser::behind_string;
 use serde::de::IgnoredAny;
 
 use super::PacketError;
@@ -74,18 +74,6 @@ fn structure(text: &str) -> impl Iterator<Item = (usize, u8)> {
             }
         }
     })
-}
-
-/// Where a string ends of which `at` is a part: behind its quote.
-fn behind_string(bytes: &[u8], mut at: usize) -> usize {
-    while let Some(found) = memchr2(b'"', b'\\', &bytes[at..]) {
-        at += found + 1;
-        if bytes[at - 1] == b'"' {
-            return at;
-        }
-        at = bytes.len().min(at + 1); // what is escaped
-    }
-    bytes.len()
 }
 
 const SPACE: [char; 4] = [' ', '\t', '\n', '\r'];

@@ -1,12 +1,12 @@
 //! What clients send: messages as JSON.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use bytestring::ByteString;
-use memchr::memchr2;
+use primus_core::parser::{behind_string, replace_halves};
 use serde::{
     Deserialize, Deserializer,
-    de::{self, SeqAccess, Visitor},
+    de::{IgnoredAny, SeqAccess, Visitor},
 };
 
 /// Why something is not messages.
@@ -41,8 +41,8 @@ impl Messages {
         if body.is_empty() {
             return Err(PayloadError::Expected);
         }
-        is_json(&body)?;
-        let Sizes(largest) = serde_json::from_str(&body).map_err(|_| PayloadError::Expected)?;
+        let body = whole(body);
+        let Sizes(largest) = parse(&body)?;
         if largest > max {
             return Err(PayloadError::TooBig(max));
         }
@@ -61,8 +61,8 @@ impl Messages {
         if !text.trim_ascii_start().starts_with('"') {
             return Self::read(text, max);
         }
-        is_json(&text)?;
-        let Length(length) = serde_json::from_str(&text).map_err(|_| PayloadError::Broken)?;
+        let text = whole(text);
+        let Length(length) = parse(&text)?;
         if length > max {
             return Err(PayloadError::TooBig(max));
         }
@@ -81,95 +81,48 @@ impl Iterator for Messages {
     fn next(&mut self) -> Option<ByteString> {
         // It is known to be strings with commas and space between them.
         let begin = self.at + self.body[self.at..].find('"')?;
-        let bytes = self.body.as_bytes();
-        let mut end = begin + 1;
-        loop {
-            end += memchr2(b'"', b'\\', bytes.get(end..)?)? + 1;
-            if bytes[end - 1] == b'"' {
-                break;
-            }
-            end += 1; // what is escaped
-        }
+        let end = behind_string(self.body.as_bytes(), begin + 1);
         self.at = end;
         let inner = &self.body[begin + 1..end - 1];
         if !inner.contains('\\') {
             return Some(self.body.slice_ref(inner));
         }
-        let Text(text) = serde_json::from_str(&self.body[begin..end]).ok()?;
-        Some(text.into())
+        serde_json::from_str::<String>(&self.body[begin..end]).ok().map(ByteString::from)
     }
 }
 
-/// In a string that is read as bytes, serde_json lets control characters through, too.
-fn is_json(text: &str) -> Result<(), PayloadError> {
-    let read = serde_json::from_str::<de::IgnoredAny>(text);
-    read.map(drop).map_err(|_| PayloadError::Broken)
+/// Reads JSON, and says whether it was none, or something else.
+fn parse<'de, T: Deserialize<'de>>(text: &'de str) -> Result<T, PayloadError> {
+    serde_json::from_str(text).map_err(|_| match serde_json::from_str::<IgnoredAny>(text) {
+        Ok(_) => PayloadError::Expected,
+        Err(_) => PayloadError::Broken,
+    })
 }
 
-/// A string in JSON. Half of a surrogate pair, which no UTF-8 can have, is U+FFFD.
-struct Text(String);
-
-impl<'de> Deserialize<'de> for Text {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Bytes;
-        impl Visitor<'_> for Bytes {
-            type Value = Text;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a string")
-            }
-
-            fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<Text, E> {
-                Ok(Text(replace_surrogates(bytes)))
-            }
-        }
-        // As bytes, serde_json lets them through, as if they were characters.
-        deserializer.deserialize_bytes(Bytes)
-    }
+/// With U+FFFD for each half of a surrogate pair.
+fn whole(text: ByteString) -> ByteString {
+    let Cow::Owned(whole) = replace_halves(&text) else { return text };
+    whole.into()
 }
 
-/// The length of what [`Text`] would be; where nothing is escaped, without making that.
+/// A string, of which the length is of interest.
 struct Length(usize);
 
 impl<'de> Deserialize<'de> for Length {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Bytes;
-        impl<'de> Visitor<'de> for Bytes {
+        struct Text;
+        impl Visitor<'_> for Text {
             type Value = Length;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a string")
             }
 
-            fn visit_borrowed_bytes<E: de::Error>(self, bytes: &'de [u8]) -> Result<Length, E> {
-                Ok(Length(bytes.len()))
-            }
-
-            fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<Length, E> {
-                Ok(Length(replace_surrogates(bytes).len()))
+            fn visit_str<E>(self, text: &str) -> Result<Length, E> {
+                Ok(Length(text.len()))
             }
         }
-        deserializer.deserialize_bytes(Bytes)
-    }
-}
-
-fn replace_surrogates(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len());
-    let mut rest = bytes;
-    loop {
-        match std::str::from_utf8(rest) {
-            Ok(all) => {
-                text.push_str(all);
-                return text;
-            }
-            Err(error) => {
-                let (good, bad) = rest.split_at(error.valid_up_to());
-                text.push_str(std::str::from_utf8(good).unwrap_or_default());
-                text.push(char::REPLACEMENT_CHARACTER);
-                let surrogate = bad.len() >= 3 && bad[0] == 0xed && bad[1] >= 0xa0;
-                rest = &bad[if surrogate { 3 } else { 1 }..];
-            }
-        }
+        deserializer.deserialize_str(Text)
     }
 }
 

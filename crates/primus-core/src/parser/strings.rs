@@ -1,6 +1,27 @@
-//! Halves of surrogate pairs in JSON.
+//! Strings in a text of JSON, without reading it: where they end, and halves of surrogate pairs in them.
 
 use std::borrow::Cow;
+
+use memchr::{memchr, memchr2};
+
+/// Where a string ends of which `at` is a part, not in the midst of an escape: behind its quote. Without one, the end of the
+/// text.
+///
+/// ```
+/// use primus_core::parser::behind_string;
+/// assert_eq!(behind_string(br#"["a\"b",1]"#, 2), 8);
+/// assert_eq!(behind_string(br#"["a"#, 2), 3);
+/// ```
+pub fn behind_string(json: &[u8], mut at: usize) -> usize {
+    while let Some(found) = memchr2(b'"', b'\\', json.get(at..).unwrap_or_default()) {
+        at += found + 1;
+        if json[at - 1] == b'"' {
+            return at;
+        }
+        at += 1; // what is escaped
+    }
+    json.len()
+}
 
 /// JSON in which each half of a surrogate pair is U+FFFD. JavaScript may have such a half in a string, and escapes it; no
 /// UTF-8 can have it, so that readers refuse the whole text.
@@ -12,8 +33,7 @@ use std::borrow::Cow;
 pub fn replace_halves(json: &str) -> Cow<'_, str> {
     let bytes = json.as_bytes();
     let (mut whole, mut copied, mut at) = (String::new(), 0, 0);
-    while let Some(found) = bytes.get(at..).and_then(|rest| rest.iter().position(|it| *it == b'\\'))
-    {
+    while let Some(found) = bytes.get(at..).and_then(|rest| memchr(b'\\', rest)) {
         at += found;
         match unit(bytes, at) {
             Some(0xd800..0xdc00) if matches!(unit(bytes, at + 6), Some(0xdc00..0xe000)) => at += 12,
