@@ -46,9 +46,10 @@ export async function connected(t, url, options, Kind) {
   return socket;
 }
 
-/** Cuts the connections of a client through a proxy, until it has noticed. Between two polls there is nothing to cut. */
+/** Cuts the connections of a client through a proxy, and lets no other be made until it has noticed: between two polls there is nothing to cut. */
 export async function cutOff(through, socket) {
-  const closed = new Promise((resolve) => socket.once('close', () => resolve(true)));
-  do through.cut();
-  while (!(await Promise.race([closed, new Promise((resolve) => setTimeout(resolve, 20, false))])));
+  const closed = new Promise((resolve) => socket.once('close', resolve));
+  await through.down();
+  await closed;
+  await through.up();
 }

@@ -42,15 +42,21 @@ struct Ours {
     stream: AtomicU64,
 }
 
-/// Whether an event stream carries the session. If nothing does, its client is known to be there now.
-pub(crate) fn is_streamed(session: &Arc<Session>, patience: Duration) -> bool {
-    let generation = session.generation();
-    if let Some(carrier) = session.unpark(generation) {
+/// The client of a session is there now, which is news where nothing carries it. False: something does.
+fn renew(session: &Arc<Session>, patience: Duration) -> bool {
+    let parked = session.unpark(session.generation());
+    let is_parked = parked.is_some();
+    if let Some(carrier) = parked {
         carrier.park(patience);
-        return false;
     }
+    is_parked
+}
+
+/// Whether an event stream carries the session, whose client is there now.
+pub(crate) fn is_streamed(session: &Arc<Session>, patience: Duration) -> bool {
     let ours = session.extension::<Ours>();
-    ours.is_some_and(|ours| ours.stream.load(Ordering::Relaxed) == generation)
+    let last = ours.is_some_and(|ours| ours.stream.load(Ordering::Relaxed) == session.generation());
+    last && !renew(session, patience)
 }
 
 /// An event stream carries the session from now on.
@@ -234,7 +240,7 @@ impl Peer {
         let timeout = millis(self.options.timeout);
         if way == "eventsource" {
             // Events go by the stream. This only says that the client is there.
-            is_streamed(&session, self.options.patience());
+            renew(&session, self.options.patience());
             reply.advice = Some(Advice::retry(timeout, 0));
             return Err(Box::new(reply)); // which is not held
         }

@@ -108,7 +108,7 @@ impl Maps {
         let first = first.ok_or(Bad("ofs is missing"))?;
         // Clients send them in order, and the sort keeps what is.
         keys.sort_by_key(|(id, ..)| *id);
-        let mut maps = Vec::with_capacity(count);
+        let mut maps = Vec::with_capacity(count.min(keys.len()));
         for group in keys.chunk_by(|(a, ..), (b, ..)| a == b) {
             if group[0].0 != maps.len() {
                 return Err(Bad("a map is missing"));

@@ -9,7 +9,7 @@ use memchr::{memchr, memchr2};
 ///
 /// ```
 /// use primus_core::parser::behind_string;
-/// assert_eq!(behind_string(br#"["a\"b",1]"#, 2), 8);
+/// assert_eq!(behind_string(br#"["a\"b",1]"#, 2), 7);
 /// assert_eq!(behind_string(br#"["a"#, 2), 3);
 /// ```
 pub fn behind_string(json: &[u8], mut at: usize) -> usize {
