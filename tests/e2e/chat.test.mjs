@@ -152,7 +152,12 @@ class Person {
 
   /** Ends the flow of numbered messages, and returns what the page shows once all of them have come back or are known to be lost. */
   async settled() {
+    // The page hears of it a moment after the lab has closed, and may send another number until then.
+    const closed = this.page.evaluate(
+      () => new Promise((resolve) => document.getElementById('lab').addEventListener('toggle', () => resolve(), { once: true })),
+    );
     await this.lab();
+    await closed;
     await this.page.waitForFunction(() => lab.n === lab.sent);
     return this.page.evaluate(() => {
       const shown = ['sent', 'received', 'lost', 'duplicate'].map((name) => [name, Number(document.getElementById(name).textContent)]);

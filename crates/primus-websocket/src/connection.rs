@@ -57,7 +57,7 @@ pub struct Connection {
     pub(crate) frames: Frames,
     max_message: usize,
     /// Read and not yet parsed: what came with the handshake, or behind a full inbox.
-    pub(crate) backlog: Bytes,
+    backlog: Option<Box<Bytes>>,
     pub(crate) out: Out,
 }
 
@@ -71,13 +71,25 @@ impl Connection {
         let frames = Frames::new(limits.max_message, limits.max_fragments);
         let mut out = Out::default();
         out.deflate = compression.map(|agreed| Box::new(Deflate::new(agreed)));
-        Self {
+        let mut connection = Self {
             io: upgraded.io,
             frames: frames.inflating(compression.map(Inflate::new)),
             max_message: limits.max_message,
-            backlog: upgraded.read,
+            backlog: None,
             out,
-        }
+        };
+        connection.put_back(upgraded.read);
+        connection
+    }
+
+    /// What was put back.
+    pub(crate) fn take_back(&mut self) -> Bytes {
+        self.backlog.take().map_or_else(Bytes::new, |read| *read)
+    }
+
+    /// Keeps what was read and is not parsed now.
+    pub(crate) fn put_back(&mut self, read: Bytes) {
+        self.backlog = (!read.is_empty()).then(|| Box::new(read));
     }
 
     /// The next message, of at most `max` bytes, after what was sent has been written. Nothing is lost
@@ -89,10 +101,10 @@ impl Connection {
         self.frames.limit(max);
         let received = poll_fn(|cx| {
             loop {
-                let backlog = std::mem::take(&mut self.backlog);
+                let backlog = self.take_back();
                 let mut input = &backlog[..];
                 let received = self.frames.next(&mut input, &mut self.out)?;
-                self.backlog = backlog.slice_ref(input);
+                self.put_back(backlog.slice_ref(input));
                 let written = self.out.poll_write(cx, &mut self.io);
                 if let Poll::Ready(Err(_)) = written {
                     return Poll::Ready(Err(CloseReason::GOING_AWAY));
@@ -107,7 +119,8 @@ impl Connection {
                         match self.poll_read(cx, &mut scratch) {
                             Poll::Pending => return Poll::Pending,
                             Poll::Ready(Ok(read)) if !read.is_empty() => {
-                                self.backlog = Bytes::copy_from_slice(read);
+                                let read = Bytes::copy_from_slice(read);
+                                self.put_back(read);
                             }
                             Poll::Ready(_) => return Poll::Ready(Err(CloseReason::GOING_AWAY)),
                         }

@@ -11,13 +11,12 @@
 use std::{
     future::poll_fn,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll},
 };
 
 use bytes::Bytes;
 use primus_core::{
-    BoxFuture, Carrier, CloseReason, DeliverError, Envelope, Parser, Payload, classic::Incoming,
+    BoxFuture, Carrier, CloseReason, DeliverError, Envelope, Payload, classic::Incoming,
 };
 use tokio::io::{AsyncWrite as _, AsyncWriteExt as _};
 
@@ -72,7 +71,6 @@ enum Taken {
 pub(crate) struct Driver<D> {
     connection: Connection,
     dialect: D,
-    parser: Arc<dyn Parser>,
     stage: Stage,
     /// The session has ended, and the connection goes on without it.
     onward: bool,
@@ -93,11 +91,10 @@ pub(crate) struct Driver<D> {
 }
 
 impl<D: Dialect> Driver<D> {
-    pub(crate) fn new(connection: Connection, carrier: &Carrier, dialect: D) -> Self {
+    pub(crate) fn new(connection: Connection, dialect: D) -> Self {
         Self {
             connection,
             dialect,
-            parser: Arc::clone(&carrier.session().mount().settings().parser),
             stage: Stage::Open,
             onward: false,
             ended: false,
@@ -240,7 +237,7 @@ impl<D: Dialect> Driver<D> {
     /// Takes what is to be written.
     fn take(&mut self, cx: &mut Context<'_>, carrier: &mut Carrier) -> Taken {
         loop {
-            let Self { connection, dialect, parser, stage, onward, ended, broken, .. } = self;
+            let Self { connection, dialect, stage, onward, ended, broken, .. } = self;
             if *stage != Stage::Open {
                 // All has been said; only a cut is of interest.
                 return if carrier.poll_cut(cx).is_ready() { Taken::Gone } else { Taken::All };
@@ -250,8 +247,9 @@ impl<D: Dialect> Driver<D> {
                 let Poll::Ready(reason) = carrier.poll_cut(cx) else { return Taken::Blocked };
                 return self.fenced(reason);
             }
+            let parser = &*carrier.session().mount().settings().parser;
             let taken = carrier.poll_take(cx, BATCH, |outgoing| {
-                dialect.write(outgoing, &**parser, &mut connection.out);
+                dialect.write(outgoing, parser, &mut connection.out);
             });
             let Poll::Ready(taken) = taken else {
                 dialect.write_ack(carrier, &mut connection.out);
@@ -322,7 +320,7 @@ impl<D: Dialect> Driver<D> {
             carrier.session().seen();
             return Progress::Waiting;
         }
-        let backlog = std::mem::take(&mut self.connection.backlog);
+        let backlog = self.connection.take_back();
         let mut scratch = Scratch::take();
         let mut input = &backlog[..];
         let mut all = Progress::More;
@@ -358,10 +356,10 @@ impl<D: Dialect> Driver<D> {
                 }
             }
         };
-        self.connection.backlog = match &backlog {
+        self.connection.put_back(match &backlog {
             empty if empty.is_empty() => Bytes::copy_from_slice(input),
             backlog => backlog.slice_ref(input),
-        };
+        });
         progress
     }
 

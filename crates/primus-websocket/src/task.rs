@@ -41,7 +41,7 @@ impl<D: Dialect> Task<D> {
     }
 
     fn new(connection: Connection, carrier: Carrier, dialect: D) -> Self {
-        let driver = Driver::new(connection, &carrier, dialect);
+        let driver = Driver::new(connection, dialect);
         let wire = Arc::new(SocketWire(Turns::new(None)));
         carrier.lend(Arc::clone(&wire) as Arc<dyn Wire>);
         let work = Work { driver, carrier, waker: Waker::noop().clone() };

@@ -145,7 +145,7 @@ impl Session {
         self.paused.store(false, Ordering::Relaxed);
         self.seen();
         if matches!(was, Place::Detached { .. }) {
-            self.refund(outbox);
+            self.refund(&was);
             self.notify(Notice::Resumed);
         }
         (was, outbox.claim.generation)

@@ -226,7 +226,7 @@ impl Carrier {
     /// Takes what is to be written: messages of up to `budget` bytes together, at least one.
     /// `each` runs under the outbox's lock and must not touch the session.
     pub fn poll_take(
-        &mut self,
+        &self,
         cx: &mut Context<'_>,
         budget: usize,
         mut each: impl FnMut(&Outgoing),

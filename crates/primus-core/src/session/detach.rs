@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::{
     Session,
     notices::Notice,
-    outbox::{Life, Outbox, Place},
+    outbox::{Life, Place},
 };
 use crate::{close::CloseReason, resume::Grave};
 
@@ -101,20 +101,20 @@ impl Session {
             {
                 return;
             }
-            let since = Instant::now();
-            let place = Place::Detached { since, reason: Box::new(reason.clone()) };
+            let dropped = outbox.ring.drop_volatile();
+            outbox.displaced += u32::try_from(dropped).unwrap_or(u32::MAX);
+            let charged = outbox.ring.cost();
+            let (since, told) = (Instant::now(), Box::new(reason.clone()));
+            let place = Place::Detached { since, reason: told, charged };
             let carrier = match std::mem::replace(&mut outbox.place, place) {
                 Place::Carried(carried) => carried.waker,
                 _ => None,
             };
             outbox.blocked = false;
             outbox.ping = false;
-            let dropped = outbox.ring.drop_volatile();
-            outbox.displaced += u32::try_from(dropped).unwrap_or(u32::MAX);
-            outbox.charged = outbox.ring.cost();
             // Under the lock, so that it is not refunded before it was charged, and no resume is
             // told before it.
-            shared.detached.charge(0, outbox.charged);
+            shared.detached.charge(0, charged);
             self.notify(Notice::Detached(reason.clone()));
             let eased = dropped > 0 && !outbox.is_pressured(self.resume, self.limits());
             (carrier, outbox.waiting.take_if(eased))
@@ -134,9 +134,11 @@ impl Session {
         outbox.is_detached() && outbox.claim.generation == generation && !outbox.is_ended()
     }
 
-    /// It waits no more: it has a carrier, or is over.
-    pub(super) fn refund(&self, outbox: &mut Outbox) {
-        self.mount.shared.detached.charge(std::mem::take(&mut outbox.charged), 0);
+    /// It has left this place: if it waited there, it does so no more. Called under the lock of the outbox.
+    pub(super) fn refund(&self, was: &Place) {
+        if let Place::Detached { charged, .. } = was {
+            self.mount.shared.detached.charge(*charged, 0);
+        }
     }
 
     /// More was written than is kept. A client that is there is told so; one that is away will be.

@@ -70,11 +70,12 @@ impl Session {
             }
             outbox.life = Life::Ended(Box::new(reason.clone()));
             outbox.clear();
-            let carrier = match std::mem::replace(&mut outbox.place, Place::Nowhere) {
+            let was = std::mem::replace(&mut outbox.place, Place::Nowhere);
+            self.refund(&was);
+            let carrier = match was {
                 Place::Carried(carried) => carried.waker,
                 _ => None,
             };
-            self.refund(&mut outbox);
             let counted = std::mem::take(&mut outbox.counted).then_some(outbox.transport);
             (carrier, outbox.waiting.take(), counted)
         };

@@ -15,10 +15,11 @@ impl Session {
     pub(crate) fn sweep(self: &Arc<Self>, clock: u64, now: Instant) {
         let settings = &self.mount.shared.settings;
         let micros = |duration: Duration| duration.as_micros() as u64;
-        let (interval, timeout) = (self.ping_interval, micros(settings.ping_timeout));
+        let interval = u64::from(self.ping_interval) * 1000;
+        let timeout = micros(settings.ping_timeout);
         let mut outbox = self.outbox();
         let generation = outbox.claim.generation;
-        if let Place::Detached { since, reason } = &outbox.place {
+        if let Place::Detached { since, reason, .. } = &outbox.place {
             let (away, reason) = (now.duration_since(*since), reason.clone());
             let missed = away > settings.detach_grace && std::mem::take(&mut outbox.counted);
             if missed {
@@ -89,7 +90,7 @@ impl Session {
     pub(crate) fn latency(&self) -> Option<Duration> {
         match self.latency.load(Ordering::Relaxed) {
             0 => None,
-            micros => Some(Duration::from_micros(micros)),
+            micros => Some(Duration::from_micros(micros.into())),
         }
     }
 }

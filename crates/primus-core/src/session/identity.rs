@@ -5,7 +5,7 @@ use std::{
     fmt,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicBool, AtomicU64},
+        atomic::{AtomicBool, AtomicU32, AtomicU64},
     },
     time::Duration,
 };
@@ -50,9 +50,8 @@ impl Session {
         // Without a window nothing would wait for the client.
         let keeps = !mount.settings().limits.resume_window.is_zero();
         // Staggers the heartbeats of sessions that came at once: the first ping is due between half and a whole interval from now.
-        let ping_interval =
-            ping_interval.unwrap_or(mount.shared.settings.ping_interval).as_micros() as u64;
-        let early = ping_interval / 2 * id.shard(256) as u64 / 256;
+        let ping_interval = ping_interval.unwrap_or(mount.shared.settings.ping_interval);
+        let early = ping_interval.as_micros() as u64 / 2 * id.shard(256) as u64 / 256;
         Arc::new(Self {
             id,
             key,
@@ -65,7 +64,7 @@ impl Session {
             callbacks: Mutex::new(Callbacks::default()),
             last_seen: AtomicU64::new(now),
             last_ping: AtomicU64::new(now.saturating_sub(early)),
-            latency: AtomicU64::new(0),
+            latency: AtomicU32::new(0),
             heartbeat: AtomicBool::new(false),
             pinged: AtomicBool::new(false),
             answers: AtomicBool::new(false),
@@ -80,7 +79,7 @@ impl Session {
             awaits_room: AtomicBool::new(false),
             backlog: AtomicBool::new(false),
             answers_requests,
-            ping_interval,
+            ping_interval: u32::try_from(ping_interval.as_millis()).unwrap_or(u32::MAX),
             hears_presence: presence,
             mount,
         })

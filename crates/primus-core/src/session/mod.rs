@@ -42,7 +42,7 @@ use std::{
     any::Any,
     sync::{
         Arc, Mutex, OnceLock,
-        atomic::{AtomicBool, AtomicU64},
+        atomic::{AtomicBool, AtomicU32, AtomicU64},
     },
 };
 
@@ -88,7 +88,7 @@ pub struct Session {
     last_seen: AtomicU64,
     last_ping: AtomicU64,
     /// Round trip of the last ping in microseconds; 0: not known.
-    latency: AtomicU64,
+    latency: AtomicU32,
     heartbeat: AtomicBool,
     /// A ping has not been answered yet.
     pinged: AtomicBool,
@@ -109,8 +109,8 @@ pub struct Session {
     backlog: AtomicBool,
     /// Its client can answer requests.
     answers_requests: bool,
-    /// How often its client is pinged, in µs.
-    ping_interval: u64,
+    /// How often its client is pinged, in milliseconds.
+    ping_interval: u32,
     /// It is told who is present.
     hears_presence: bool,
 }

@@ -38,6 +38,8 @@ pub(super) enum Place {
     Detached {
         since: Instant,
         reason: Box<CloseReason>,
+        /// What it has been charged for, among all that are detached.
+        charged: usize,
     },
 }
 
@@ -87,8 +89,6 @@ pub(super) struct Outbox {
     pub(super) displaced: u32,
     /// The heartbeat wants a ping written.
     pub(super) ping: bool,
-    /// What it has been charged for, among all that are detached.
-    pub(super) charged: usize,
     /// Tasks that wait for room or for the end.
     pub(super) waiting: Wakers,
     /// What the client is not known to have, once the session is over.
@@ -123,7 +123,6 @@ impl Outbox {
             blocked: false,
             displaced: 0,
             ping: false,
-            charged: 0,
             waiting: Wakers::default(),
             undelivered: None,
         }
@@ -168,7 +167,7 @@ impl Outbox {
             Delivery::Volatile if self.must_wait(limits) => return Pushed::Dropped,
             Delivery::Latest(key) => {
                 let freed = self.ring.conflate(key);
-                self.charged = self.charged.saturating_sub(freed); // 0 as long as it is carried
+                self.charge(0, freed);
             }
             _ => {}
         }
@@ -179,9 +178,10 @@ impl Outbox {
                 // A feed does not say what it has: what was written makes room for what was not.
                 let freed = (resume == Resume::Feed).then(|| self.ring.forget_written()).flatten();
                 let Some(freed) = freed else { return Pushed::Overflowed(entry.outgoing) };
-                self.charged -= freed;
+                self.charge(0, freed);
             }
-            self.charged += self.ring.push(entry);
+            let cost = self.ring.push(entry);
+            self.charge(cost, 0);
             return Pushed::Queued { wake: false };
         }
         let size = entry.outgoing.envelope().len();
@@ -210,6 +210,21 @@ impl Outbox {
         // The client may have acknowledged too little to get us out of this by itself.
         let ask = resume == Resume::Acknowledged && !std::mem::replace(&mut self.ping, true);
         Pushed::Pressured { wake: wake || ask }
+    }
+
+    /// What it has been charged for, while it is detached.
+    pub(super) fn charged(&self) -> usize {
+        match self.place {
+            Place::Detached { charged, .. } => charged,
+            _ => 0,
+        }
+    }
+
+    /// It keeps more, or less, if it is detached.
+    fn charge(&mut self, more: usize, less: usize) {
+        if let Place::Detached { charged, .. } = &mut self.place {
+            *charged = *charged + more - less;
+        }
     }
 
     /// Whether a message could not leave at once.

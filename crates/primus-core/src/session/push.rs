@@ -62,11 +62,12 @@ impl Session {
         wires: Option<&mut Wires<'_>>,
     ) -> Offered {
         let mut outbox = self.outbox();
-        let charged = outbox.charged;
+        let charged = outbox.charged();
         let pushed = outbox.push(Entry { outgoing, delivery }, self.resume, self.limits());
-        if outbox.charged != charged {
+        let now = outbox.charged();
+        if now != charged {
             // Under the lock, so that it is not refunded before it was charged.
-            self.mount.shared.detached.charge(charged, outbox.charged);
+            self.mount.shared.detached.charge(charged, now);
         }
         let displaced = std::mem::take(&mut outbox.displaced);
         let (offered, wake) = match pushed {

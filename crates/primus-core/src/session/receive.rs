@@ -59,6 +59,7 @@ impl Session {
         }
         let sent = self.last_ping.load(Ordering::Relaxed);
         let round_trip = self.mount.clock().saturating_sub(sent);
+        let round_trip = u32::try_from(round_trip).unwrap_or(u32::MAX);
         self.latency.store(round_trip.max(1), Ordering::Relaxed);
     }
 
