@@ -84,12 +84,15 @@ pub(super) fn chart_file(scenario: &Scenario) -> String {
 pub(super) fn section(table: &Table, seconds: f64) -> String {
     let Scenario { title, arguments, unit, .. } = table.scenario;
     let (scenario, options) = arguments.split_once(' ').unwrap_or((arguments, ""));
+    let rows = sorted(table);
+    // Of memory nothing is the kernel's.
+    let timed = rows.iter().any(|(row, _)| row.user.is_some());
+    let (user, line) = if timed { (" of it user |", "--:|") } else { ("", "") };
     let mut out = format!(
         "## {title}\n\n`primus-load {scenario} ADDRESS {options} -t {seconds}`\n\n![{title}]({})\n\n\
-         | server | {unit} | of it user | × {BASE} | least–most |\n|---|--:|--:|--:|--:|\n",
+         | server | {unit} |{user} × {BASE} | least–most |\n|---|--:|{line}--:|--:|\n",
         chart_file(table.scenario)
     );
-    let rows = sorted(table);
     let base = rows.iter().find(|(row, _)| row.server.name == BASE).map(|(_, value)| *value);
     for (row, value) in rows {
         let least = row.values.iter().copied().fold(f64::INFINITY, f64::min);
@@ -97,10 +100,10 @@ pub(super) fn section(table: &Table, seconds: f64) -> String {
         let ratio = base.filter(|base| *base > 0.0).map(|base| format!("{:.2}", value / base));
         let _ = writeln!(
             out,
-            "| {} | {} | {} | {} | {}–{} |",
+            "| {} | {} |{} {} | {}–{} |",
             row.server.name,
             shown(value),
-            row.user.map(shown).unwrap_or_default(),
+            row.user.map(|user| format!(" {} |", shown(user))).unwrap_or_default(),
             ratio.unwrap_or_default(),
             shown(least),
             shown(most),
@@ -141,6 +144,15 @@ mod tests {
         assert!(section.contains("`primus-load echo ADDRESS -c 100 -t 2`"), "{section}");
         assert!(section.contains("](benchmarks/echo-1.svg)"), "{section}");
         assert!(chart(&table()).contains(">ws</text>"));
+    }
+
+    #[test]
+    fn a_table_of_memory_has_no_time() {
+        let mut table = table();
+        table.rows.iter_mut().for_each(|row| row.user = None);
+        let section = section(&table, 2.0);
+        let rows = "|---|--:|--:|--:|\n| primus-ws | 4.00 | 1.00 | 4.00–4.00 |\n| ws | 8.00 | 2.00 | 7.00–9.00 |\n\n";
+        assert!(section.ends_with(rows), "{section}");
     }
 
     #[test]
