@@ -16,6 +16,23 @@ before(async () => {
 });
 after(() => server?.kill());
 
+/** In the page: a client goes on by this transport. It says by which one, and not when. */
+function over({ _dispatcher }, transport) {
+  return new Promise((resolve) => {
+    let used;
+    const set = (type) => (used = type) === transport && resolve();
+    Object.defineProperty(_dispatcher, 'connectionType', { get: () => used, set });
+  });
+}
+
+/** A page with the client's script. */
+async function visit(t, url, options) {
+  const page = await open(t, url, options);
+  await page.addScriptTag({ path: SCRIPT });
+  await page.addScriptTag({ content: over.toString() });
+  return page;
+}
+
 /** In the page: what a client of one transport hears of what it publishes; and how often it can come and go. */
 async function talk([url, transport, values, times]) {
   const { Faye } = window;
@@ -29,21 +46,16 @@ async function talk([url, transport, values, times]) {
     }
     return client;
   };
-  // It says by which transport it goes on, and not when.
-  const over = (dispatcher) =>
-    new Promise((resolve) => {
-      let used;
-      const set = (type) => (used = type) === transport && resolve();
-      Object.defineProperty(dispatcher, 'connectionType', { get: () => used, set });
-    });
   const channel = `/page/${transport}`;
   const client = make();
+  const there = over(client, transport);
   const said = [];
   let told;
   await client.subscribe('/page/*', (value) => {
     said.push(value);
     told();
   });
+  await there;
   for (const value of values) {
     const heard = new Promise((resolve) => (told = resolve));
     await client.publish(channel, value);
@@ -54,7 +66,7 @@ async function talk([url, transport, values, times]) {
   await client.disconnect();
   for (let n = 0; n < times; n += 1) {
     const one = make();
-    const there = over(one._dispatcher);
+    const there = over(one, transport);
     const heard = new Promise((resolve) => one.subscribe(channel, resolve).then(() => there).then(() => one.publish(channel, n)));
     if ((await heard) !== n) return `${n} was not heard`;
     await one.disconnect();
@@ -68,7 +80,9 @@ async function ended([url, transport]) {
   for (const other of ['websocket', 'eventsource', 'long-polling', 'callback-polling']) {
     if (other !== transport && (transport === 'callback-polling' || other !== 'long-polling')) client.disable(other);
   }
+  const there = over(client, transport);
   await client.subscribe('/ended', () => {});
+  await there;
   // What it is told last is that it is to stay away.
   const told = new Promise((resolve) => client._dispatcher.bind('message', ({ advice }) => advice?.reconnect === 'none' && resolve()));
   client.publish('/service/close', 1);
@@ -82,8 +96,7 @@ const fits = (transport) => (value) => transport !== 'callback-polling' || Strin
 
 for (const transport of SAME) {
   test(`faye in Chromium over ${transport}: any value, why it may not, a hundred times, and the end by the server`, async (t) => {
-    const page = await open(t, `${server.url}/bayeux/?asked`);
-    await page.addScriptTag({ path: SCRIPT });
+    const page = await visit(t, `${server.url}/bayeux/?asked`);
     const values = VALUES.filter(fits(transport));
     const said = await page.evaluate(talk, ['/bayeux', transport, values, 100]);
     assert.deepEqual(said, { said: values, used: transport, why: 'it is secret' });
@@ -93,8 +106,7 @@ for (const transport of SAME) {
 
 for (const transport of CROSS) {
   test(`faye in Chromium over ${transport}, from a page of another origin`, async (t) => {
-    const page = await open(t, `${server.url.replace('127.0.0.1', 'localhost')}/bayeux/?asked`, { allow: NETWORK_ERRORS });
-    await page.addScriptTag({ path: SCRIPT });
+    const page = await visit(t, `${server.url.replace('127.0.0.1', 'localhost')}/bayeux/?asked`, { allow: NETWORK_ERRORS });
     const values = VALUES.filter(fits('callback-polling'));
     const said = await page.evaluate(talk, [`${server.url}/bayeux`, transport, values, 0]);
     assert.deepEqual(said, { said: values, used: transport, why: 'it is secret' });
