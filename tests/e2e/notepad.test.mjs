@@ -168,6 +168,7 @@ async function together(t, settings, transport, work) {
   const [text] = await until('all have the same text', look, same, 10_000);
   const resumed = await Promise.all(writers.map((each) => each.resumed()));
   t.diagnostic(`${text.length} letters, cuts ${writers.map((each) => each.cuts)}, resumed ${JSON.stringify(resumed)}`);
+  assert.ok(writers.every((each) => each.cuts >= CUTS));
   return { text, writers, resumed };
 }
 

@@ -43,8 +43,8 @@ struct Ours {
 }
 
 /// The client of a session is there now, which is news where nothing carries it. False: something does.
-fn renew(session: &Arc<Session>, patience: Duration) -> bool {
-    let parked = session.unpark(session.generation());
+fn renew(session: &Arc<Session>, generation: u64, patience: Duration) -> bool {
+    let parked = session.unpark(generation);
     let is_parked = parked.is_some();
     if let Some(carrier) = parked {
         carrier.park(patience);
@@ -54,9 +54,10 @@ fn renew(session: &Arc<Session>, patience: Duration) -> bool {
 
 /// Whether an event stream carries the session, whose client is there now.
 pub(crate) fn is_streamed(session: &Arc<Session>, patience: Duration) -> bool {
+    let generation = session.generation();
     let ours = session.extension::<Ours>();
-    let last = ours.is_some_and(|ours| ours.stream.load(Ordering::Relaxed) == session.generation());
-    last && !renew(session, patience)
+    ours.is_some_and(|ours| ours.stream.load(Ordering::Relaxed) == generation)
+        && !renew(session, generation, patience)
 }
 
 /// An event stream carries the session from now on.
@@ -240,7 +241,7 @@ impl Peer {
         let timeout = millis(self.options.timeout);
         if way == "eventsource" {
             // Events go by the stream. This only says that the client is there.
-            renew(&session, self.options.patience());
+            renew(&session, session.generation(), self.options.patience());
             reply.advice = Some(Advice::retry(timeout, 0));
             return Err(Box::new(reply)); // which is not held
         }

@@ -79,7 +79,8 @@ impl Session {
             awaits_room: AtomicBool::new(false),
             backlog: AtomicBool::new(false),
             answers_requests,
-            ping_interval: u32::try_from(ping_interval.as_millis()).unwrap_or(u32::MAX),
+            ping_interval: u32::try_from(ping_interval.as_micros().div_ceil(1000))
+                .unwrap_or(u32::MAX),
             hears_presence: presence,
             mount,
         })
