@@ -163,8 +163,8 @@ class Place {
 }
 
 class Room extends Place {
-  /** Those who are here, as far as they are shown, and where the list goes on. */
-  members = new Set();
+  /** Those who are here, as far as they are shown, and where the list goes on. Unknown until it is answered. */
+  members = null;
   people = 0;
   next = null;
   title = `# ${this.name}`;
@@ -242,8 +242,8 @@ function come({ room, nick, people }, what) {
   place.people = people;
   place.changed = true;
   // One behind those who are shown is seen when those are.
-  if (what === 'left') place.members.delete(nick);
-  else if (!place.next || nick < place.next) place.members.add(nick);
+  if (what === 'left') place.members?.delete(nick);
+  else if (!place.next || nick < place.next) place.members?.add(nick);
   place.stopped(nick);
   if (nick !== me.nick) place.log.notice(`${nick} ${what}`);
   showMembers();
