@@ -133,12 +133,9 @@ impl Envelope {
 
     /// A body behind a head, which is ASCII.
     pub(crate) fn join(head: &[u8], body: &Payload) -> Self {
-        let mut frame = Vec::with_capacity(head.len() + body.len());
-        frame.extend_from_slice(head);
-        frame.extend_from_slice(body.as_bytes());
-        let frame = match body {
-            Payload::Text(_) => native::text(frame),
-            Payload::Binary(_) => Payload::Binary(frame.into()),
+        let frame = match (body, std::str::from_utf8(head)) {
+            (Payload::Text(text), Ok(head)) => Payload::from([head, text].concat()),
+            _ => Payload::from([head, body.as_bytes()].concat()),
         };
         Self::read(frame, head.len())
     }

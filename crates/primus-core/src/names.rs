@@ -94,10 +94,12 @@ pub(crate) fn push_field(frame: &mut Vec<u8>, name: &str) {
 
 /// The name in a field; `None` if it is none.
 pub(crate) fn read_field(field: &str) -> Option<Cow<'_, str>> {
+    if !field.bytes().any(|byte| byte == b'%') {
+        return is_name(field).then_some(Cow::Borrowed(field));
+    }
     let name = percent_decode_str(field).decode_utf8().ok()?;
     // `%zz` is no percent-encoding, and would come out as it is.
-    let whole = !field.contains('%') || well_encoded(field.as_bytes());
-    (whole && is_name(&name)).then_some(name)
+    (well_encoded(field.as_bytes()) && is_name(&name)).then_some(name)
 }
 
 fn well_encoded(field: &[u8]) -> bool {

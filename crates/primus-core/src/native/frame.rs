@@ -51,7 +51,7 @@ pub struct FrameError(&'static str);
 
 /// One head: kind, fields, and where what is behind it begins.
 struct Part<'a> {
-    kind: &'a str,
+    kind: &'a [u8],
     fields: Option<&'a str>,
     end: usize,
 }
@@ -59,21 +59,17 @@ struct Part<'a> {
 /// The head at `at`, if there is one.
 fn part(frame: &[u8], at: usize) -> Result<Option<Part<'_>>, FrameError> {
     let Some(rest) = frame[at..].strip_prefix(PREFIX.as_bytes()) else { return Ok(None) };
-    let colon = |bytes: &[u8]| bytes.iter().position(|byte| *byte == b':');
-    let text = |bytes| std::str::from_utf8(bytes).map_err(|_| FrameError("not UTF-8"));
-    let kind = colon(rest).ok_or(FrameError("no end of the kind"))?;
-    let begin = at + PREFIX.len() + kind;
-    let behind = &rest[kind..];
-    if behind.starts_with(b"::") {
-        return Ok(Some(Part { kind: text(&rest[..kind])?, fields: None, end: begin + 2 }));
+    let colon = rest.iter().position(|byte| *byte == b':');
+    let colon = colon.ok_or(FrameError("no end of the kind"))?;
+    let (kind, behind) = (&rest[..colon], &rest[colon + 1..]);
+    let begin = frame.len() - behind.len();
+    if behind.first() == Some(&b':') {
+        return Ok(Some(Part { kind, fields: None, end: begin + 1 }));
     }
-    let fields = behind[1..].windows(2).position(|pair| pair == b"::");
-    let fields = fields.ok_or(FrameError("no end of the fields"))?;
-    Ok(Some(Part {
-        kind: text(&rest[..kind])?,
-        fields: Some(text(&behind[1..=fields])?),
-        end: begin + 1 + fields + 2,
-    }))
+    let end = behind.windows(2).position(|pair| pair == b"::");
+    let end = end.ok_or(FrameError("no end of the fields"))?;
+    let fields = std::str::from_utf8(&behind[..end]).map_err(|_| FrameError("not UTF-8"))?;
+    Ok(Some(Part { kind, fields: Some(fields), end: begin + end + 2 }))
 }
 
 /// Reads a text frame. Anything that does not begin with `primus::` is a message of the application.
@@ -93,22 +89,26 @@ pub fn parse(text: ByteString) -> Result<Frame, FrameError> {
     let body = &text[end..];
     let shared = |body: &str| text.slice_ref(body);
     match (kind, fields) {
-        ("data", Some("b64")) => {
+        (b"data", Some("b64")) => {
             let bytes = decode_base64(body)?;
             let text =
                 ByteString::try_from(bytes).map_err(|_| FrameError("data:b64 is not UTF-8"))?;
             read_message(text.into()).map(Frame::Message)
         }
-        ("binary", None) => read_message(decode_base64(body)?.into()).map(Frame::Message),
-        ("attach", None) => Ok(Frame::Attach(shared(body))),
-        ("refuse", None) => Ok(Frame::Refuse(shared(body))),
-        ("ack", Some(fields)) => match parse_numbers(fields, body)? {
+        (b"binary", None) => read_message(decode_base64(body)?.into()).map(Frame::Message),
+        (b"attach", None) => Ok(Frame::Attach(shared(body))),
+        (b"refuse", None) => Ok(Frame::Refuse(shared(body))),
+        (b"ack", Some(fields)) => match parse_numbers(fields, body)? {
             (_, Some(0)) => Err(FrameError("numbers of messages begin at 1")),
             (recv, next) => Ok(Frame::Ack { recv, next }),
         },
-        ("ping", Some(fields)) => parse_numbers(fields, body).map(|(n, recv)| Frame::Ping(n, recv)),
-        ("pong", Some(fields)) => parse_numbers(fields, body).map(|(n, recv)| Frame::Pong(n, recv)),
-        ("end", None) => Ok(Frame::End),
+        (b"ping", Some(fields)) => {
+            parse_numbers(fields, body).map(|(n, recv)| Frame::Ping(n, recv))
+        }
+        (b"pong", Some(fields)) => {
+            parse_numbers(fields, body).map(|(n, recv)| Frame::Pong(n, recv))
+        }
+        (b"end", None) => Ok(Frame::End),
         _ => read_message(text.into()).map(Frame::Message),
     }
 }
@@ -123,30 +123,30 @@ pub fn read_message(frame: Payload) -> Result<Envelope, FrameError> {
     while let Some(Part { kind, fields, end }) = part(bytes, at)? {
         let outer = at == 0;
         match (kind, fields) {
-            ("channel", Some(channel)) if outer => {
+            (b"channel", Some(channel)) if outer => {
                 name(channel)?;
             }
-            ("room", Some(rooms)) if !in_room => {
+            (b"room", Some(rooms)) if !in_room => {
                 in_room = true;
                 for room in rooms.split(',') {
                     read_room(room)?;
                 }
             }
-            ("data", None) if outer => return Ok(Envelope::from(slice(&frame, end))),
-            ("data", None) => return Ok(Envelope::read(frame, end)),
-            ("event", Some(event)) => {
+            (b"data", None) if outer => return Ok(Envelope::from(slice(&frame, end))),
+            (b"data", None) => return Ok(Envelope::read(frame, end)),
+            (b"event", Some(event)) => {
                 name(event)?;
                 return Ok(Envelope::read(frame, end));
             }
-            ("request", Some(fields)) if !in_room => {
+            (b"request", Some(fields)) if !in_room => {
                 read_request(fields)?;
                 return Ok(Envelope::read(frame, end));
             }
-            ("reply", Some(id)) if outer => {
+            (b"reply", Some(id)) if outer => {
                 parse_number(id)?;
                 return Ok(Envelope::read(frame, end));
             }
-            ("refuse", Some(id)) if outer && !frame.is_binary() => {
+            (b"refuse", Some(id)) if outer && !frame.is_binary() => {
                 parse_number(id)?;
                 return Ok(Envelope::read(frame, end));
             }
@@ -195,20 +195,28 @@ fn read_request(fields: &str) -> Result<(u64, Cow<'_, str>), FrameError> {
 /// What a head that [`read_message`] has read, or that is of our own making, says.
 pub(crate) fn heading(head: &[u8]) -> Heading<'_> {
     let mut heading = Heading { channel: None, rooms: Vec::new(), subject: Subject::Data };
+    // Of most events there is nothing else to say, and nothing stands behind an event.
+    let event = head.strip_prefix(b"primus::event:").and_then(|rest| rest.strip_suffix(b"::"));
+    if let Some(Ok(event)) = event.map(std::str::from_utf8) {
+        heading.subject = name(event).map_or(Subject::Data, Subject::Event);
+        return heading;
+    }
     let mut at = 0;
     while let Ok(Some(Part { kind, fields, end })) = part(head, at) {
         let fields = fields.unwrap_or_default();
         match kind {
-            "channel" => heading.channel = name(fields).ok(),
-            "room" => heading.rooms = fields.split(',').flat_map(read_room).collect(),
-            "event" => heading.subject = name(fields).map_or(Subject::Data, Subject::Event),
-            "request" => {
+            b"channel" => heading.channel = name(fields).ok(),
+            b"room" => heading.rooms = fields.split(',').flat_map(read_room).collect(),
+            b"event" => heading.subject = name(fields).map_or(Subject::Data, Subject::Event),
+            b"request" => {
                 if let Ok((id, name)) = read_request(fields) {
                     heading.subject = Subject::Request(id, name);
                 }
             }
-            "reply" => heading.subject = parse_number(fields).map_or(Subject::Data, Subject::Reply),
-            "refuse" => {
+            b"reply" => {
+                heading.subject = parse_number(fields).map_or(Subject::Data, Subject::Reply)
+            }
+            b"refuse" => {
                 heading.subject = parse_number(fields).map_or(Subject::Data, Subject::Refuse)
             }
             _ => {}
@@ -240,14 +248,6 @@ fn parse_number(text: &str) -> Result<u64, FrameError> {
     match text.parse() {
         Ok(number) if digits && number <= MAX_NUMBER => Ok(number),
         _ => Err(FrameError("bad number")),
-    }
-}
-
-/// Text that was valid UTF-8 in all of its parts.
-pub(crate) fn text(bytes: Vec<u8>) -> Payload {
-    match String::from_utf8(bytes) {
-        Ok(text) => text.into(),
-        Err(error) => Payload::Binary(error.into_bytes().into()),
     }
 }
 

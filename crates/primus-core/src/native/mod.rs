@@ -5,7 +5,7 @@ mod attach;
 mod frame;
 mod line;
 
-pub(crate) use self::frame::{heading, text};
+pub(crate) use self::frame::heading;
 pub use self::{
     attach::{AttachError, ClientAttach, Resume, ServerAttach, ack_frame, end_frame, refuse_frame},
     frame::{Frame, FrameError, escape, frame, from_client, parse, plain, read_message},

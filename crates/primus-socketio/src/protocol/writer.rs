@@ -1,5 +1,7 @@
 //! What the server says, as messages of Engine.IO: a text, and an attachment for each value that is bytes.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use bytestring::ByteString;
 use primus_core::{
@@ -34,7 +36,7 @@ pub struct Writing {
 struct Pieces {
     before: String,
     args: ByteString,
-    after: String,
+    after: Cow<'static, str>,
     attachments: Vec<Bytes>,
 }
 
@@ -75,12 +77,14 @@ impl Writing {
         let mut body = self.arguments(envelope, parser, Null::IsNone)?;
         match &mut body {
             Body::Json(Pieces { before, args, after, .. }) => {
-                let name = serde_json::to_string(name).ok()?;
-                let comma = if args.is_empty() { "" } else { "," };
-                *before = format!("[{name}{comma}");
+                *before = serde_json::to_string(&[name]).ok()?;
+                before.pop(); // the bracket, which is closed behind the arguments
+                if !args.is_empty() {
+                    before.push(',');
+                }
                 *after = match offset.filter(|_| id.is_none()) {
-                    Some(offset) => format!(",\"{offset}\"]"),
-                    None => "]".to_owned(),
+                    Some(offset) => format!(",\"{offset}\"]").into(),
+                    None => "]".into(),
                 };
             }
             Body::Values(values) => {
@@ -112,7 +116,7 @@ impl Writing {
             _ => self.arguments(envelope, parser, Null::IsOne),
         }?;
         if let Body::Json(Pieces { before, after, .. }) = &mut body {
-            (*before, *after) = ("[".to_owned(), "]".to_owned());
+            (*before, *after) = ("[".to_owned(), "]".into());
         }
         self.packet(3, Some(namespace), Some(id), Some(body))
     }
