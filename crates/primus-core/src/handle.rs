@@ -219,7 +219,7 @@ impl Spark {
         let transforms = &self.mount().shared.transforms;
         if !transforms.lets_out() {
             let compress = envelope.is_compressible();
-            let parser = Arc::clone(&self.mount().settings().parser);
+            let parser = &self.mount().settings().parser;
             let mut message = Message::open(&envelope, parser);
             if transforms.run_for(0, self, &mut message) == Flow::Drop {
                 return Ok(Written::Dropped);

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use crate::{
     envelope::{Envelope, Heading, Subject},
     native,
-    parser::{DecodeError, Parser},
+    parser::{DecodeError, Format, Parser},
 };
 
 /// The encoded body of one message. Cheap to clone: the bytes are shared.
@@ -119,7 +119,7 @@ impl From<Message> for Payload {
 #[derive(Clone)]
 pub struct Message {
     payload: Payload,
-    parser: Arc<dyn Parser>,
+    parser: Format,
     /// What stood in front of it, if anything did.
     head: Bytes,
 }
@@ -127,19 +127,23 @@ pub struct Message {
 impl Message {
     /// A message as a mount with `parser` would have received it.
     pub fn new(payload: impl Into<Payload>, parser: Arc<dyn Parser>) -> Self {
-        Self { payload: payload.into(), parser, head: Bytes::new() }
+        Self::of(payload.into(), &parser)
     }
 
-    pub(crate) fn open(envelope: &Envelope, parser: Arc<dyn Parser>) -> Self {
-        Self { payload: envelope.body(), parser, head: envelope.head_bytes() }
+    fn of(payload: Payload, parser: &Arc<dyn Parser>) -> Self {
+        Self { payload, parser: parser.into(), head: Bytes::new() }
+    }
+
+    pub(crate) fn open(envelope: &Envelope, parser: &Arc<dyn Parser>) -> Self {
+        Self { payload: envelope.body(), parser: parser.into(), head: envelope.head_bytes() }
     }
 
     /// As [`open`](Self::open), of an envelope that nobody else has.
-    pub(crate) fn unpack(envelope: Envelope, parser: Arc<dyn Parser>) -> Self {
+    pub(crate) fn unpack(envelope: Envelope, parser: &Arc<dyn Parser>) -> Self {
         if !envelope.is_bare() {
             return Self::open(&envelope, parser);
         }
-        Self::new(envelope.into_frame(), parser)
+        Self::of(envelope.into_frame(), parser)
     }
 
     /// Puts it together again.
@@ -195,7 +199,7 @@ impl Message {
     /// # Errors
     /// When the payload is not what the parser reads, or not a `T`.
     pub fn decode<'de, T: Deserialize<'de>>(&'de self) -> Result<T, DecodeError> {
-        crate::parser::decode(&*self.parser, &self.payload)
+        self.parser.decode(&self.payload)
     }
 
     /// The value, read as JSON whatever the mount's parser is.
@@ -214,7 +218,7 @@ impl Message {
         &mut self,
         value: &T,
     ) -> Result<(), crate::parser::EncodeError> {
-        self.payload = crate::parser::encode(&*self.parser, value)?;
+        self.payload = crate::parser::encode(self.parser.parser(), value)?;
         Ok(())
     }
 
@@ -229,7 +233,7 @@ impl fmt::Debug for Message {
         f.debug_struct("Message")
             .field("event", &self.event())
             .field("payload", &self.payload)
-            .field("parser", &self.parser.name())
+            .field("parser", &self.parser.parser().name())
             .finish()
     }
 }

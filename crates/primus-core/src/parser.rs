@@ -168,9 +168,45 @@ pub trait Parser: Send + Sync + 'static {
 pub struct Own(Kind);
 
 #[derive(Debug, Clone, Copy)]
-enum Kind {
+pub(crate) enum Kind {
     Json,
     Raw,
+}
+
+/// A parser, as every message has it: one of ours need not be counted, which costs as much as to read a
+/// short message.
+#[derive(Clone)]
+pub(crate) enum Format {
+    Own(Kind),
+    Other(Arc<dyn Parser>),
+}
+
+impl Format {
+    pub(crate) fn parser(&self) -> &dyn Parser {
+        match self {
+            Self::Own(Kind::Json) => &Json,
+            Self::Own(Kind::Raw) => &Raw,
+            Self::Other(parser) => &**parser,
+        }
+    }
+
+    /// The value of a payload, as [`decode`] gives it.
+    pub(crate) fn decode<'de, T: Deserialize<'de>>(
+        &self,
+        payload: &'de Payload,
+    ) -> Result<T, DecodeError> {
+        let own = match self {
+            Self::Own(kind) => Some(*kind),
+            Self::Other(_) => None,
+        };
+        decode_by(own, self.parser(), payload)
+    }
+}
+
+impl From<&Arc<dyn Parser>> for Format {
+    fn from(parser: &Arc<dyn Parser>) -> Self {
+        parser.own().map_or_else(|| Self::Other(Arc::clone(parser)), |Own(kind)| Self::Own(kind))
+    }
 }
 
 /// Bytes that are to be text.
@@ -218,7 +254,16 @@ pub fn decode<'de, T: Deserialize<'de>>(
     parser: &dyn Parser,
     payload: &'de Payload,
 ) -> Result<T, DecodeError> {
-    let decoded = match (parser.own().map(|Own(own)| own), payload) {
+    decode_by(parser.own().map(|Own(own)| own), parser, payload)
+}
+
+/// The same; `own` is what the parser is, if it is one of ours.
+fn decode_by<'de, T: Deserialize<'de>>(
+    own: Option<Kind>,
+    parser: &dyn Parser,
+    payload: &'de Payload,
+) -> Result<T, DecodeError> {
+    let decoded = match (own, payload) {
         (Some(Kind::Json), Payload::Text(text)) => {
             serde_json::from_str(text).map_err(DecodeError::new)
         }

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
+use bytes::{Buf as _, BytesMut};
 use primus_core::{Carrier, CloseReason, Io, MountSettings, Payload, Upgraded};
 use tokio::io::{AsyncRead as _, AsyncWriteExt as _, ReadBuf};
 
@@ -57,7 +57,7 @@ pub struct Connection {
     pub(crate) frames: Frames,
     max_message: usize,
     /// Read and not yet parsed: what came with the handshake, or behind a full inbox.
-    backlog: Option<Box<Bytes>>,
+    backlog: Option<Box<BytesMut>>,
     pub(crate) out: Out,
 }
 
@@ -78,17 +78,17 @@ impl Connection {
             backlog: None,
             out,
         };
-        connection.put_back(upgraded.read);
+        connection.put_back(upgraded.read.into());
         connection
     }
 
     /// What was put back.
-    pub(crate) fn take_back(&mut self) -> Bytes {
-        self.backlog.take().map_or_else(Bytes::new, |read| *read)
+    pub(crate) fn take_back(&mut self) -> BytesMut {
+        self.backlog.take().map_or_else(BytesMut::new, |read| *read)
     }
 
     /// Keeps what was read and is not parsed now.
-    pub(crate) fn put_back(&mut self, read: Bytes) {
+    pub(crate) fn put_back(&mut self, read: BytesMut) {
         self.backlog = (!read.is_empty()).then(|| Box::new(read));
     }
 
@@ -101,10 +101,12 @@ impl Connection {
         self.frames.limit(max);
         let received = poll_fn(|cx| {
             loop {
-                let backlog = self.take_back();
-                let mut input = &backlog[..];
+                let mut backlog = self.take_back();
+                let mut input = &mut backlog[..];
                 let received = self.frames.next(&mut input, &mut self.out)?;
-                self.put_back(backlog.slice_ref(input));
+                let left = input.len();
+                backlog.advance(backlog.len() - left);
+                self.put_back(backlog);
                 let written = self.out.poll_write(cx, &mut self.io);
                 if let Poll::Ready(Err(_)) = written {
                     return Poll::Ready(Err(CloseReason::GOING_AWAY));
@@ -119,7 +121,7 @@ impl Connection {
                         match self.poll_read(cx, &mut scratch) {
                             Poll::Pending => return Poll::Pending,
                             Poll::Ready(Ok(read)) if !read.is_empty() => {
-                                let read = Bytes::copy_from_slice(read);
+                                let read = BytesMut::from(&*read);
                                 self.put_back(read);
                             }
                             Poll::Ready(_) => return Poll::Ready(Err(CloseReason::GOING_AWAY)),
@@ -157,11 +159,11 @@ impl Connection {
         &mut self,
         cx: &mut Context<'_>,
         scratch: &'a mut Scratch,
-    ) -> Poll<io::Result<&'a [u8]>> {
+    ) -> Poll<io::Result<&'a mut [u8]>> {
         let mut buffer = ReadBuf::new(&mut scratch.0);
         std::task::ready!(Pin::new(&mut self.io).poll_read(cx, &mut buffer))?;
         let read = buffer.filled().len();
-        Poll::Ready(Ok(&scratch.0[..read]))
+        Poll::Ready(Ok(&mut scratch.0[..read]))
     }
 
     /// Queues our close frame.

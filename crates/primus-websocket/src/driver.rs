@@ -14,7 +14,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use bytes::Bytes;
+use bytes::{Buf as _, BytesMut};
 use primus_core::{
     BoxFuture, Carrier, CloseReason, DeliverError, Envelope, Payload, classic::Incoming,
 };
@@ -320,11 +320,12 @@ impl<D: Dialect> Driver<D> {
             carrier.session().seen();
             return Progress::Waiting;
         }
-        let backlog = self.connection.take_back();
+        let mut backlog = self.connection.take_back();
         let mut scratch = Scratch::take();
-        let mut input = &backlog[..];
+        let mut input = &mut backlog[..];
         let mut all = Progress::More;
-        if input.is_empty() {
+        let fresh = input.is_empty();
+        if fresh {
             input = match self.connection.poll_read(cx, &mut scratch) {
                 Poll::Pending => return Progress::Waiting,
                 Poll::Ready(Ok(read)) if !read.is_empty() => read,
@@ -356,10 +357,14 @@ impl<D: Dialect> Driver<D> {
                 }
             }
         };
-        self.connection.put_back(match &backlog {
-            empty if empty.is_empty() => Bytes::copy_from_slice(input),
-            backlog => backlog.slice_ref(input),
-        });
+        let left = if fresh {
+            BytesMut::from(&*input)
+        } else {
+            let left = input.len();
+            backlog.advance(backlog.len() - left);
+            backlog
+        };
+        self.connection.put_back(left);
         progress
     }
 

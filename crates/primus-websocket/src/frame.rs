@@ -80,16 +80,20 @@ pub(crate) fn put_close(out: &mut Vec<u8>, reason: &CloseReason) {
     out.extend_from_slice(text.as_bytes());
 }
 
-/// Takes the mask off (RFC 6455 §5.3), eight bytes at a time.
-pub(crate) fn unmask(payload: &mut [u8], [a, b, c, d]: [u8; 4]) {
-    let mask = u64::from_ne_bytes([a, b, c, d, a, b, c, d]);
-    let (words, rest) = payload.as_chunks_mut::<8>();
-    for word in words {
-        *word = (u64::from_ne_bytes(*word) ^ mask).to_ne_bytes();
+/// Takes the mask off (RFC 6455 §5.3), 32 bytes at a time, which is two registers of every machine of today.
+pub(crate) fn unmask(payload: &mut [u8], mask: [u8; 4]) {
+    let (blocks, rest) = payload.as_chunks_mut::<32>();
+    for block in blocks {
+        let (words, _) = block.as_chunks_mut::<4>();
+        words.iter_mut().for_each(|word| *word = xor(*word, mask));
     }
-    for (byte, mask) in rest.iter_mut().zip(mask.to_ne_bytes()) {
-        *byte ^= mask;
-    }
+    let (words, rest) = rest.as_chunks_mut::<4>();
+    words.iter_mut().for_each(|word| *word = xor(*word, mask));
+    rest.iter_mut().zip(mask).for_each(|(byte, mask)| *byte ^= mask);
+}
+
+fn xor(word: [u8; 4], mask: [u8; 4]) -> [u8; 4] {
+    (u32::from_ne_bytes(word) ^ u32::from_ne_bytes(mask)).to_ne_bytes()
 }
 
 #[cfg(test)]

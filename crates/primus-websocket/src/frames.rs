@@ -70,25 +70,25 @@ impl Frames {
         self.max_message = max_message;
     }
 
-    /// Reads the next message of `input`, and takes from it what was used. `None`: more is needed.
+    /// Reads the next message of `input`, where it lies, and takes from it what was used. `None`: more is
+    /// needed.
     ///
     /// # Errors
     /// When the client breaks the protocol; nothing may be read after that.
     pub(crate) fn next(
         &mut self,
-        input: &mut &[u8],
+        input: &mut &mut [u8],
         out: &mut Out,
     ) -> Result<Option<Received>, CloseReason> {
         while !input.is_empty() {
             if self.slow.is_none()
-                && let Some((frame, rest)) = whole(input, self.max_message, self.inflate.is_some())
+                && let Some(frame) = whole(input, self.max_message, self.inflate.is_some())
             {
-                *input = rest;
-                return frame.read(self.max_message, self.inflate.as_mut()).map(Some);
+                return frame.read(input, self.max_message, self.inflate.as_mut()).map(Some);
             }
             if let Some(first) = self.begins_compressed(input) {
-                *input = &input[1..];
-                self.next_slowly(&mut &[first][..], out)?;
+                *input = &mut std::mem::take(input)[1..];
+                self.next_slowly(&mut &mut [first][..], out)?;
             } else if let Some(received) = self.next_slowly(input, out)? {
                 return Ok(Some(received));
             }
@@ -118,13 +118,13 @@ impl Frames {
     /// Gives tungstenite the rest of the current frame, or what there is of it.
     fn next_slowly(
         &mut self,
-        input: &mut &[u8],
+        input: &mut &mut [u8],
         out: &mut Out,
     ) -> Result<Option<Received>, CloseReason> {
         let (max_message, max_fragments) = (self.max_message, self.max_fragments);
         let slow = self.slow.get_or_insert_with(|| Box::new(Slow::new(max_message)));
         let piece = slow.fragments.frame(input, max_fragments).map_err(|_| too_many_fragments())?;
-        let (now, rest) = input.split_at(piece.length);
+        let (now, rest) = std::mem::take(input).split_at_mut(piece.length);
         *input = rest;
         let mut received = slow.read(now, out)?;
         if received.is_none() && !slow.fragments.is_text(now, &piece) {

@@ -1,6 +1,6 @@
 //! UTF-8 that comes in pieces (RFC 6455 §8.1): what is wrong is seen with its first wrong byte.
 
-use std::str::from_utf8;
+use simdutf8::compat::from_utf8;
 
 /// Follows a text. It keeps at most the three bytes of a character whose end is still to come.
 #[derive(Debug, Default, Clone, Copy)]

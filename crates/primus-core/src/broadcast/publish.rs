@@ -66,7 +66,7 @@ impl<B: Body> Press<'_, B> {
         if transforms.lets_out() {
             return Some(envelope);
         }
-        let mut message = Message::open(&envelope, Arc::clone(parser));
+        let mut message = Message::open(&envelope, parser);
         (transforms.run_shared(&mut message) == Flow::Pass).then(|| message.close())
     }
 }
@@ -326,7 +326,7 @@ pub(crate) fn send_shared(
     if !per_spark(shared) {
         return session.offer(Outgoing::Shared(Arc::clone(packet)), delivery.clone(), wires);
     }
-    let mut own = Message::open(packet.envelope(), Arc::clone(&spark.mount().settings().parser));
+    let mut own = Message::open(packet.envelope(), &spark.mount().settings().parser);
     let transforms = &shared.transforms;
     if transforms.run_for(transforms.shared_prefix(), spark, &mut own) == Flow::Drop {
         return Offered::Dropped;
@@ -341,7 +341,7 @@ pub(crate) fn show_outgoing(spark: &Spark, envelope: &Envelope) {
         && belongings.hears_outgoing()
         && let Some(name) = envelope.heading().name()
     {
-        let parser = Arc::clone(&spark.mount().settings().parser);
+        let parser = &spark.mount().settings().parser;
         belongings.announce_outgoing(spark, name, &Message::open(envelope, parser));
     }
 }

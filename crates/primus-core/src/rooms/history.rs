@@ -177,7 +177,7 @@ impl History {
         let kept = self.kept.range(self.kept.len() - count.min(self.kept.len())..);
         let open = |kept: &Kept| {
             let (parser, packet) = kept.copies.first()?;
-            Some(Message::open(packet.envelope(), Arc::clone(parser)))
+            Some(Message::open(packet.envelope(), parser))
         };
         kept.filter_map(open).collect()
     }

@@ -255,7 +255,7 @@ pub(crate) fn poll_mail(
             },
         };
         let mount = mailbox.mount();
-        let message = Message::unpack(envelope, Arc::clone(&mount.settings().parser));
+        let message = Message::unpack(envelope, &mount.settings().parser);
         match pass(mount, spark, message) {
             Ok(Some(message)) => return Poll::Ready(Some(message)),
             Ok(None) => {}

@@ -154,7 +154,7 @@ impl Session {
 
     pub(crate) fn undelivered(&self) -> Vec<Message> {
         let parser = &self.mount.settings().parser;
-        let open = |outgoing: &Outgoing| Message::open(outgoing.envelope(), Arc::clone(parser));
+        let open = |outgoing: &Outgoing| Message::open(outgoing.envelope(), parser);
         self.outbox().undelivered.iter().flatten().map(open).collect()
     }
 

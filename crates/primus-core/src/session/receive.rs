@@ -260,7 +260,7 @@ impl Session {
     /// An answer of the client. It waits for nothing.
     fn answered(&self, id: u64, answer: &Envelope) {
         let Some(pending) = self.pending_if_any() else { return };
-        let parser = Arc::clone(&self.mount.settings().parser);
+        let parser = &self.mount.settings().parser;
         let result = match answer.heading().subject {
             Subject::Refuse(_) => Err(RequestError::Refused(Rejection::read(answer.body_bytes()))),
             _ => Ok(Message::open(answer, parser)),

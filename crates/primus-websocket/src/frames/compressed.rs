@@ -92,7 +92,8 @@ fn frames(takeover: bool) -> Frames {
 /// What a stream says that comes in such chunks, and how it fails.
 fn read(frames: &mut Frames, stream: &[u8], chunk: usize) -> (Vec<Received>, Option<CloseReason>) {
     let (mut out, mut received) = (Out::default(), Vec::new());
-    for mut input in stream.chunks(chunk.max(1)) {
+    for input in stream.chunks(chunk.max(1)) {
+        let mut input = &mut input.to_vec()[..];
         while !input.is_empty() {
             match frames.next(&mut input, &mut out) {
                 Ok(message) => received.extend(message),

@@ -62,8 +62,9 @@ fn by_frames(mut frames: Frames, stream: &[u8], chunks: &[usize]) -> Read {
     let (mut rest, mut sizes) = (stream, chunks.iter().cycle());
     while !rest.is_empty() {
         let size = sizes.next().map_or(rest.len(), |size| *size).min(rest.len());
-        let mut input;
+        let input;
         (input, rest) = rest.split_at(size);
+        let mut input = &mut input.to_vec()[..];
         while !input.is_empty() {
             match frames.next(&mut input, &mut out) {
                 Ok(None) => {}
@@ -191,7 +192,8 @@ fn between_messages_nothing_is_held() {
         &large[1000..],
     ];
     let mut received = Vec::new();
-    for mut part in parts {
+    for part in parts {
+        let mut part = &mut part.to_vec()[..];
         while !part.is_empty() {
             received.extend(frames.next(&mut part, &mut out).unwrap());
         }

@@ -1,28 +1,23 @@
 //! Data frames that are whole messages, read where they lie.
 
+use bytes::Bytes;
 use primus_core::CloseReason;
 
 use super::{Inflate, Received, compressed_bound};
 use crate::frame::unmask;
 
-/// What is compressed is unmasked on the stack, in pieces of this size: a multiple of the mask's.
-const PIECE: usize = 4096;
-
 /// A data frame that is a whole message, still masked.
-pub(super) struct Whole<'a> {
+pub(super) struct Whole {
     text: bool,
     compressed: bool,
     mask: [u8; 4],
-    payload: &'a [u8],
+    /// Where its payload begins in the input, and how long that is.
+    at: usize,
+    length: usize,
 }
 
-/// The frame that begins `input`, if it is a whole message and the whole of it is there; and what
-/// follows it.
-pub(super) fn whole(
-    input: &[u8],
-    max: usize,
-    may_be_compressed: bool,
-) -> Option<(Whole<'_>, &[u8])> {
+/// The frame that begins `input`, if it is a whole message and the whole of it is there.
+pub(super) fn whole(input: &[u8], max: usize, may_be_compressed: bool) -> Option<Whole> {
     let (&[first, second], rest) = input.split_first_chunk()?;
     let (text, compressed) = match first {
         0x81 => (true, false),
@@ -48,32 +43,32 @@ pub(super) fn whole(
     };
     let length = usize::try_from(length).ok().filter(|length| *length <= max)?;
     let (&mask, rest) = rest.split_first_chunk()?;
-    let (payload, rest) = rest.split_at_checked(length)?;
-    Some((Whole { text, compressed, mask, payload }, rest))
+    (length <= rest.len()).then(|| {
+        let at = input.len() - rest.len();
+        Whole { text, compressed, mask, at, length }
+    })
 }
 
-impl Whole<'_> {
+impl Whole {
+    /// Takes it from `input`, where its mask is taken off.
     pub(super) fn read(
         self,
+        input: &mut &mut [u8],
         max: usize,
         inflate: Option<&mut Inflate>,
     ) -> Result<Received, CloseReason> {
-        let message = match inflate.filter(|_| self.compressed) {
-            Some(inflate) => inflate.message(max, |inflating| {
-                let mut plain = [0; PIECE];
-                self.payload.chunks(PIECE).try_for_each(|masked| {
-                    let plain = &mut plain[..masked.len()];
-                    plain.copy_from_slice(masked);
-                    unmask(plain, self.mask);
-                    inflating.push(plain)
-                })
-            })?,
-            None => {
-                let mut message = self.payload.to_vec();
-                unmask(&mut message, self.mask);
-                message
-            }
-        };
-        Received::new(self.text, message)
+        let (frame, rest) = std::mem::take(input).split_at_mut(self.at + self.length);
+        *input = rest;
+        let payload = &mut frame[self.at..];
+        unmask(payload, self.mask);
+        if let Some(inflate) = inflate.filter(|_| self.compressed) {
+            return Received::new(self.text, inflate.message(max, |it| it.push(payload))?);
+        }
+        if self.text {
+            let text = simdutf8::basic::from_utf8(payload);
+            text.map(|text| Received::Text(text.into())).map_err(|_| CloseReason::INVALID_TEXT)
+        } else {
+            Ok(Received::Binary(Bytes::copy_from_slice(payload)))
+        }
     }
 }
