@@ -30,11 +30,20 @@ pub(crate) struct Admission {
 /// One session's place in the counts, given back when dropped.
 pub(crate) struct Permit {
     admission: Arc<Admission>,
-    address: Option<IpAddr>,
+    /// As it is counted.
+    unit: Option<IpAddr>,
+    kept: bool,
 }
 
 /// One WebSocket's place among those that have not attached yet, given back when dropped.
 pub struct Pending(Arc<Admission>);
+
+/// What is counted of an address, if it is at all.
+fn counted(address: Option<IpAddr>, settings: &Settings) -> Option<IpAddr> {
+    address
+        .filter(|address| settings.count_loopback || !address.to_canonical().is_loopback())
+        .map(unit)
+}
 
 /// The unit that is counted: one IPv4 address, or the /64 that one IPv6 customer has.
 fn unit(address: IpAddr) -> IpAddr {
@@ -53,9 +62,7 @@ impl Admission {
         address: Option<IpAddr>,
         settings: &Settings,
     ) -> Result<Permit, Rejection> {
-        let address = address
-            .filter(|address| settings.count_loopback || !address.to_canonical().is_loopback())
-            .map(unit);
+        let unit = counted(address, settings);
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         if counts.total >= settings.max_connections {
             metrics::limit("max_connections");
@@ -64,8 +71,8 @@ impl Admission {
                 Duration::from_secs(5),
             ));
         }
-        if let Some(address) = address {
-            let count = counts.by_address.entry(address).or_default();
+        if let Some(unit) = unit {
+            let count = counts.by_address.entry(unit).or_default();
             if *count >= settings.max_connections_per_address {
                 metrics::limit("max_connections_per_address");
                 let error = "too many connections from your address (max_connections_per_address)";
@@ -75,7 +82,25 @@ impl Admission {
             *count += 1;
         }
         counts.total += 1;
-        Ok(Permit { admission: Arc::clone(self), address })
+        Ok(Permit { admission: Arc::clone(self), unit, kept: false })
+    }
+
+    /// Gives back the place of a session from this address, whose permit was kept.
+    pub(crate) fn release(&self, address: Option<IpAddr>, settings: &Settings) {
+        self.give_back(counted(address, settings));
+    }
+
+    fn give_back(&self, unit: Option<IpAddr>) {
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.total -= 1;
+        if let Some(unit) = unit
+            && let Some(count) = counts.by_address.get_mut(&unit)
+        {
+            *count -= 1;
+            if *count == 0 {
+                counts.by_address.remove(&unit);
+            }
+        }
     }
 
     pub(crate) fn pend(self: &Arc<Self>, max: usize) -> Result<Pending, Rejection> {
@@ -91,17 +116,18 @@ impl Admission {
     }
 }
 
+impl Permit {
+    /// The place is a session's now, which gives it back by [`Admission::release`]: it knows all of this
+    /// already.
+    pub(crate) fn keep(mut self) {
+        self.kept = true;
+    }
+}
+
 impl Drop for Permit {
     fn drop(&mut self) {
-        let mut counts = self.admission.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        counts.total -= 1;
-        if let Some(address) = self.address
-            && let Some(count) = counts.by_address.get_mut(&address)
-        {
-            *count -= 1;
-            if *count == 0 {
-                counts.by_address.remove(&address);
-            }
+        if !self.kept {
+            self.admission.give_back(self.unit);
         }
     }
 }
@@ -134,6 +160,10 @@ mod tests {
         let _loopback = admission.admit(at("127.0.0.1"), &settings).ok().unwrap();
         assert_eq!(admission.admit(None, &settings).err().unwrap().status(), 503);
         drop(first);
+        let kept = admission.admit(at("192.0.2.1"), &settings).ok().unwrap();
+        kept.keep();
+        assert_eq!(admission.admit(at("192.0.2.1"), &settings).err().unwrap().status(), 503);
+        admission.release(at("192.0.2.1"), &settings);
         assert!(admission.admit(at("192.0.2.1"), &settings).is_ok());
 
         let pending = admission.pend(1).ok().unwrap();

@@ -15,25 +15,26 @@ use crate::request::{Head, Query};
 pub struct Handshake {
     path: Box<str>,
     query: Query,
-    /// `None`: there are none.
+    /// What most have not.
     kept: Option<Box<Kept>>,
     address: Option<IpAddr>,
     secure: bool,
     transformer: &'static str,
-    protocol: Option<Box<str>>,
 }
 
-/// Headers, as a list: a map of one header takes as much room as the rest of the session, so it is made
-/// only for who asks.
+/// Headers and the subprotocol.
 #[derive(Debug, Clone)]
 struct Kept {
+    protocol: Option<Box<str>>,
+    /// The headers, as a list: a map of one header takes as much room as the rest of the session, so it
+    /// is made only for who asks.
     list: Box<[(HeaderName, HeaderValue)]>,
     map: OnceLock<Box<HeaderMap>>,
 }
 
 impl Kept {
-    fn new(list: Box<[(HeaderName, HeaderValue)]>) -> Self {
-        Self { list, map: OnceLock::new() }
+    fn new(list: Box<[(HeaderName, HeaderValue)]>, protocol: Option<Box<str>>) -> Self {
+        Self { protocol, list, map: OnceLock::new() }
     }
 
     fn map(&self) -> &HeaderMap {
@@ -63,11 +64,11 @@ impl Handshake {
         Self {
             path: head.uri.path().into(),
             query: head.query(),
-            kept: (!headers.is_empty()).then(|| Box::new(Kept::new(headers))),
+            kept: (!headers.is_empty() || protocol.is_some())
+                .then(|| Box::new(Kept::new(headers, protocol.map(Into::into)))),
             address: head.address,
             secure: head.secure,
             transformer,
-            protocol: protocol.map(Into::into),
         }
     }
 
@@ -104,6 +105,6 @@ impl Handshake {
 
     /// The WebSocket subprotocol that was agreed on.
     pub fn protocol(&self) -> Option<&str> {
-        self.protocol.as_deref()
+        self.kept.as_ref()?.protocol.as_deref()
     }
 }

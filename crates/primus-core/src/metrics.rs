@@ -15,6 +15,7 @@ mod on {
     use crate::close::CloseReason;
 
     /// Handles of one transformer's message counters, looked up once.
+    #[derive(Debug)]
     pub(crate) struct Meters {
         transport: &'static str,
         messages_in: Counter,
@@ -137,6 +138,7 @@ mod off {
 
     use crate::close::CloseReason;
 
+    #[derive(Debug)]
     pub(crate) struct Meters(&'static str);
 
     impl Meters {

@@ -52,11 +52,11 @@ impl Session {
         let mut outbox = self.outbox();
         if outbox.is_ended() {
             // It ended before it was carried: a carrier of no generation learns that at once.
-            let transport = outbox.transport;
+            let transport = outbox.transport();
             drop(outbox);
             return Carrier::new(Arc::clone(self), 0, transport, asked.next);
         }
-        let transport = outbox.transport;
+        let transport = outbox.transport();
         let (was, generation) = self.take_over(&mut outbox, asked.claim(), carriage, transport);
         drop(outbox);
         self.carried(was, generation, asked, transport)
@@ -127,18 +127,18 @@ impl Session {
         let carried = Carried { drives: carriage.drives, ..Carried::default() };
         let was = std::mem::replace(&mut outbox.place, Place::Carried(carried));
         let shared = &self.mount.shared;
-        if outbox.transport != transport {
-            metrics::switch(outbox.transport, transport);
+        if outbox.transport() != transport {
+            metrics::switch(outbox.transport(), transport);
             if std::mem::take(&mut outbox.counted) {
-                shared.connected(outbox.transport, -1);
+                shared.connected(outbox.transport(), -1);
             }
-            outbox.transport = transport;
+            outbox.meters = self.mount.meters(transport);
         }
         if !std::mem::replace(&mut outbox.counted, true) {
             shared.connected(transport, 1);
         }
-        if let Life::Ending(_, since) = &mut outbox.life {
-            *since = Instant::now(); // it was away: the time to tell the end begins now
+        if let Life::Ending(end) = &mut outbox.life {
+            end.since = Instant::now(); // it was away: the time to tell the end begins now
         }
         self.heartbeat.store(carriage.heartbeat, Ordering::Relaxed);
         self.answers.store(carriage.answers, Ordering::Relaxed);
@@ -182,7 +182,7 @@ impl Session {
             return None;
         }
         outbox.place = Place::Carried(Carried::default());
-        let transport = outbox.transport;
+        let transport = outbox.transport();
         drop(outbox);
         self.seen();
         Some(Carrier::new(Arc::clone(self), generation, transport, 0))

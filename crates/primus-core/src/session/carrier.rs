@@ -255,9 +255,9 @@ impl Carrier {
             count += 1;
         }
         if outbox.ring.is_drained()
-            && let Life::Ending(reason, _) = &outbox.life
+            && let Life::Ending(end) = &outbox.life
         {
-            taken.end = Some((**reason).clone());
+            taken.end = Some(end.reason.clone());
         }
         if count == 0 && !taken.ping && taken.end.is_none() {
             let mut first = false;

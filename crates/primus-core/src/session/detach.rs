@@ -86,7 +86,7 @@ impl Session {
         });
         if !self.is_resumable() || final_end {
             let reason = match &self.outbox().life {
-                Life::Ending(reason, _) => (**reason).clone(),
+                Life::Ending(end) => end.reason.clone(),
                 _ => reason,
             };
             self.close(generation, reason, false);
@@ -166,7 +166,7 @@ impl Session {
         grave: Grave,
     ) -> bool {
         let reason = match &self.outbox().life {
-            Life::Ending(reason, _) => (**reason).clone(),
+            Life::Ending(end) => end.reason.clone(),
             _ => reason,
         };
         self.mount.bury(self, grave);

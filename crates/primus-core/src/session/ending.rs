@@ -1,15 +1,13 @@
 //! The end of a session: asked for, told, over, and the grace of its handler.
 
 use std::{
-    sync::{Arc, PoisonError, atomic::Ordering},
+    sync::{Arc, atomic::Ordering},
     task::{Context, Poll, Waker},
 };
 
-use tokio::time::Instant;
-
 use super::{
     Session,
-    outbox::{Life, Place},
+    outbox::{End, Life, Place},
 };
 use crate::{close::CloseReason, handle::Spark, resume::Grave, spark::State};
 
@@ -38,11 +36,11 @@ impl Session {
             if fenced || !outbox.is_open() {
                 return;
             }
+            outbox.life = Life::Ending(Box::new(End::new(reason.clone())));
             if at_once {
                 // Under the same lock: nothing gets in behind what is left out.
                 outbox.clear();
             }
-            outbox.life = Life::Ending(Box::new(reason.clone()), Instant::now());
             let nowhere = matches!(outbox.place, Place::Nowhere);
             (outbox.carrier().cloned(), outbox.waiting.take(), nowhere)
         };
@@ -68,7 +66,7 @@ impl Session {
             if outbox.claim.generation != generation || outbox.is_ended() {
                 return false;
             }
-            outbox.life = Life::Ended(Box::new(reason.clone()));
+            outbox.life.over(reason.clone());
             outbox.clear();
             let was = std::mem::replace(&mut outbox.place, Place::Nowhere);
             self.refund(&was);
@@ -76,7 +74,7 @@ impl Session {
                 Place::Carried(carried) => carried.waker,
                 _ => None,
             };
-            let counted = std::mem::take(&mut outbox.counted).then_some(outbox.transport);
+            let counted = std::mem::take(&mut outbox.counted).then_some(outbox.transport());
             (carrier, outbox.waiting.take(), counted)
         };
         if let Some(transport) = counted {
@@ -88,7 +86,7 @@ impl Session {
         }
         self.mount.forget(self);
         self.mount.shared.ended(&reason, clean);
-        drop(self.permit.lock().unwrap_or_else(PoisonError::into_inner).take());
+        self.give_back();
         self.end_input();
         self.leave_all(&reason);
         carrier.into_iter().for_each(Waker::wake);
@@ -148,7 +146,7 @@ impl Session {
         let (generation, reason) = {
             let outbox = self.outbox();
             let reason = match &outbox.life {
-                Life::Ending(reason, _) => (**reason).clone(),
+                Life::Ending(end) => end.reason.clone(),
                 _ => reason,
             };
             (outbox.claim.generation, reason)
@@ -160,7 +158,7 @@ impl Session {
     pub fn close_reason(&self) -> Option<CloseReason> {
         match &self.outbox().life {
             Life::Open => None,
-            Life::Ending(reason, _) | Life::Ended(reason) => Some((**reason).clone()),
+            Life::Ending(end) | Life::Ended(end) => Some(end.reason.clone()),
         }
     }
 

@@ -23,7 +23,7 @@ impl Session {
             let (away, reason) = (now.duration_since(*since), reason.clone());
             let missed = away > settings.detach_grace && std::mem::take(&mut outbox.counted);
             if missed {
-                self.mount.shared.connected(outbox.transport, -1);
+                self.mount.shared.connected(outbox.transport(), -1);
             }
             drop(outbox);
             if missed {

@@ -5,7 +5,7 @@ use std::{
     fmt,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicBool, AtomicU32, AtomicU64},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -46,7 +46,8 @@ impl Session {
         let SessionKind { resume, answers: answers_requests, held, ping_interval, presence } = kind;
         let (id, key) = id_and_key();
         let now = mount.clock();
-        let transport = handshake.transformer();
+        let meters = mount.meters(handshake.transformer());
+        permit.keep();
         // Without a window nothing would wait for the client.
         let keeps = !mount.settings().limits.resume_window.is_zero();
         // Staggers the heartbeats of sessions that came at once: the first ping is due between half and a whole interval from now.
@@ -58,7 +59,7 @@ impl Session {
             handshake,
             user,
             resume: if keeps { resume } else { Resume::Never },
-            outbox: Mutex::new(Outbox::new(transport)),
+            outbox: Mutex::new(Outbox::new(meters)),
             inbox: Mutex::new(Inbox::default()),
             slot: Mutex::new(Slot::new(held)),
             callbacks: Mutex::new(Callbacks::default()),
@@ -71,9 +72,8 @@ impl Session {
             paused: AtomicBool::new(false),
             driving: AtomicBool::new(false),
             announced: AtomicBool::new(false),
-            permit: Mutex::new(Some(permit)),
+            admitted: AtomicBool::new(true),
             notices: Notices::default(),
-            token: Mutex::new(None),
             extension: OnceLock::new(),
             extras: OnceLock::new(),
             awaits_room: AtomicBool::new(false),
@@ -107,7 +107,7 @@ impl Session {
     }
 
     pub(super) fn meters(&self) -> Arc<Meters> {
-        self.mount.meters(self.transport())
+        Arc::clone(&self.outbox().meters)
     }
 
     /// The public id.
@@ -142,7 +142,7 @@ impl Session {
 
     /// The name of the transformer that carries it, or that carried it last.
     pub fn transport(&self) -> &'static str {
-        self.outbox().transport
+        self.outbox().transport()
     }
 
     /// Whether it waits for a client that is away.
@@ -165,18 +165,14 @@ impl Session {
         self.hears_presence
     }
 
-    fn token_slot(&self) -> MutexGuard<'_, Option<Secret>> {
-        self.token.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Sets the token of its HTTP carrier; what it was before comes back.
     pub(crate) fn set_token(&self, token: Option<Secret>) -> Option<Secret> {
-        std::mem::replace(&mut *self.token_slot(), token)
+        std::mem::replace(&mut self.outbox().token, token.map(Box::new)).map(|token| *token)
     }
 
     /// The token of its HTTP carrier, if it has one.
     pub fn token(&self) -> Option<Secret> {
-        *self.token_slot()
+        self.outbox().token.as_deref().copied()
     }
 
     /// What the transformer keeps with the session; set once.
@@ -186,7 +182,23 @@ impl Session {
 
     /// Keeps something of the transformer's with the session. False if there was something.
     pub fn set_extension<T: Any + Send + Sync>(&self, value: T) -> bool {
-        self.extension.set(Box::new(value)).is_ok()
+        self.extension.set(Box::new(Box::new(value))).is_ok()
+    }
+}
+
+impl Session {
+    /// It is not counted any more among those who are admitted.
+    pub(super) fn give_back(&self) {
+        if self.admitted.swap(false, Ordering::AcqRel) {
+            let shared = &self.mount.shared;
+            shared.admission.release(self.handshake.address(), &shared.settings);
+        }
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.give_back(); // one that never came to be
     }
 }
 

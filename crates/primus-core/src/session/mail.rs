@@ -29,13 +29,15 @@ pub(crate) enum Lane {
     Events,
 }
 
+type Transforming = BoxFuture<'static, Option<Message>>;
+
 /// Messages of one kind, in order.
 #[derive(Default)]
 struct Queue {
     /// With their places in the order of both kinds.
     waiting: VecDeque<(u64, Envelope)>,
     /// An incoming transform that awaits; what is behind it waits, so order is kept.
-    transforming: Option<BoxFuture<'static, Option<Message>>>,
+    transforming: Option<Box<Transforming>>,
 }
 
 /// The two lanes of a spark. Empty, they hold no heap.
@@ -163,7 +165,7 @@ impl Mail {
 /// What was found in a lane.
 pub(crate) enum Popped {
     Message(Envelope),
-    Transforming(BoxFuture<'static, Option<Message>>),
+    Transforming(Box<Transforming>),
     Nothing(Poll<Option<Message>>),
 }
 
@@ -178,7 +180,7 @@ pub(crate) trait MailBox {
 }
 
 /// What became of a message on its way in: `Err`, it awaits.
-type Passing = Result<Option<Message>, BoxFuture<'static, Option<Message>>>;
+type Passing = Result<Option<Message>, Transforming>;
 
 /// Runs the incoming transforms: at once as long as they are synchronous, else as a future.
 fn pass(mount: &Arc<Mount>, spark: &Spark, mut message: Message) -> Passing {
@@ -245,7 +247,8 @@ pub(crate) fn poll_mail(
         let envelope = match popped {
             Popped::Message(envelope) => envelope,
             Popped::Nothing(nothing) => return nothing,
-            Popped::Transforming(mut transforming) => match transforming.as_mut().poll(cx) {
+            Popped::Transforming(mut transforming) => match transforming.as_mut().as_mut().poll(cx)
+            {
                 Poll::Pending => {
                     mailbox.mail(|mail| mail.queue(lane).transforming = Some(transforming));
                     return Poll::Pending;
@@ -259,7 +262,9 @@ pub(crate) fn poll_mail(
         match pass(mount, spark, message) {
             Ok(Some(message)) => return Poll::Ready(Some(message)),
             Ok(None) => {}
-            Err(future) => mailbox.mail(|mail| mail.queue(lane).transforming = Some(future)),
+            Err(future) => {
+                mailbox.mail(|mail| mail.queue(lane).transforming = Some(Box::new(future)))
+            }
         }
     }
 }

@@ -65,7 +65,6 @@ pub(crate) use self::{
 };
 use self::{extras::Extras, handler::Slot, inbox::Inbox, notices::Notices, outbox::Outbox};
 use crate::{
-    admission::Permit,
     authorize::User,
     handshake::Handshake,
     id::{Secret, SparkId},
@@ -98,10 +97,11 @@ pub struct Session {
     /// The carrier is in a turn and will run the handler and write before it waits, so nobody need wake it.
     driving: AtomicBool,
     announced: AtomicBool,
-    permit: Mutex<Option<Permit>>,
+    /// It has a place among all that are admitted.
+    admitted: AtomicBool,
     notices: Notices,
-    token: Mutex<Option<Secret>>,
-    extension: OnceLock<Box<dyn Any + Send + Sync>>,
+    /// In a box of its own: most have none, and a pointer to a `dyn` is two.
+    extension: OnceLock<Box<Box<dyn Any + Send + Sync>>>,
     extras: OnceLock<Box<Extras>>,
     /// Somebody awaits `ready`.
     awaits_room: AtomicBool,

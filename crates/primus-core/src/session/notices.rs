@@ -78,7 +78,7 @@ impl Session {
                 callbacks.announce(&spark, &reason);
                 hooks.disconnect(spark, reason).await;
                 // Nobody asks any more.
-                self.outbox().undelivered = None;
+                self.outbox().forget_undelivered();
             }
         }
     }

@@ -9,6 +9,8 @@ use tokio::time::Instant;
 use super::{Wire, wakers::Wakers};
 use crate::{
     close::CloseReason,
+    id::Secret,
+    metrics::Meters,
     packet::{Delivery, Outgoing},
     resume::{Claim, Entry, Ring},
     settings::{Limits, Overflow},
@@ -19,8 +21,34 @@ use crate::{
 pub(super) enum Life {
     Open,
     /// What is queued is written, then the reason; cut when that takes too long.
-    Ending(Box<CloseReason>, Instant),
-    Ended(Box<CloseReason>),
+    Ending(Box<End>),
+    Ended(Box<End>),
+}
+
+/// How it ends.
+#[derive(Debug, Clone)]
+pub(super) struct End {
+    pub(super) reason: CloseReason,
+    /// When it began.
+    pub(super) since: Instant,
+    /// What the client is not known to have.
+    undelivered: Vec<Outgoing>,
+}
+
+impl End {
+    pub(super) fn new(reason: CloseReason) -> Self {
+        Self { reason, since: Instant::now(), undelivered: Vec::new() }
+    }
+}
+
+impl Life {
+    /// It is over, for this reason.
+    pub(super) fn over(&mut self, reason: CloseReason) {
+        *self = Self::Ended(match std::mem::replace(self, Self::Open) {
+            Self::Open => Box::new(End::new(reason)),
+            Self::Ending(end) | Self::Ended(end) => Box::new(End { reason, ..*end }),
+        });
+    }
 }
 
 /// Who carries the session.
@@ -79,8 +107,10 @@ pub(super) struct Outbox {
     pub(super) place: Place,
     /// Who attached last; a carrier of an older generation can neither take nor park.
     pub(super) claim: Claim,
-    /// The transformer of the carrier, or of the last one.
-    pub(super) transport: &'static str,
+    /// Of the transformer of the carrier, or of the last one.
+    pub(super) meters: Arc<Meters>,
+    /// By which requests of an HTTP carrier find it.
+    pub(super) token: Option<Box<Secret>>,
     /// Whether `connected()` counts it.
     pub(super) counted: bool,
     /// The carrier cannot write at the moment.
@@ -91,8 +121,6 @@ pub(super) struct Outbox {
     pub(super) ping: bool,
     /// Tasks that wait for room or for the end.
     pub(super) waiting: Wakers,
-    /// What the client is not known to have, once the session is over.
-    pub(super) undelivered: Option<Box<[Outgoing]>>,
 }
 
 /// What became of a push.
@@ -112,19 +140,19 @@ pub(super) enum Pushed {
 }
 
 impl Outbox {
-    pub(super) fn new(transport: &'static str) -> Self {
+    pub(super) fn new(meters: Arc<Meters>) -> Self {
         Self {
             ring: Ring::default(),
             life: Life::Open,
             place: Place::Nowhere,
             claim: Claim::default(),
-            transport,
+            meters,
+            token: None,
             counted: false,
             blocked: false,
             displaced: 0,
             ping: false,
             waiting: Wakers::default(),
-            undelivered: None,
         }
     }
 
@@ -150,7 +178,7 @@ impl Outbox {
     /// Why a carrier that is not the one any more had to go.
     pub(super) fn why_gone(&self, generation: u64) -> CloseReason {
         match (&self.life, &self.place) {
-            (Life::Ended(reason), _) => (**reason).clone(),
+            (Life::Ended(end), _) => end.reason.clone(),
             (_, Place::Detached { reason, .. }) if self.claim.generation == generation => {
                 (**reason).clone()
             }
@@ -245,13 +273,32 @@ impl Outbox {
         }
     }
 
-    /// Keeps what is left for whoever asks what is not known to have arrived.
+    /// For one that ends: keeps what is left for whoever asks what is not known to have arrived.
     pub(super) fn clear(&mut self) {
         let left = self.ring.clear();
-        if left.len() > 0 {
-            let before = self.undelivered.take().unwrap_or_default();
-            self.undelivered = Some(before.into_iter().chain(left).collect());
+        if let Life::Ending(end) | Life::Ended(end) = &mut self.life {
+            end.undelivered.extend(left);
         }
+    }
+
+    /// What the client is not known to have.
+    pub(super) fn undelivered(&self) -> &[Outgoing] {
+        match &self.life {
+            Life::Open => &[],
+            Life::Ending(end) | Life::Ended(end) => &end.undelivered,
+        }
+    }
+
+    /// Nobody asks any more.
+    pub(super) fn forget_undelivered(&mut self) {
+        if let Life::Ending(end) | Life::Ended(end) = &mut self.life {
+            end.undelivered = Vec::new();
+        }
+    }
+
+    /// The transformer of the carrier, or of the last one.
+    pub(super) fn transport(&self) -> &'static str {
+        self.meters.transport()
     }
 
     /// The waker of the carrier, if one waits. It stays registered.
@@ -272,6 +319,6 @@ impl Outbox {
 
     /// Whether the end has taken longer than it may.
     pub(super) fn overdue(&self, now: Instant, limit: Duration) -> bool {
-        matches!(self.life, Life::Ending(_, since) if now.duration_since(since) > limit)
+        matches!(&self.life, Life::Ending(end) if now.duration_since(end.since) > limit)
     }
 }

@@ -155,7 +155,7 @@ impl Session {
     pub(crate) fn undelivered(&self) -> Vec<Message> {
         let parser = &self.mount.settings().parser;
         let open = |outgoing: &Outgoing| Message::open(outgoing.envelope(), parser);
-        self.outbox().undelivered.iter().flatten().map(open).collect()
+        self.outbox().undelivered().iter().map(open).collect()
     }
 
     pub(crate) fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<Result<(), WriteError>> {
