@@ -78,12 +78,15 @@ async function compare() {
   }
 }
 
-primus.on('open', () => compare().catch((error) => console.warn(error.message)));
-for (const event of ['readyStateChange', 'transport', 'close', 'reconnect scheduled', 'resumed', 'online', 'offline', 'end']) {
-  primus.on(event, () => {
-    document.body.dataset.state = primus.state;
-    $('state').textContent = primus.state;
-    $('transport').textContent = primus.transport || '…';
-  });
+const opened = () => compare().catch((error) => console.warn(error.message));
+function showLink() {
+  document.body.dataset.state = primus.state;
+  $('state').textContent = primus.state;
+  $('transport').textContent = primus.transport || '…';
 }
+for (const event of ['readyStateChange', 'transport', 'close', 'reconnect scheduled', 'resumed', 'online', 'offline', 'end']) primus.on(event, showLink);
+primus.on('open', opened);
+// It may have opened before this script was there.
+showLink();
+if (primus.state === 'open') opened();
 primus.on('error', (error) => console.warn(error.message));

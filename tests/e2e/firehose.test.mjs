@@ -128,6 +128,18 @@ for (const transport of ['sse', 'polling']) {
   });
 }
 
+test('the page says how it is connected, however late its gauges come', async (t) => {
+  const server = await serve(t, 'firehose', ['--rate', 500]);
+  const page = await open(t, `${server.url}/style.css`);
+  await page.route('**/gauges.js', async (route) => {
+    await page.waitForFunction(() => typeof primus === 'object' && primus.state === 'open');
+    await route.continue();
+  });
+  await page.goto(`${server.url}/?transport=sse#rust`, { waitUntil: 'load' });
+  assert.equal(await page.textContent('#state'), 'open');
+  assert.equal(await page.textContent('#transport'), 'sse');
+});
+
 test('keywords are followed and left, each is a room, and one that is none is refused', async (t) => {
   const server = await serve(t, 'firehose', ['--rate', 500]);
   const reader = await Reader.open(t, server.url, 'rust');
