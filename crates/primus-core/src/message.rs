@@ -199,7 +199,7 @@ impl Message {
     /// # Errors
     /// When the payload is not what the parser reads, or not a `T`.
     pub fn decode<'de, T: Deserialize<'de>>(&'de self) -> Result<T, DecodeError> {
-        self.parser.decode(&self.payload)
+        crate::parser::decode(self.parser.parser(), &self.payload)
     }
 
     /// The value, read as JSON whatever the mount's parser is.

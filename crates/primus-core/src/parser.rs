@@ -189,18 +189,6 @@ impl Format {
             Self::Other(parser) => &**parser,
         }
     }
-
-    /// The value of a payload, as [`decode`] gives it.
-    pub(crate) fn decode<'de, T: Deserialize<'de>>(
-        &self,
-        payload: &'de Payload,
-    ) -> Result<T, DecodeError> {
-        let own = match self {
-            Self::Own(kind) => Some(*kind),
-            Self::Other(_) => None,
-        };
-        decode_by(own, self.parser(), payload)
-    }
 }
 
 impl From<&Arc<dyn Parser>> for Format {
@@ -254,16 +242,7 @@ pub fn decode<'de, T: Deserialize<'de>>(
     parser: &dyn Parser,
     payload: &'de Payload,
 ) -> Result<T, DecodeError> {
-    decode_by(parser.own().map(|Own(own)| own), parser, payload)
-}
-
-/// The same; `own` is what the parser is, if it is one of ours.
-fn decode_by<'de, T: Deserialize<'de>>(
-    own: Option<Kind>,
-    parser: &dyn Parser,
-    payload: &'de Payload,
-) -> Result<T, DecodeError> {
-    let decoded = match (own, payload) {
+    let decoded = match (parser.own().map(|Own(own)| own), payload) {
         (Some(Kind::Json), Payload::Text(text)) => {
             serde_json::from_str(text).map_err(DecodeError::new)
         }

@@ -357,14 +357,13 @@ impl<D: Dialect> Driver<D> {
                 }
             }
         };
-        let left = if fresh {
-            BytesMut::from(&*input)
+        if fresh {
+            backlog = BytesMut::from(&*input);
         } else {
             let left = input.len();
             backlog.advance(backlog.len() - left);
-            backlog
-        };
-        self.connection.put_back(left);
+        }
+        self.connection.put_back(backlog);
         progress
     }
 
