@@ -7,13 +7,14 @@
 //! curl -d '"breaking news"' http://127.0.0.1:8080/primus
 //! ```
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use axum::{Router, routing::get};
 use metrics_exporter_prometheus::PrometheusBuilder;
 use mimalloc::MiMalloc;
 use primus::{Builder, Flow, Mount, Payload, Spark, Written};
 use primus_examples::{Args, CONFIG, Choice, Result, listening};
+use serde::Deserialize;
 
 // A program chooses its allocator, a library does not: small messages come and go all the time.
 #[global_allocator]
@@ -72,11 +73,16 @@ fn metrics(path: &str) -> Result<Router> {
     Ok(Router::new().route(path, get(async move || prometheus.render())))
 }
 
+/// A text, which is copied only where its parser has to take it apart.
+#[derive(Deserialize)]
+#[serde(transparent)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
 /// The handler of both mounts. What a text is, the mount's parser knows.
 async fn echo(mut spark: Spark) -> primus::Result {
     while let Some(message) = spark.next().await {
-        let text = message.decode::<String>();
-        if !message.is_binary() && text.is_ok_and(|text| text.starts_with('b')) {
+        let text = message.decode::<Text<'_>>();
+        if !message.is_binary() && text.is_ok_and(|Text(text)| text.starts_with('b')) {
             spark.mount().write_message(message);
         } else if spark.write_message(message)? == Written::Pressured {
             // A client that sends and does not read: nothing more is read from it until it does.

@@ -141,6 +141,7 @@ impl Envelope {
     }
 
     /// Bytes of the whole frame.
+    #[inline]
     pub fn len(&self) -> usize {
         self.frame.len()
     }
@@ -152,26 +153,31 @@ impl Envelope {
 
     /// Whether a carrier that compresses may compress it: false for what is compressed already, as
     /// its sender said by `compress(false)`.
+    #[inline]
     pub fn is_compressible(&self) -> bool {
         !self.incompressible
     }
 
+    #[inline]
     pub(crate) fn compress(mut self, compress: bool) -> Self {
         self.incompressible = !compress;
         self
     }
 
     /// Whether it is nothing but a payload.
+    #[inline]
     pub fn is_bare(&self) -> bool {
         self.head == 0
     }
 
     /// Its frame in the native protocol; of a bare one the payload, which may have to be escaped
     /// ([`native::escape`]).
+    #[inline]
     pub fn frame(&self) -> &Payload {
         &self.frame
     }
 
+    #[inline]
     pub(crate) fn into_frame(self) -> Payload {
         self.frame
     }

@@ -197,16 +197,31 @@ impl Spark {
     ///
     /// # Errors
     /// As [`write`](Self::write).
+    #[inline]
     pub fn write_message(&self, payload: impl Into<Payload>) -> Result<Written, WriteError> {
         self.sending().write_message(payload)
     }
 
+    #[inline]
     pub(crate) fn sending(&self) -> Sending<'_> {
         Sending::new(self)
     }
 
     /// Sends a message, after the outgoing transforms.
+    #[inline]
     pub(crate) fn send(
+        &self,
+        envelope: Envelope,
+        delivery: Delivery,
+    ) -> Result<Written, WriteError> {
+        if self.seat.is_some() || !self.mount().shared.transforms.lets_out() {
+            return self.send_transformed(envelope, delivery);
+        }
+        self.session.push(Outgoing::Own(envelope), delivery)
+    }
+
+    /// The same, where something looks at it, or the spark may have left its channel.
+    fn send_transformed(
         &self,
         mut envelope: Envelope,
         delivery: Delivery,
@@ -307,6 +322,7 @@ impl Spark {
         }
     }
 
+    #[inline]
     fn poll_message(&self, cx: &mut Context<'_>) -> Poll<Option<Message>> {
         match &self.seat {
             Some(seat) => seat.poll_next(self, cx),

@@ -73,8 +73,8 @@ pub use self::{
     rooms::{JoinError, Keep, Member, NotAvailable, Page, Position, PresenceChange},
     sending::Sending,
     session::{
-        Asked, Callbacks, Carriage, Carrier, DeliverError, PublishError, Resume, Session, Taken,
-        Wire, Work,
+        Asked, Batch, Callbacks, Carriage, Carrier, DeliverError, PublishError, Resume, Session,
+        Taken, Wire, Work,
     },
     settings::{Compression, Limits, MountSettings, Overflow, Settings},
     shared::Phase,

@@ -29,6 +29,7 @@ pub enum Payload {
 
 impl Payload {
     /// Length in bytes.
+    #[inline]
     pub fn len(&self) -> usize {
         self.as_bytes().len()
     }
@@ -39,6 +40,7 @@ impl Payload {
     }
 
     /// The bytes, of text and binary alike.
+    #[inline]
     pub fn as_bytes(&self) -> &[u8] {
         match self {
             Self::Text(text) => text.as_bytes(),
@@ -55,6 +57,7 @@ impl Payload {
     }
 
     /// Whether this is binary.
+    #[inline]
     pub fn is_binary(&self) -> bool {
         matches!(self, Self::Binary(_))
     }
@@ -139,11 +142,14 @@ impl Message {
     }
 
     /// As [`open`](Self::open), of an envelope that nobody else has.
-    pub(crate) fn unpack(envelope: Envelope, parser: &Arc<dyn Parser>) -> Self {
-        if !envelope.is_bare() {
-            return Self::open(&envelope, parser);
-        }
-        Self::of(envelope.into_frame(), parser)
+    #[inline]
+    pub(crate) fn unpack(envelope: Envelope, parser: &Format) -> Self {
+        let (payload, head) = if envelope.is_bare() {
+            (envelope.into_frame(), Bytes::new())
+        } else {
+            (envelope.body(), envelope.head_bytes())
+        };
+        Self { payload, parser: parser.clone(), head }
     }
 
     /// Puts it together again.

@@ -27,7 +27,7 @@ use crate::{
     message::Payload,
     metrics::{self, Meters},
     native::ServerAttach,
-    parser::EncodeError,
+    parser::{EncodeError, Format},
     registry::Registry,
     request::Head,
     resume::Graves,
@@ -71,6 +71,8 @@ pub struct Attached {
 /// One mount. Transformers open sessions on it; handlers broadcast to its sparks with it.
 pub struct Mount {
     settings: MountSettings,
+    /// The parser of these, as messages have it.
+    format: Format,
     transformers: Vec<Arc<dyn Transformer>>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) registry: Registry,
@@ -90,8 +92,10 @@ impl Mount {
         transformers: Vec<Arc<dyn Transformer>>,
         shared: Arc<Shared>,
     ) -> Arc<Self> {
+        let format = Format::from(&settings.parser);
         Arc::new_cyclic(|me| Self {
             settings,
+            format,
             transformers,
             shared,
             registry: Registry::new(),
@@ -106,8 +110,15 @@ impl Mount {
     }
 
     /// Path, parser and limits.
+    #[inline]
     pub fn settings(&self) -> &MountSettings {
         &self.settings
+    }
+
+    /// The parser of these, as messages have it.
+    #[inline]
+    pub(crate) fn format(&self) -> &Format {
+        &self.format
     }
 
     /// The rooms that a write to the room `name` also reaches here.

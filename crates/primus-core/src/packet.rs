@@ -153,6 +153,7 @@ pub enum Outgoing {
 
 impl Outgoing {
     /// What is sent.
+    #[inline]
     pub fn envelope(&self) -> &Envelope {
         match self {
             Self::Own(envelope) => envelope,

@@ -33,6 +33,7 @@ pub struct Sending<'a> {
 }
 
 impl<'a> Sending<'a> {
+    #[inline]
     pub(crate) fn new(spark: &'a Spark) -> Self {
         Self { spark, delivery: Delivery::Reliable, compress: true }
     }
@@ -68,6 +69,7 @@ impl<'a> Sending<'a> {
     ///
     /// # Errors
     /// As [`Spark::write`].
+    #[inline]
     pub fn write_message(self, payload: impl Into<Payload>) -> Result<Written, WriteError> {
         let (head, payload) = (self.head(|head| head.data()), payload.into());
         self.send(if head.is_empty() { payload.into() } else { Envelope::join(&head, &payload) })
@@ -103,6 +105,7 @@ impl<'a> Sending<'a> {
         })
     }
 
+    #[inline]
     fn head(&self, write: impl FnOnce(&Head<'_>) -> Vec<u8>) -> Vec<u8> {
         let channel = self.spark.channel_name();
         write(&Head { channel, rooms: &[] })
@@ -122,6 +125,7 @@ impl<'a> Sending<'a> {
         self.send(envelope)
     }
 
+    #[inline]
     fn send(self, envelope: Envelope) -> Result<Written, WriteError> {
         let Self { spark, delivery, compress } = self;
         show_outgoing(spark, &envelope);

@@ -66,7 +66,14 @@ impl Transforms {
             .unwrap_or(self.outgoing.len())
     }
 
+    /// Whether nothing looks at what comes in.
+    #[inline]
+    pub(crate) fn lets_in(&self) -> bool {
+        self.incoming.is_empty() && self.plugins.is_empty()
+    }
+
     /// Whether nothing looks at what goes out.
+    #[inline]
     pub(crate) fn lets_out(&self) -> bool {
         self.outgoing.is_empty() && self.plugins.is_empty()
     }

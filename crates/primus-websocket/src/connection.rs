@@ -114,8 +114,7 @@ impl Connection {
                 match received {
                     Some(Received::Close(_)) => return Poll::Ready(Err(CloseReason::GOING_AWAY)),
                     Some(Received::Pong) => {}
-                    Some(Received::Text(text)) => return Poll::Ready(Ok(Payload::Text(text))),
-                    Some(Received::Binary(bytes)) => return Poll::Ready(Ok(bytes.into())),
+                    Some(Received::Message(message)) => return Poll::Ready(Ok(message)),
                     None => {
                         let mut scratch = Scratch::take();
                         match self.poll_read(cx, &mut scratch) {

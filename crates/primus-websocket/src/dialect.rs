@@ -13,7 +13,14 @@ use crate::{connection::Connection, out::Out};
 /// The driver calls it in the connection's task, or where a broadcast is flushed, and never while a
 /// handler runs.
 pub trait Dialect: Send + 'static {
-    /// What a message of the client is. One that is for the application goes through
+    /// Whether a message of the client is nothing but data for the application, as it is. It is not
+    /// [`read`](Self::read) then, and delivered together with others.
+    fn is_data(&self, message: &Payload) -> bool {
+        let _ = message;
+        false
+    }
+
+    /// What any other message of the client is. One that is for the application goes through
     /// [`Incoming::Message`]; what is control is served here, by the carrier.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! The driver: what the one task of a connection does.
 //!
 //! ```text
-//! each turn:  read once into the thread's scratch ─▶ tungstenite ─▶ inbox, pongs
+//! each turn:  read once into the thread's scratch ─▶ frames ─▶ inbox, pongs
 //!             run the handler
 //!             take what it (or anyone) wrote ─▶ frames ─▶ one vectored write
 //! open ──end──▶ closing: end and close frames written, input read for the peer's close only
@@ -14,17 +14,13 @@ use std::{
     task::{Context, Poll},
 };
 
-use bytes::{Buf as _, BytesMut};
-use primus_core::{
-    BoxFuture, Carrier, CloseReason, DeliverError, Envelope, Payload, classic::Incoming,
-};
+use primus_core::{BoxFuture, Carrier, CloseReason};
 use tokio::io::{AsyncWrite as _, AsyncWriteExt as _};
 
-use crate::{
-    connection::{Connection, SCRATCH, Scratch},
-    dialect::Dialect,
-    frames::Received,
-};
+use self::reading::Held;
+use crate::{connection::Connection, dialect::Dialect};
+
+mod reading;
 
 /// Bytes taken from the outbox before they are written.
 const BATCH: usize = 256 << 10;
@@ -80,8 +76,8 @@ pub(crate) struct Driver<D> {
     answered: bool,
     /// The peer broke the protocol: nothing that it sends is read any more.
     broken: bool,
-    /// A message that found the inbox full.
-    held: Option<Box<Envelope>>,
+    /// What found the inbox full.
+    held: Option<Box<Held>>,
     /// What the peer did wrong in this turn.
     failed: Option<Box<CloseReason>>,
     /// Why the peer went, once it did.
@@ -280,171 +276,5 @@ impl<D: Dialect> Driver<D> {
     fn fenced(&mut self, reason: CloseReason) -> Taken {
         self.fenced = matches!(reason.code(), 4004 | 4006).then(|| Box::new(reason));
         Taken::Gone
-    }
-
-    /// Reads what there is and handles every complete frame of it.
-    fn read(&mut self, cx: &mut Context<'_>, carrier: &mut Carrier) -> Progress {
-        match self.read_once(cx, carrier) {
-            // A socket wakes us for more once it has said that there is nothing: a turn only to hear
-            // that would cost as much as the message.
-            Progress::Drained => match self.read_once(cx, carrier) {
-                Progress::Drained => Progress::More,
-                progress => progress,
-            },
-            progress => progress,
-        }
-    }
-
-    fn read_once(&mut self, cx: &mut Context<'_>, carrier: &mut Carrier) -> Progress {
-        if self.gone.is_some() {
-            return Progress::Waiting;
-        }
-        if self.connection.out.len() >= HIGH {
-            return Progress::Blocked;
-        }
-        if self.broken || matches!(self.stage, Stage::Failing | Stage::Shut) {
-            return match self.connection.poll_discard(cx) {
-                Poll::Pending => Progress::Waiting,
-                Poll::Ready(Ok(true)) => Progress::More,
-                Poll::Ready(_) => self.lost(),
-            };
-        }
-        let held = self.held.take();
-        if !held.is_none_or(|held| self.deliver(*held, carrier, cx))
-            || !self.deliver_ready(carrier, cx)
-        {
-            return Progress::Waiting;
-        }
-        if self.dialect.is_full(carrier.session()) {
-            // It is us who do not read.
-            carrier.session().seen();
-            return Progress::Waiting;
-        }
-        let mut backlog = self.connection.take_back();
-        let mut scratch = Scratch::take();
-        let mut input = &mut backlog[..];
-        let mut all = Progress::More;
-        let fresh = input.is_empty();
-        if fresh {
-            input = match self.connection.poll_read(cx, &mut scratch) {
-                Poll::Pending => return Progress::Waiting,
-                Poll::Ready(Ok(read)) if !read.is_empty() => read,
-                Poll::Ready(_) => return self.lost(),
-            };
-            carrier.session().seen();
-            if input.len() < SCRATCH {
-                all = Progress::Drained;
-            }
-        }
-        let progress = loop {
-            match self.connection.frames.next(&mut input, &mut self.connection.out) {
-                Ok(None) => return all,
-                Err(reason) => return self.fail(reason),
-                Ok(Some(received)) => {
-                    let on = self.handle(received, carrier, cx) && self.deliver_ready(carrier, cx);
-                    if !on || self.gone.is_some() {
-                        break Progress::Waiting;
-                    }
-                    if self.failed.is_some() {
-                        return Progress::More;
-                    }
-                    if self.connection.out.len() >= HIGH {
-                        break Progress::Blocked;
-                    }
-                    if self.dialect.is_full(carrier.session()) {
-                        break Progress::Waiting;
-                    }
-                }
-            }
-        };
-        if fresh {
-            backlog = BytesMut::from(&*input);
-        } else {
-            let left = input.len();
-            backlog.advance(backlog.len() - left);
-        }
-        self.connection.put_back(backlog);
-        progress
-    }
-
-    fn lost(&mut self) -> Progress {
-        self.gone = Some(Box::new(CloseReason::GOING_AWAY));
-        Progress::Waiting
-    }
-
-    /// The peer broke the protocol.
-    fn fail(&mut self, reason: CloseReason) -> Progress {
-        self.failed = Some(Box::new(reason));
-        self.broken = true;
-        if self.stage == Stage::Closing {
-            self.stage = Stage::Failing;
-        }
-        Progress::More
-    }
-
-    /// Handles one message. False: wait before the next.
-    fn handle(&mut self, received: Received, carrier: &mut Carrier, cx: &mut Context<'_>) -> bool {
-        let message = match received {
-            Received::Text(text) => Payload::Text(text),
-            Received::Binary(bytes) => Payload::Binary(bytes),
-            Received::Pong => {
-                carrier.session().ponged();
-                return true;
-            }
-            Received::Close(reason) => {
-                self.answered = true;
-                let unusual = reason.filter(|reason| reason.code() != 1000);
-                self.gone = Some(Box::new(unusual.unwrap_or(CloseReason::NORMAL)));
-                return true;
-            }
-        };
-        match self.dialect.read(message, carrier) {
-            Ok(Incoming::Message(message)) => return self.deliver(message, carrier, cx),
-            Ok(Incoming::Answer(answer)) => self.answer(&answer),
-            Ok(Incoming::Answers(answers)) => answers.iter().for_each(|it| self.answer(it)),
-            Ok(Incoming::End) => {
-                self.ended = true;
-                carrier.end(CloseReason::NORMAL);
-                // What follows is not for this session.
-                return !self.dialect.stays(&CloseReason::NORMAL);
-            }
-            Ok(Incoming::Nothing) => {}
-            Err(reason) => self.failed = Some(Box::new(reason)),
-        }
-        true
-    }
-
-    fn answer(&mut self, answer: &Payload) {
-        // Nothing follows a close.
-        if self.stage == Stage::Open {
-            self.connection.out.push_message(answer);
-        }
-    }
-
-    /// Hands over what the dialect has read before. False: something is held.
-    fn deliver_ready(&mut self, carrier: &mut Carrier, cx: &mut Context<'_>) -> bool {
-        while let Some(ready) = self.dialect.pop_ready() {
-            if !self.deliver(ready, carrier, cx) {
-                return false;
-            }
-        }
-        true
-    }
-
-    /// Hands a message to the session, or holds it until there is room. False: it is held.
-    fn deliver(&mut self, message: Envelope, carrier: &mut Carrier, cx: &mut Context<'_>) -> bool {
-        match carrier.deliver(message) {
-            Ok(()) => true,
-            Err(DeliverError::Full(message)) => {
-                self.held = Some(Box::new(message));
-                // Room may have come up just now: then wake for another turn.
-                if carrier.session().poll_room(cx).is_ready() {
-                    cx.waker().wake_by_ref();
-                }
-                false
-            }
-            // It is over, or goes on elsewhere, which taking tells.
-            Err(_) => true,
-        }
     }
 }

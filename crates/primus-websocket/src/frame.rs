@@ -15,21 +15,22 @@ const COMPRESSED: u8 = 0x40;
 pub(crate) const MAX_HEADER: usize = 10;
 
 /// Appends the header of a whole message (RFC 6455 §5.2), with the shortest form of its length.
+#[inline]
 pub(crate) fn put_header(out: &mut Vec<u8>, payload: &Payload) {
     let first = if payload.is_binary() { BINARY } else { TEXT };
     put(out, first, payload.len());
 }
 
+#[inline]
 fn put(out: &mut Vec<u8>, first: u8, length: usize) {
-    out.put_u8(first);
     match length {
-        0..=125 => out.put_u8(length as u8),
+        0..=125 => out.extend_from_slice(&[first, length as u8]),
         126..=0xffff => {
-            out.put_u8(126);
+            out.extend_from_slice(&[first, 126]);
             out.put_u16(length as u16);
         }
         _ => {
-            out.put_u8(127);
+            out.extend_from_slice(&[first, 127]);
             out.put_u64(length as u64);
         }
     }
@@ -43,10 +44,17 @@ pub(crate) fn put_compressed_header(out: &mut Vec<u8>, binary: bool, length: usi
 /// A message as the one frame that a server sends it in: for all receivers the same. What a dialect makes of
 /// one message may be several frames, one behind the other.
 pub fn message(payload: &Payload) -> Bytes {
-    let mut frame = Vec::with_capacity(MAX_HEADER + payload.len());
-    put_header(&mut frame, payload);
-    frame.extend_from_slice(payload.as_bytes());
+    let mut frame = Vec::new();
+    put_message(&mut frame, payload);
     frame.into()
+}
+
+/// Appends the same.
+#[inline]
+pub(crate) fn put_message(out: &mut Vec<u8>, payload: &Payload) {
+    out.reserve(MAX_HEADER + payload.len());
+    put_header(out, payload);
+    out.extend_from_slice(payload.as_bytes());
 }
 
 /// Frames that stay together; one alone is not copied.

@@ -14,9 +14,7 @@
 //! it is complete. RSV1 is taken off the first frame where it was agreed on; anywhere else tungstenite sees
 //! it, and says that it is wrong.
 
-use bytes::Bytes;
-use bytestring::ByteString;
-use primus_core::CloseReason;
+use primus_core::{CloseReason, Payload};
 
 use crate::{
     deflate::{Inflate, compressed_bound},
@@ -37,8 +35,7 @@ const RSV1: u8 = 0x40;
 /// What a client sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Received {
-    Text(ByteString),
-    Binary(Bytes),
+    Message(Payload),
     Pong,
     /// It closes, and says why.
     Close(Option<CloseReason>),
@@ -131,7 +128,7 @@ impl Frames {
             // tungstenite would see it when the frame is complete.
             return Err(CloseReason::INVALID_TEXT);
         }
-        if let Some(Received::Binary(bytes)) = &received
+        if let Some(Received::Message(Payload::Binary(bytes))) = &received
             && let Some(text) = slow.compressed.take()
             && let Some(inflate) = &mut self.inflate
         {
@@ -163,12 +160,11 @@ impl Frames {
 
 impl Received {
     fn new(text: bool, message: Vec<u8>) -> Result<Self, CloseReason> {
-        if text {
-            let text = String::from_utf8(message).map_err(|_| CloseReason::INVALID_TEXT)?;
-            Ok(Self::Text(text.into()))
+        Ok(Self::Message(if text {
+            String::from_utf8(message).map_err(|_| CloseReason::INVALID_TEXT)?.into()
         } else {
-            Ok(Self::Binary(message.into()))
-        }
+            message.into()
+        }))
     }
 }
 

@@ -71,9 +71,18 @@ impl Native {
 }
 
 impl Dialect for Native {
+    #[inline]
+    fn is_data(&self, message: &Payload) -> bool {
+        match self {
+            Self::Plain => true,
+            Self::Resumable => !native::has_head(message),
+            Self::Classic(_) => false,
+        }
+    }
+
     fn read(&mut self, message: Payload, carrier: &mut Carrier) -> Result<Incoming, CloseReason> {
         match self {
-            Self::Plain => Ok(Incoming::Message(message.into())),
+            Self::Plain => Ok(Incoming::Message(message.into())), // all is data
             Self::Resumable => {
                 let frame = match message {
                     Payload::Text(text) => native::parse(text),
@@ -85,6 +94,7 @@ impl Dialect for Native {
         }
     }
 
+    #[inline]
     fn pop_ready(&mut self) -> Option<Envelope> {
         match self {
             Self::Classic(classic) => classic.pop_ready(),
@@ -92,10 +102,12 @@ impl Dialect for Native {
         }
     }
 
+    #[inline]
     fn has_ready(&self) -> bool {
         matches!(self, Self::Classic(classic) if classic.has_ready())
     }
 
+    #[inline]
     fn is_full(&self, session: &Session) -> bool {
         matches!(self, Self::Classic(classic) if classic.is_full(session))
     }

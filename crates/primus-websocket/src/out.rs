@@ -107,13 +107,16 @@ impl Out {
     }
 
     /// A message for this connection alone.
+    #[inline]
     pub fn push_message(&mut self, payload: &Payload) {
-        self.small(|tail| frame::put_header(tail, payload));
-        match payload {
-            Payload::Text(text) if text.len() >= COPY => self.push(text.clone().into_bytes()),
-            Payload::Binary(bytes) if bytes.len() >= COPY => self.push(bytes.clone()),
-            small => self.small(|tail| tail.extend_from_slice(small.as_bytes())),
+        if payload.len() < COPY {
+            return self.small(|tail| frame::put_message(tail, payload));
         }
+        self.small(|tail| frame::put_header(tail, payload));
+        self.push(match payload {
+            Payload::Text(text) => text.clone().into_bytes(),
+            Payload::Binary(bytes) => bytes.clone(),
+        });
     }
 
     /// A ping of the WebSocket protocol.
@@ -122,6 +125,7 @@ impl Out {
     }
 
     /// Something small, gathered with what is small before and behind it.
+    #[inline]
     pub(crate) fn small(&mut self, put: impl FnOnce(&mut Vec<u8>)) {
         let tail = &mut self.buffers().tail;
         let before = tail.len();

@@ -336,8 +336,10 @@ pub(crate) fn send_shared(
 }
 
 /// Shows an event to who listens to all that this spark is sent.
+#[inline]
 pub(crate) fn show_outgoing(spark: &Spark, envelope: &Envelope) {
-    if let Some(belongings) = spark.belongings_if_any()
+    if !envelope.is_bare()
+        && let Some(belongings) = spark.belongings_if_any()
         && belongings.hears_outgoing()
         && let Some(name) = envelope.heading().name()
     {

@@ -20,7 +20,7 @@ use crate::{
     id::SparkId,
     mount::Mount,
     request::BoxFuture,
-    session::{Callbacks, Lane, Mail, MailBox, OnData, Popped, Session},
+    session::{Callbacks, Lane, Mail, MailBox, OnData, Session},
 };
 
 pub(crate) struct Seat {
@@ -262,12 +262,10 @@ impl MailBox for Seat {
         work(&mut self.mail.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn take(&self, pop: impl FnOnce(&mut Mail) -> Popped) -> Popped {
-        let popped = self.mail(pop);
-        if let Popped::Message(envelope) = &popped {
-            self.session.released(1, envelope.len());
-        }
-        popped
+    fn pop(&self, lane: Lane) -> Option<Envelope> {
+        let popped = self.mail(|mail| mail.pop(lane))?;
+        self.session.released(1, popped.len());
+        Some(popped)
     }
 
     fn mount(&self) -> &Arc<Mount> {

@@ -72,6 +72,12 @@ fn part(frame: &[u8], at: usize) -> Result<Option<Part<'_>>, FrameError> {
     Ok(Some(Part { kind, fields: Some(fields), end: begin + end + 2 }))
 }
 
+/// Whether a message is a frame, and not of the application as it is.
+#[inline]
+pub fn has_head(message: &Payload) -> bool {
+    message.as_bytes().starts_with(PREFIX.as_bytes())
+}
+
 /// Reads a text frame. Anything that does not begin with `primus::` is a message of the application.
 ///
 /// # Errors

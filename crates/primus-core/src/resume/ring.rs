@@ -175,6 +175,17 @@ impl Ring {
         Some(entry.outgoing)
     }
 
+    /// Shows `write` everything that waits, and forgets it. Returns how many messages, and their bytes.
+    pub(crate) fn drain(&mut self, mut write: impl FnMut(&Outgoing)) -> (u64, usize) {
+        let (count, bytes) = (self.entries.len() as u64, self.bytes);
+        self.floor += count;
+        self.sent = self.sent.max(self.floor);
+        (self.bytes, self.own_bytes) = (0, 0);
+        self.entries.drain(..).for_each(|entry| write(&entry.outgoing));
+        self.shrink();
+        (count, bytes)
+    }
+
     /// The peer has everything up to `number`. Returns how many messages that frees.
     ///
     /// It may have some of them by an older carrier. Those are written by this one all the same,

@@ -10,7 +10,7 @@ use std::{
 use tokio::time::Instant;
 
 use super::{
-    DeliverError, Resume, Session, Wire,
+    Batch, DeliverError, Resume, Session, Wire,
     outbox::{Carried, Life, Outbox, Place},
 };
 use crate::{
@@ -152,6 +152,7 @@ impl Carrier {
     /// # Errors
     /// When the inbox is at its mark (offer it again later), the session is over, or another
     /// carrier has it.
+    #[inline]
     pub fn deliver(&mut self, message: impl Into<Envelope>) -> Result<(), DeliverError> {
         if self.expected == 0 {
             return Ok(());
@@ -161,10 +162,39 @@ impl Carrier {
         if self.session.take_in(self.generation, self.expected, message)? {
             self.meters.received(size);
         }
-        self.expected += 1;
-        self.untold.0 += 1;
-        self.untold.1 = self.untold.1.saturating_add(u32::try_from(size).unwrap_or(u32::MAX));
+        self.took(1, size);
         Ok(())
+    }
+
+    /// Delivers messages that came together, in their order. Those that cannot be taken in for good are
+    /// dropped, as the session is over or goes on elsewhere, which taking tells.
+    ///
+    /// False: the inbox is at its mark, and the rest is left in `batch`. Offer it again later.
+    pub fn deliver_all(&mut self, batch: &mut Batch) -> bool {
+        if self.expected == 0 {
+            *batch = Batch::default();
+            return true;
+        }
+        if let Some((count, bytes)) =
+            self.session.take_in_all(self.generation, self.expected, batch, &self.meters)
+        {
+            self.took(count, bytes);
+            return true;
+        }
+        while let Some(message) = batch.pop() {
+            if let Err(DeliverError::Full(message)) = self.deliver(message) {
+                batch.put_back(message);
+                return false;
+            }
+        }
+        true
+    }
+
+    #[inline]
+    fn took(&mut self, messages: u32, bytes: usize) {
+        self.expected += u64::from(messages);
+        self.untold.0 += messages;
+        self.untold.1 = self.untold.1.saturating_add(u32::try_from(bytes).unwrap_or(u32::MAX));
     }
 
     /// The client has everything up to `recv`; with `next`, its next message has that number.
@@ -244,6 +274,9 @@ impl Carrier {
         // No more at once than is kept, so that none of it makes room for the rest.
         let most = keep.map_or(u64::MAX, |caps| caps.messages.max(1) as u64);
         let (mut count, mut bytes) = (0u64, 0);
+        if keep.is_none() && outbox.ring.bytes() + outbox.ring.len() <= budget {
+            (count, bytes) = outbox.ring.drain(&mut each);
+        }
         while bytes < budget
             && count < most
             && let Some(size) = outbox.ring.take(keep, |outgoing| {

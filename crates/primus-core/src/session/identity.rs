@@ -86,10 +86,12 @@ impl Session {
         })
     }
 
+    #[inline]
     pub(super) fn outbox(&self) -> MutexGuard<'_, Outbox> {
         self.outbox.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    #[inline]
     pub(super) fn inbox(&self) -> MutexGuard<'_, Inbox> {
         self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -126,6 +128,7 @@ impl Session {
     }
 
     /// The limits of its mount.
+    #[inline]
     pub fn limits(&self) -> &Limits {
         &self.mount.settings().limits
     }

@@ -25,11 +25,24 @@ impl Inbox {
         (messages + elsewhere, bytes + their_bytes)
     }
 
-    /// At the mark above which the carrier stops reading. Below it any one message has room. Where the
-    /// spark `expects` something that is behind these messages, the mark is a higher one.
+    /// At the mark above which the carrier stops reading. Below it any one message has room.
+    #[inline]
+    pub(super) fn is_above_mark(&self, limits: &Limits) -> bool {
+        let (messages, bytes) = self.size();
+        messages >= limits.inbox_messages || bytes >= limits.inbox_bytes
+    }
+
+    /// Whether none of so many messages of so many bytes comes above the mark.
+    pub(super) fn has_room_for(&self, messages: usize, bytes: usize, limits: &Limits) -> bool {
+        let (waiting, their_bytes) = self.size();
+        waiting + messages <= limits.inbox_messages && their_bytes + bytes <= limits.inbox_bytes
+    }
+
+    /// The same as [`is_above_mark`](Self::is_above_mark); but where the spark `expects` something that is behind these messages, the mark is a
+    /// higher one.
     pub(super) fn is_full(&self, limits: &Limits, expects: impl FnOnce() -> bool) -> bool {
         let (messages, bytes) = self.size();
-        (messages >= limits.inbox_messages || bytes >= limits.inbox_bytes)
+        self.is_above_mark(limits)
             && (!expects() || bytes + messages * OVERHEAD >= limits.max_inbox)
     }
 }

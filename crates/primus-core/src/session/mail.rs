@@ -34,10 +34,16 @@ type Transforming = BoxFuture<'static, Option<Message>>;
 /// Messages of one kind, in order.
 #[derive(Default)]
 struct Queue {
-    /// With their places in the order of both kinds.
-    waiting: VecDeque<(u64, Envelope)>,
+    waiting: VecDeque<Envelope>,
     /// An incoming transform that awaits; what is behind it waits, so order is kept.
     transforming: Option<Box<Transforming>>,
+}
+
+/// Events, and how many messages of data came before each.
+#[derive(Default)]
+struct Events {
+    queue: Queue,
+    behind: VecDeque<u64>,
 }
 
 /// The two lanes of a spark. Empty, they hold no heap.
@@ -45,8 +51,8 @@ struct Queue {
 pub(crate) struct Mail {
     data: Queue,
     /// Made with the first event.
-    events: Option<Box<Queue>>,
-    /// How many have come.
+    events: Option<Box<Events>>,
+    /// How many messages of data have come.
     count: u64,
     bytes: usize,
     /// No more will come.
@@ -59,49 +65,100 @@ pub(crate) struct Mail {
 
 thread_local! {
     /// A queue that is empty has no buffer: this thread's is used again, and does not grow anew.
-    static SPARE: Cell<VecDeque<(u64, Envelope)>> = const { Cell::new(VecDeque::new()) };
+    static SPARE: Cell<VecDeque<Envelope>> = const { Cell::new(VecDeque::new()) };
 }
 
 /// A thread keeps no buffer for more messages than this.
 const LARGEST: usize = 64;
 
+/// An empty queue for who will be empty again soon.
+pub(super) fn borrow() -> VecDeque<Envelope> {
+    SPARE.try_with(Cell::take).unwrap_or_default()
+}
+
+/// Gives one back that is empty.
+pub(super) fn give_back(buffer: VecDeque<Envelope>) {
+    if (1..=LARGEST).contains(&buffer.capacity()) {
+        let _ = SPARE.try_with(|spare| spare.set(buffer));
+    }
+}
+
 impl Queue {
-    fn push(&mut self, place: u64, envelope: Envelope) {
+    #[inline]
+    fn push(&mut self, envelope: Envelope) {
         if self.waiting.capacity() == 0 {
-            self.waiting = SPARE.try_with(Cell::take).unwrap_or_default();
+            self.waiting = borrow();
         }
-        self.waiting.push_back((place, envelope));
+        self.waiting.push_back(envelope);
     }
 
+    /// The next, unless one before it is on its way still.
+    #[inline]
     fn pop(&mut self) -> Option<Envelope> {
-        let (_, envelope) = self.waiting.pop_front()?;
+        if self.transforming.is_some() {
+            return None;
+        }
+        let envelope = self.waiting.pop_front()?;
         if self.waiting.is_empty() {
-            let buffer = std::mem::take(&mut self.waiting);
-            if buffer.capacity() <= LARGEST {
-                let _ = SPARE.try_with(|spare| spare.set(buffer));
-            }
+            give_back(std::mem::take(&mut self.waiting));
         }
         Some(envelope)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.waiting.is_empty() && self.transforming.is_none()
     }
 }
 
 impl Mail {
+    #[inline]
     fn queue(&mut self, lane: Lane) -> &mut Queue {
         match lane {
             Lane::Data => &mut self.data,
-            Lane::Events => self.events.get_or_insert_default(),
+            Lane::Events => &mut self.events.get_or_insert_default().queue,
         }
     }
 
+    #[inline]
     pub(crate) fn push(&mut self, lane: Lane, envelope: Envelope) {
-        self.count += 1;
         self.bytes += envelope.len();
-        let place = self.count;
-        self.queue(lane).push(place, envelope);
+        match lane {
+            Lane::Data => {
+                self.count += 1;
+                self.data.push(envelope);
+            }
+            Lane::Events => {
+                let events = self.events.get_or_insert_default();
+                events.behind.push_back(self.count);
+                events.queue.push(envelope);
+            }
+        }
     }
 
-    fn pop(&mut self, lane: Lane) -> Option<Envelope> {
-        let envelope = self.queue(lane).pop()?;
+    /// Takes all messages of a batch, which are data.
+    pub(super) fn append(&mut self, batch: &mut VecDeque<Envelope>, bytes: usize) {
+        self.bytes += bytes;
+        self.count += batch.len() as u64;
+        if self.data.waiting.is_empty() {
+            // What it has is the thread's, as the batch's is.
+            std::mem::swap(&mut self.data.waiting, batch);
+        } else {
+            self.data.waiting.append(batch);
+        }
+    }
+
+    /// The next of a lane, unless one before it is on its way still.
+    #[inline]
+    pub(crate) fn pop(&mut self, lane: Lane) -> Option<Envelope> {
+        let envelope = match lane {
+            Lane::Data => self.data.pop()?,
+            Lane::Events => {
+                let events = self.events.as_mut()?;
+                let envelope = events.queue.pop()?;
+                events.behind.pop_front();
+                envelope
+            }
+        };
         self.bytes -= envelope.len();
         Some(envelope)
     }
@@ -122,59 +179,55 @@ impl Mail {
         let size = self.size();
         (self.data.waiting, self.bytes) = Default::default();
         if let Some(events) = &mut self.events {
-            events.waiting = VecDeque::new();
+            events.queue.waiting = VecDeque::new();
+            events.behind = VecDeque::new();
         }
         size
     }
 
     /// Messages, and their bytes.
+    #[inline]
     pub(crate) fn size(&self) -> (usize, usize) {
-        let events = self.events.as_ref().map_or(0, |events| events.waiting.len());
+        let events = self.events.as_ref().map_or(0, |events| events.behind.len());
         (self.data.waiting.len() + events, self.bytes)
     }
 
     /// Which lane is the next, where both are served by one. One that is under way comes first.
     pub(crate) fn next_lane(&self) -> Option<Lane> {
-        let place = |queue: &Queue| match &queue.transforming {
-            Some(_) => Some(0),
-            None => queue.waiting.front().map(|(place, _)| *place),
-        };
-        match (place(&self.data), self.events.as_deref().and_then(place)) {
-            (None, None) => None,
-            (Some(data), Some(event)) if event < data => Some(Lane::Events),
-            (Some(_), _) => Some(Lane::Data),
-            (None, Some(_)) => Some(Lane::Events),
+        if self.data.transforming.is_some() {
+            return Some(Lane::Data);
+        }
+        let taken = self.count - self.data.waiting.len() as u64;
+        let event = self.events.as_deref().is_some_and(|Events { queue, behind }| {
+            queue.transforming.is_some() || behind.front().is_some_and(|behind| *behind <= taken)
+        });
+        match event {
+            true => Some(Lane::Events),
+            false => (!self.data.waiting.is_empty()).then_some(Lane::Data),
         }
     }
 
     pub(crate) fn has(&self, lane: Lane) -> bool {
-        let queue = match lane {
-            Lane::Data => Some(&self.data),
-            Lane::Events => self.events.as_deref(),
-        };
-        queue.is_some_and(|queue| !queue.waiting.is_empty() || queue.transforming.is_some())
+        match lane {
+            Lane::Data => !self.data.is_empty(),
+            Lane::Events => self.events.as_deref().is_some_and(|events| !events.queue.is_empty()),
+        }
     }
 
     /// Takes away what awaits: it may hold the spark that this belongs to.
     pub(crate) fn take_transforming(&mut self) -> impl Sized + use<> {
-        let events = self.events.as_mut().and_then(|events| events.transforming.take());
+        let events = self.events.as_mut().and_then(|events| events.queue.transforming.take());
         (self.data.transforming.take(), events)
     }
-}
-
-/// What was found in a lane.
-pub(crate) enum Popped {
-    Message(Envelope),
-    Transforming(Box<Transforming>),
-    Nothing(Poll<Option<Message>>),
 }
 
 /// Where mail lies.
 pub(crate) trait MailBox {
     /// Works on it, under its lock.
     fn mail<R>(&self, work: impl FnOnce(&mut Mail) -> R) -> R;
-    /// Takes something out. A message makes room for who waits to deliver one.
-    fn take(&self, pop: impl FnOnce(&mut Mail) -> Popped) -> Popped;
+    /// Takes the next of a lane out, unless one before it is on its way still. That makes room for who
+    /// waits to deliver one.
+    fn pop(&self, lane: Lane) -> Option<Envelope>;
     /// Whose parser and transforms it passes.
     fn mount(&self) -> &Arc<Mount>;
 }
@@ -219,52 +272,66 @@ fn pass(mount: &Arc<Mount>, spark: &Spark, mut message: Message) -> Passing {
 }
 
 /// The next message of a lane, behind the transforms. `None` when no more will come.
+#[inline]
 pub(crate) fn poll_mail(
     mailbox: &impl MailBox,
     lane: Lane,
     spark: &Spark,
     cx: &mut Context<'_>,
 ) -> Poll<Option<Message>> {
+    let mount = mailbox.mount();
     loop {
-        let popped = mailbox.take(|mail| {
-            if let Some(transforming) = mail.queue(lane).transforming.take() {
-                return Popped::Transforming(transforming);
+        if let Some(envelope) = mailbox.pop(lane) {
+            let message = Message::unpack(envelope, mount.format());
+            if mount.shared.transforms.lets_in() {
+                return Poll::Ready(Some(message));
             }
-            match mail.pop(lane) {
-                Some(envelope) => Popped::Message(envelope),
-                None if mail.closed => Popped::Nothing(Poll::Ready(None)),
-                None => {
-                    if lane == Lane::Data {
-                        match &mut mail.reader {
-                            Some(reader) => reader.clone_from(cx.waker()),
-                            None => mail.reader = Some(cx.waker().clone()),
-                        }
+            match pass(mount, spark, message) {
+                Ok(Some(message)) => return Poll::Ready(Some(message)),
+                Ok(None) => continue,
+                Err(future) => {
+                    mailbox.mail(|mail| mail.queue(lane).transforming = Some(Box::new(future)));
+                }
+            }
+        }
+        if let Some(polled) = poll_rest(mailbox, lane, cx) {
+            return polled;
+        }
+    }
+}
+
+/// Where no message can be taken out: what is on its way still, or the end of all. `None`: look again.
+fn poll_rest(
+    mailbox: &impl MailBox,
+    lane: Lane,
+    cx: &mut Context<'_>,
+) -> Option<Poll<Option<Message>>> {
+    let transforming = mailbox.mail(|mail| {
+        let queue = mail.queue(lane);
+        match queue.transforming.take() {
+            Some(transforming) => Ok(transforming),
+            None if !queue.waiting.is_empty() => Err(None),
+            None if mail.closed => Err(Some(Poll::Ready(None))),
+            None => {
+                if lane == Lane::Data {
+                    match &mut mail.reader {
+                        Some(reader) => reader.clone_from(cx.waker()),
+                        None => mail.reader = Some(cx.waker().clone()),
                     }
-                    Popped::Nothing(Poll::Pending)
                 }
+                Err(Some(Poll::Pending))
             }
-        });
-        let envelope = match popped {
-            Popped::Message(envelope) => envelope,
-            Popped::Nothing(nothing) => return nothing,
-            Popped::Transforming(mut transforming) => match transforming.as_mut().as_mut().poll(cx)
-            {
-                Poll::Pending => {
-                    mailbox.mail(|mail| mail.queue(lane).transforming = Some(transforming));
-                    return Poll::Pending;
-                }
-                Poll::Ready(Some(message)) => return Poll::Ready(Some(message)),
-                Poll::Ready(None) => continue,
-            },
-        };
-        let mount = mailbox.mount();
-        let message = Message::unpack(envelope, &mount.settings().parser);
-        match pass(mount, spark, message) {
-            Ok(Some(message)) => return Poll::Ready(Some(message)),
-            Ok(None) => {}
-            Err(future) => {
-                mailbox.mail(|mail| mail.queue(lane).transforming = Some(Box::new(future)))
-            }
+        }
+    });
+    let mut transforming = match transforming {
+        Ok(transforming) => transforming,
+        Err(polled) => return polled,
+    };
+    match transforming.as_mut().as_mut().poll(cx) {
+        Poll::Ready(message) => message.map(|message| Poll::Ready(Some(message))),
+        Poll::Pending => {
+            mailbox.mail(|mail| mail.queue(lane).transforming = Some(transforming));
+            Some(Poll::Pending)
         }
     }
 }

@@ -20,6 +20,7 @@
 //! ```
 
 mod attach;
+mod batch;
 mod callbacks;
 mod carrier;
 mod control;
@@ -48,6 +49,7 @@ use std::{
 
 pub use self::{
     attach::Asked,
+    batch::Batch,
     callbacks::Callbacks,
     carrier::{Carriage, Carrier, Taken, Work},
     control::PublishError,
@@ -59,7 +61,7 @@ pub(crate) use self::{
     callbacks::OnData,
     detach::Waiting,
     identity::SessionKind,
-    mail::{Lane, Mail, MailBox, Popped, poll_mail},
+    mail::{Lane, Mail, MailBox, poll_mail},
     push::Offered,
     wire::Wires,
 };

@@ -186,6 +186,40 @@ impl Outbox {
         }
     }
 
+    /// Whether a message can be appended without a look at anything else: it has a carrier, and below the
+    /// soft mark there is room.
+    #[inline]
+    pub(super) fn has_room(
+        &self,
+        outgoing: &Outgoing,
+        delivery: &Delivery,
+        resume: Resume,
+        limits: &Limits,
+    ) -> bool {
+        let size = outgoing.envelope().len();
+        matches!(self.life, Life::Open)
+            && matches!(self.place, Place::Carried(_))
+            && matches!(delivery, Delivery::Reliable)
+            && match resume {
+                Resume::Acknowledged => {
+                    self.ring.bytes() + size <= limits.pressure.min(limits.resume_bytes)
+                        && self.ring.len() + 1 < limits.resume_messages
+                }
+                Resume::Never | Resume::Feed => self.ring.waiting_bytes() + size <= limits.pressure,
+            }
+    }
+
+    /// Appends. True: the carrier has to be told.
+    #[inline]
+    pub(super) fn append(&mut self, entry: Entry, resume: Resume) -> bool {
+        let wake = self.ring.is_drained();
+        if resume == Resume::Never {
+            self.ring.borrow(); // until it is written
+        }
+        self.ring.push(entry);
+        wake
+    }
+
     /// Appends, within the marks.
     pub(super) fn push(&mut self, entry: Entry, resume: Resume, limits: &Limits) -> Pushed {
         if !self.is_open() {
@@ -227,11 +261,7 @@ impl Outbox {
                 }
             }
         }
-        let wake = self.ring.is_drained();
-        if resume == Resume::Never {
-            self.ring.borrow(); // until it is written
-        }
-        self.ring.push(entry);
+        let wake = self.append(entry, resume);
         if !self.is_pressured(resume, limits) {
             return Pushed::Queued { wake };
         }

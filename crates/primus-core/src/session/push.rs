@@ -1,11 +1,14 @@
 //! From the application to the client: into the outbox, and what may wait there.
 
 use std::{
-    sync::{Arc, atomic::Ordering},
+    sync::{Arc, MutexGuard, atomic::Ordering},
     task::{Context, Poll, Waker},
 };
 
-use super::{Session, Wires, outbox::Pushed};
+use super::{
+    Session, Wires,
+    outbox::{Outbox, Pushed},
+};
 use crate::{
     message::Message,
     packet::{Delivery, Outgoing},
@@ -33,6 +36,7 @@ impl Offered {
 }
 
 impl Session {
+    #[inline]
     pub(crate) fn push(
         self: &Arc<Self>,
         outgoing: Outgoing,
@@ -40,6 +44,12 @@ impl Session {
     ) -> Result<Written, WriteError> {
         let offered = self.offer(outgoing, delivery, None);
         self.settle();
+        if matches!(offered, Offered::Queued) { Ok(Written::Queued) } else { self.written(offered) }
+    }
+
+    /// What a writer is told, where that is not simply that its message waits.
+    #[cold]
+    fn written(self: &Arc<Self>, offered: Offered) -> Result<Written, WriteError> {
         match offered {
             Offered::Queued => Ok(Written::Queued),
             Offered::Pressured => Ok(Written::Pressured),
@@ -55,6 +65,7 @@ impl Session {
     /// As [`push`](Self::push), but what comes of it, which may run hooks of the application, is left
     /// to the caller: [`settle`](Self::settle), and [`overflowed`](Self::overflowed). Where there are
     /// `wires`, they take that of the session, if it has to be flushed; else the carrier is woken.
+    #[inline]
     pub(crate) fn offer(
         self: &Arc<Self>,
         outgoing: Outgoing,
@@ -62,6 +73,24 @@ impl Session {
         wires: Option<&mut Wires<'_>>,
     ) -> Offered {
         let mut outbox = self.outbox();
+        if !outbox.has_room(&outgoing, &delivery, self.resume, self.limits()) {
+            return self.offer_tight(outbox, outgoing, delivery, wires);
+        }
+        let wake = outbox.append(Entry { outgoing, delivery }, self.resume);
+        if wake && !self.driving.load(Ordering::Acquire) {
+            wake_carrier(outbox, wires);
+        }
+        Offered::Queued
+    }
+
+    /// The same, where there may be no room, or no carrier.
+    fn offer_tight(
+        self: &Arc<Self>,
+        mut outbox: MutexGuard<'_, Outbox>,
+        outgoing: Outgoing,
+        delivery: Delivery,
+        wires: Option<&mut Wires<'_>>,
+    ) -> Offered {
         let charged = outbox.charged();
         let pushed = outbox.push(Entry { outgoing, delivery }, self.resume, self.limits());
         let now = outbox.charged();
@@ -81,16 +110,11 @@ impl Session {
                 return Offered::Dropped;
             }
         };
-        let carrier = if !wake || self.driving.load(Ordering::Acquire) {
-            None // what it has not written yet, or writes at the end of its turn, this goes with
-        } else if let (Some(wires), Some(wire)) = (wires, outbox.wire()) {
-            wires.add(wire);
-            None
+        if wake && !self.driving.load(Ordering::Acquire) {
+            wake_carrier(outbox, wires);
         } else {
-            outbox.carrier().cloned()
-        };
-        drop(outbox);
-        carrier.into_iter().for_each(Waker::wake);
+            drop(outbox);
+        }
         for _ in 0..displaced {
             self.meters().dropped("oldest");
         }
@@ -98,6 +122,7 @@ impl Session {
     }
 
     /// Holds what is kept for all clients that are away within its budget.
+    #[inline]
     pub(crate) fn settle(&self) {
         if self.mount.shared.detached.bytes() > 0 {
             self.mount.shared.relieve();
@@ -178,4 +203,14 @@ impl Session {
         }
         Poll::Pending
     }
+}
+
+/// Something waits that goes neither with what has not been written yet, nor at the end of a turn.
+fn wake_carrier(outbox: MutexGuard<'_, Outbox>, wires: Option<&mut Wires<'_>>) {
+    if let (Some(wires), Some(wire)) = (wires, outbox.wire()) {
+        return wires.add(wire);
+    }
+    let carrier = outbox.carrier().cloned();
+    drop(outbox);
+    carrier.into_iter().for_each(Waker::wake);
 }

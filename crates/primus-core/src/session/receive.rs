@@ -6,10 +6,10 @@ use std::{
 };
 
 use super::{
-    Session,
+    Batch, Session,
     control::OWN,
     inbox::Inbox,
-    mail::{Lane, Mail, MailBox, Popped, poll_mail},
+    mail::{Lane, Mail, MailBox, poll_mail},
     wakers::Wakers,
 };
 use crate::{
@@ -19,7 +19,7 @@ use crate::{
     events::RequestError,
     handle::Spark,
     message::Message,
-    metrics,
+    metrics::{self, Meters},
     mount::Mount,
     packet::{Delivery, Outgoing},
     resume::{Beyond, Defect, Receipt, is},
@@ -98,6 +98,7 @@ impl Session {
     }
 
     /// As [`receive`](Self::receive); false: it has been received before. Who calls this counts.
+    #[inline]
     pub(super) fn take_in(
         self: &Arc<Self>,
         generation: u64,
@@ -118,7 +119,66 @@ impl Session {
     }
 
     /// Takes a message in: what is for the protocol is served at once, the rest waits for its spark.
+    #[inline]
     fn accept(
+        self: &Arc<Self>,
+        mut inbox: MutexGuard<'_, Inbox>,
+        number: u64,
+        message: Envelope,
+    ) -> Result<(), DeliverError> {
+        if !message.is_bare() || inbox.mail.closed || inbox.is_above_mark(self.limits()) {
+            return self.accept_rare(inbox, number, message);
+        }
+        let first = !inbox.mail.has(Lane::Data);
+        inbox.mail.push(Lane::Data, message);
+        inbox.intake.took(number);
+        let reader = inbox.mail.reader.take();
+        drop(inbox);
+        self.wake_reader(reader, first);
+        Ok(())
+    }
+
+    /// Takes in a whole batch whose first message has a number; so many messages and bytes. `None`: they
+    /// have to be taken in one by one.
+    pub(super) fn take_in_all(
+        self: &Arc<Self>,
+        generation: u64,
+        number: u64,
+        batch: &mut Batch,
+        meters: &Meters,
+    ) -> Option<(u32, usize)> {
+        let (count, bytes) = (u32::try_from(batch.messages.len()).ok()?, batch.bytes);
+        let mut inbox = self.inbox();
+        let whole = count > 0
+            && !batch.headed
+            && !inbox.mail.closed
+            && inbox.intake.judge(generation, number) == Receipt::New
+            && inbox.has_room_for(count as usize, bytes, self.limits());
+        if !whole {
+            return None;
+        }
+        batch.messages.iter().for_each(|message| meters.received(message.len()));
+        let first = !inbox.mail.has(Lane::Data);
+        inbox.mail.append(&mut batch.messages, std::mem::take(&mut batch.bytes));
+        inbox.intake.took(number + u64::from(count) - 1);
+        let reader = inbox.mail.reader.take();
+        drop(inbox);
+        self.wake_reader(reader, first);
+        Some((count, bytes))
+    }
+
+    /// Data has come; it is the `first` that waits.
+    fn wake_reader(self: &Arc<Self>, reader: Option<Waker>, first: bool) {
+        match reader {
+            Some(reader) => reader.wake(),
+            // Who serves them goes on until none is left.
+            None if first && self.reads_by_itself() => self.schedule(),
+            None => {}
+        }
+    }
+
+    /// The same, of a message with a head, and where the inbox may be full or closed.
+    fn accept_rare(
         self: &Arc<Self>,
         mut inbox: MutexGuard<'_, Inbox>,
         number: u64,
@@ -127,34 +187,6 @@ impl Session {
         if inbox.mail.closed {
             return Err(DeliverError::Ended(message));
         }
-        if message.is_bare() {
-            if let Some(expects) = self.is_full(&mut inbox, number) {
-                drop(inbox);
-                return Err(self.full(expects, message));
-            }
-            let first = !inbox.mail.has(Lane::Data);
-            inbox.mail.push(Lane::Data, message);
-            inbox.intake.took(number);
-            let reader = inbox.mail.reader.take();
-            drop(inbox);
-            match reader {
-                Some(reader) => reader.wake(),
-                // Who serves them goes on until none is left.
-                None if first && self.reads_by_itself() => self.schedule(),
-                None => {}
-            }
-            return Ok(());
-        }
-        self.accept_headed(inbox, number, message)
-    }
-
-    /// The same, of a message with a head.
-    fn accept_headed(
-        self: &Arc<Self>,
-        mut inbox: MutexGuard<'_, Inbox>,
-        number: u64,
-        message: Envelope,
-    ) -> Result<(), DeliverError> {
         let heading = message.heading();
         let lane = match &heading.subject {
             Subject::Reply(id) | Subject::Refuse(id) => {
@@ -292,7 +324,6 @@ impl Session {
         if inbox.is_full(self.limits(), || self.expects()) {
             return Wakers::default();
         }
-        // Also when who waited for room has gone away meanwhile.
         self.paused.store(false, Ordering::Relaxed);
         inbox.room.take()
     }
@@ -352,6 +383,7 @@ impl Session {
         self.schedule();
     }
 
+    #[inline]
     pub(crate) fn poll_message(
         self: &Arc<Self>,
         spark: &Spark,
@@ -366,15 +398,14 @@ impl MailBox for Session {
         work(&mut self.inbox().mail)
     }
 
-    fn take(&self, pop: impl FnOnce(&mut Mail) -> Popped) -> Popped {
+    fn pop(&self, lane: Lane) -> Option<Envelope> {
         let mut inbox = self.inbox();
-        let popped = pop(&mut inbox.mail);
-        let room = match &popped {
-            Popped::Message(_) => self.eased(&mut inbox),
-            _ => Wakers::default(),
-        };
+        let popped = inbox.mail.pop(lane);
+        // Also when who waited for room has gone away meanwhile.
+        let awaited = !inbox.room.is_empty() || self.paused.load(Ordering::Relaxed);
+        let room = awaited.then(|| self.eased(&mut inbox));
         drop(inbox);
-        room.wake();
+        room.into_iter().for_each(Wakers::wake);
         popped
     }
 

@@ -35,8 +35,8 @@ impl Client {
     /// A message in so many frames, with a ping behind each but the last.
     fn message(&mut self, message: &Sent) -> Vec<u8> {
         let (opcode, bytes) = match &message.content {
-            Received::Text(text) => (TEXT, &text.as_bytes()[..]),
-            Received::Binary(bytes) => (BINARY, &bytes[..]),
+            Received::Message(message) if message.is_binary() => (BINARY, message.as_bytes()),
+            Received::Message(message) => (TEXT, message.as_bytes()),
             _ => unreachable!("only data is sent"),
         };
         let payload = if message.compressed { self.compress(bytes) } else { bytes.to_vec() };
@@ -116,10 +116,10 @@ fn code(stream: &[u8]) -> Option<u16> {
 
 fn sent() -> impl Strategy<Value = Sent> {
     let content = prop_oneof![
-        4 => "[a-zé€😀]{0,40}".prop_map(|text| Received::Text(text.into())),
-        1 => "[ab]{500,3000}".prop_map(|text| Received::Text(text.into())),
+        4 => "[a-zé€😀]{0,40}".prop_map(|text| Received::Message(text.into())),
+        1 => "[ab]{500,3000}".prop_map(|text| Received::Message(text.into())),
         1 => proptest::collection::vec(any::<u8>(), 0..3000)
-            .prop_map(|bytes| Received::Binary(bytes.into())),
+            .prop_map(|bytes| Received::Message(bytes.into())),
     ];
     (content, prop::bool::weighted(0.8), 1..5usize).prop_map(|(content, compressed, frames)| Sent {
         content,
@@ -176,7 +176,7 @@ fn rsv1_is_for_the_first_frame_of_a_message_and_only_where_it_was_agreed_on() {
     assert_eq!(hello, [0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00]); // RFC 7692 §7.2.3.1
     let message = frame(0xc1, &hello);
     let (received, error) = read(&mut frames(false), &message, 3);
-    assert_eq!((received, error), (vec![Received::Text("Hello".into())], None));
+    assert_eq!((received, error), (vec![Received::Message("Hello".into())], None));
     // Nothing was agreed on.
     for chunk in [1, message.len()] {
         let (received, error) = read(&mut Frames::new(MAX, 9), &message, chunk);
@@ -221,7 +221,7 @@ fn what_is_no_compressed_text_is_1007() {
     }
     let binary = frame(0xc2, &not_utf8);
     let (received, error) = read(&mut frames(false), &binary, 5);
-    assert_eq!((received, error), (vec![Received::Binary(Bytes::from_static(b"abc\xff"))], None));
+    assert_eq!((received, error), (vec![Received::Message(b"abc\xff".to_vec().into())], None));
 }
 
 #[test]
@@ -239,7 +239,7 @@ fn the_examples_of_the_rfc_are_read() {
         for takeover in [false, true] {
             for chunk in [1, 100] {
                 let (received, error) = read(&mut frames(takeover), &frame(0xc1, payload), chunk);
-                assert_eq!((received, error), (vec![Received::Text(text.into())], None));
+                assert_eq!((received, error), (vec![Received::Message(text.into())], None));
             }
         }
     }
@@ -249,7 +249,7 @@ fn the_examples_of_the_rfc_are_read() {
         frame(0xc1, &[0xf2, 0x00, 0x11, 0x00, 0x00]),
     ]
     .concat();
-    let hello = || Received::Text("Hello".into());
+    let hello = || Received::Message("Hello".into());
     assert_eq!(read(&mut frames(true), &both, 4), (vec![hello(), hello()], None));
     let (received, error) = read(&mut frames(false), &both, 4);
     assert_eq!((received, error.map(|error| error.code())), (vec![hello()], Some(1007)));
@@ -258,12 +258,12 @@ fn the_examples_of_the_rfc_are_read() {
 #[test]
 fn a_message_is_bounded_while_it_is_inflated() {
     let message = |length: usize, compressed: bool| {
-        let content = Received::Binary(vec![7; length].into());
+        let content = Received::Message(vec![7; length].into());
         Client::new(false).message(&Sent { content, compressed, frames: 2 })
     };
     let length = |stream: &[u8]| match read(&mut frames(false), stream, 1000) {
         (received, None) => match &received[..] {
-            [Received::Binary(bytes)] => Ok(bytes.len()),
+            [Received::Message(message)] => Ok(message.len()),
             other => panic!("{other:?}"),
         },
         (_, Some(error)) => Err(error.code()),
@@ -280,7 +280,7 @@ fn a_message_is_bounded_while_it_is_inflated() {
             (state >> 56) as u8
         })
         .collect();
-    let content = Received::Binary(noise.into());
+    let content = Received::Message(noise.into());
     let noise = Client::new(false).message(&Sent { content, compressed: true, frames: 3 });
     assert!(noise.len() > MAX + 30);
     assert_eq!(length(&noise), Ok(MAX));
@@ -296,7 +296,7 @@ fn a_message_is_bounded_while_it_is_inflated() {
 #[test]
 fn without_context_takeover_nothing_is_held_between_messages() {
     let text = "hello ".repeat(1000);
-    let sent = Sent { content: Received::Text(text.into()), compressed: true, frames: 3 };
+    let sent = Sent { content: Received::Message(text.into()), compressed: true, frames: 3 };
     let mut without = frames(false);
     let mut client = Client::new(false);
     for _ in 0..3 {

@@ -67,9 +67,10 @@ impl Slow {
             Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => None,
             Err(error) => return Err(close_reason(&error)),
             Ok(Message::Text(text)) => {
-                ByteString::try_from(Bytes::from(text)).ok().map(Received::Text)
+                let text = ByteString::try_from(Bytes::from(text)).ok();
+                text.map(|text| Received::Message(text.into()))
             }
-            Ok(Message::Binary(bytes)) => Some(Received::Binary(bytes)),
+            Ok(Message::Binary(bytes)) => Some(Received::Message(bytes.into())),
             Ok(Message::Close(frame)) => {
                 self.closing = true;
                 Some(Received::Close(frame.map(|frame| {

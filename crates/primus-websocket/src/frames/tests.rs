@@ -38,8 +38,8 @@ fn by_tungstenite(stream: &[u8], max: usize) -> Read {
         let left = feed.input.len();
         input = &input[input.len() - left..];
         received.push(match read {
-            Ok(Message::Text(text)) => Received::Text(text.as_str().into()),
-            Ok(Message::Binary(bytes)) => Received::Binary(bytes),
+            Ok(Message::Text(text)) => Received::Message(text.as_str().into()),
+            Ok(Message::Binary(bytes)) => Received::Message(bytes.into()),
             Ok(Message::Pong(_)) => Received::Pong,
             Ok(Message::Ping(_) | Message::Frame(_)) => continue,
             Ok(Message::Close(frame)) => {
@@ -173,7 +173,9 @@ fn a_wrong_byte_of_text_is_refused_before_its_frame_is_complete() {
     // What is no text is not looked at, neither before nor behind.
     let bytes = [b"\x02\x82mask\xff\xff", &b"\x80\x82mask\xff\xff"[..], &whole[..whole.len() - 8]];
     let (received, error, _) = by_frames(Frames::new(MAX, 9), &bytes.concat(), &[7]);
-    assert!(matches!(&received[..], [Received::Binary(bytes)] if bytes.len() == 4));
+    assert!(
+        matches!(&received[..], [Received::Message(Payload::Binary(bytes))] if bytes.len() == 4)
+    );
     assert_eq!(error, Some(CloseReason::INVALID_TEXT));
 }
 
@@ -198,6 +200,9 @@ fn between_messages_nothing_is_held() {
             received.extend(frames.next(&mut part, &mut out).unwrap());
         }
     }
-    assert_eq!(received, [Received::Text("ab".into()), Received::Binary(vec![0; 200_000].into())]);
+    assert_eq!(
+        received,
+        [Received::Message("ab".into()), Received::Message(vec![0; 200_000].into())]
+    );
     assert!(frames.slow.is_none());
 }

@@ -17,6 +17,7 @@ pub(super) struct Whole {
 }
 
 /// The frame that begins `input`, if it is a whole message and the whole of it is there.
+#[inline]
 pub(super) fn whole(input: &[u8], max: usize, may_be_compressed: bool) -> Option<Whole> {
     let (&[first, second], rest) = input.split_first_chunk()?;
     let (text, compressed) = match first {
@@ -51,6 +52,7 @@ pub(super) fn whole(input: &[u8], max: usize, may_be_compressed: bool) -> Option
 
 impl Whole {
     /// Takes it from `input`, where its mask is taken off.
+    #[inline]
     pub(super) fn read(
         self,
         input: &mut &mut [u8],
@@ -66,9 +68,9 @@ impl Whole {
         }
         if self.text {
             let text = simdutf8::basic::from_utf8(payload);
-            text.map(|text| Received::Text(text.into())).map_err(|_| CloseReason::INVALID_TEXT)
+            text.map(|text| Received::Message(text.into())).map_err(|_| CloseReason::INVALID_TEXT)
         } else {
-            Ok(Received::Binary(Bytes::copy_from_slice(payload)))
+            Ok(Received::Message(Bytes::copy_from_slice(payload).into()))
         }
     }
 }

@@ -1,0 +1,259 @@
+//! What the driver does with what it reads.
+//!
+//! ```text
+//! one read ─▶ frames ─┬─ data ─────────▶ batch ──▶ inbox, when all is read
+//!                     └─ anything else ─▶ the batch, then this: dialect, pongs, close
+//! ```
+
+use bytes::{Buf as _, BytesMut};
+use primus_core::{
+    Batch, Carrier, CloseReason, DeliverError, Envelope, Payload, classic::Incoming,
+};
+
+use super::{Context, Dialect, Driver, HIGH, Poll, Progress, Stage};
+use crate::{
+    connection::{SCRATCH, Scratch},
+    frames::Received,
+};
+
+/// What a client sent, or did wrong.
+type Next = Result<Received, CloseReason>;
+
+/// Messages that found the inbox full, and what came behind them in the same read.
+pub(super) struct Held {
+    batch: Batch,
+    behind: Option<Next>,
+}
+
+impl<D: Dialect> Driver<D> {
+    /// Reads what there is and handles every complete frame of it.
+    pub(super) fn read(&mut self, cx: &mut Context<'_>, carrier: &mut Carrier) -> Progress {
+        match self.read_once(cx, carrier) {
+            // A socket wakes us for more once it has said that there is nothing: a turn only to hear
+            // that would cost as much as the message.
+            Progress::Drained => match self.read_once(cx, carrier) {
+                Progress::Drained => Progress::More,
+                progress => progress,
+            },
+            progress => progress,
+        }
+    }
+
+    fn read_once(&mut self, cx: &mut Context<'_>, carrier: &mut Carrier) -> Progress {
+        if self.gone.is_some() {
+            return Progress::Waiting;
+        }
+        if self.connection.out.len() >= HIGH {
+            return Progress::Blocked;
+        }
+        if self.broken || matches!(self.stage, Stage::Failing | Stage::Shut) {
+            return match self.connection.poll_discard(cx) {
+                Poll::Pending => Progress::Waiting,
+                Poll::Ready(Ok(true)) => Progress::More,
+                Poll::Ready(_) => self.lost(),
+            };
+        }
+        if let Some(progress) = self.go_on_with_held(carrier, cx) {
+            return progress;
+        }
+        if self.dialect.is_full(carrier.session()) {
+            // It is us who do not read.
+            carrier.session().seen();
+            return Progress::Waiting;
+        }
+        let mut backlog = self.connection.take_back();
+        let mut scratch = Scratch::take();
+        let mut input = &mut backlog[..];
+        let mut all = Progress::More;
+        let fresh = input.is_empty();
+        if fresh {
+            input = match self.connection.poll_read(cx, &mut scratch) {
+                Poll::Pending => return Progress::Waiting,
+                Poll::Ready(Ok(read)) if !read.is_empty() => read,
+                Poll::Ready(_) => return self.lost(),
+            };
+            carrier.session().seen();
+            if input.len() < SCRATCH {
+                all = Progress::Drained;
+            }
+        }
+        let progress = self.read_frames(&mut input, carrier, cx).unwrap_or(all);
+        if self.failed.is_some() {
+            return progress; // what is behind the fault is for nobody
+        }
+        if fresh {
+            backlog = BytesMut::from(&*input);
+        } else {
+            let left = input.len();
+            backlog.advance(backlog.len() - left);
+        }
+        self.connection.put_back(backlog);
+        progress
+    }
+
+    /// Handles the frames of `input`. `None`: all of them.
+    fn read_frames(
+        &mut self,
+        input: &mut &mut [u8],
+        carrier: &mut Carrier,
+        cx: &mut Context<'_>,
+    ) -> Option<Progress> {
+        let mut batch = Batch::default();
+        loop {
+            let next = match self.connection.frames.next(input, &mut self.connection.out) {
+                Ok(Some(Received::Message(data))) if self.dialect.is_data(&data) => {
+                    if batch.push(data) {
+                        continue;
+                    }
+                    None
+                }
+                next => next.transpose(),
+            };
+            if !carrier.deliver_all(&mut batch) {
+                self.hold(batch, next, carrier, cx);
+                return Some(Progress::Waiting);
+            }
+            match next {
+                Some(next) => {
+                    if let Some(progress) = self.handle(next, carrier, cx) {
+                        return Some(progress);
+                    }
+                }
+                None if input.is_empty() => return None,
+                None => {}
+            }
+        }
+    }
+
+    /// Goes on with what found the inbox full, and with what the dialect has read before. `None`: nothing is
+    /// left of it.
+    fn go_on_with_held(&mut self, carrier: &mut Carrier, cx: &mut Context<'_>) -> Option<Progress> {
+        if let Some(held) = self.held.take() {
+            let Held { mut batch, behind } = *held;
+            if !carrier.deliver_all(&mut batch) {
+                self.hold(batch, behind, carrier, cx);
+                return Some(Progress::Waiting);
+            }
+            if let Some(progress) = behind.and_then(|next| self.handle(next, carrier, cx)) {
+                return Some(progress);
+            }
+        }
+        (!self.deliver_ready(carrier, cx)).then_some(Progress::Waiting)
+    }
+
+    fn lost(&mut self) -> Progress {
+        self.gone = Some(Box::new(CloseReason::GOING_AWAY));
+        Progress::Waiting
+    }
+
+    /// The peer broke the protocol.
+    fn fail(&mut self, reason: CloseReason) -> Progress {
+        self.failed = Some(Box::new(reason));
+        self.broken = true;
+        self.connection.put_back(BytesMut::new()); // nothing of it is read any more
+        if self.stage == Stage::Closing {
+            self.stage = Stage::Failing;
+        }
+        Progress::More
+    }
+
+    /// Handles what is not simply data. `None`: go on with the next.
+    fn handle(
+        &mut self,
+        next: Next,
+        carrier: &mut Carrier,
+        cx: &mut Context<'_>,
+    ) -> Option<Progress> {
+        let on = match next {
+            Ok(received) => self.serve(received, carrier, cx) && self.deliver_ready(carrier, cx),
+            Err(reason) => return Some(self.fail(reason)),
+        };
+        if !on || self.gone.is_some() {
+            Some(Progress::Waiting)
+        } else if self.failed.is_some() {
+            Some(Progress::More)
+        } else if self.connection.out.len() >= HIGH {
+            Some(Progress::Blocked)
+        } else {
+            self.dialect.is_full(carrier.session()).then_some(Progress::Waiting)
+        }
+    }
+
+    /// Handles one message. False: wait before the next.
+    fn serve(&mut self, received: Received, carrier: &mut Carrier, cx: &mut Context<'_>) -> bool {
+        let message = match received {
+            Received::Message(message) => message,
+            Received::Pong => {
+                carrier.session().ponged();
+                return true;
+            }
+            Received::Close(reason) => {
+                self.answered = true;
+                let unusual = reason.filter(|reason| reason.code() != 1000);
+                self.gone = Some(Box::new(unusual.unwrap_or(CloseReason::NORMAL)));
+                return true;
+            }
+        };
+        match self.dialect.read(message, carrier) {
+            Ok(Incoming::Message(message)) => return self.deliver(message, carrier, cx),
+            Ok(Incoming::Answer(answer)) => self.answer(&answer),
+            Ok(Incoming::Answers(answers)) => answers.iter().for_each(|it| self.answer(it)),
+            Ok(Incoming::End) => {
+                self.ended = true;
+                carrier.end(CloseReason::NORMAL);
+                // What follows is not for this session.
+                return !self.dialect.stays(&CloseReason::NORMAL);
+            }
+            Ok(Incoming::Nothing) => {}
+            Err(reason) => self.failed = Some(Box::new(reason)),
+        }
+        true
+    }
+
+    fn answer(&mut self, answer: &Payload) {
+        // Nothing follows a close.
+        if self.stage == Stage::Open {
+            self.connection.out.push_message(answer);
+        }
+    }
+
+    /// Hands over what the dialect has read before. False: something is held.
+    fn deliver_ready(&mut self, carrier: &mut Carrier, cx: &mut Context<'_>) -> bool {
+        while let Some(ready) = self.dialect.pop_ready() {
+            if !self.deliver(ready, carrier, cx) {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Hands a message to the session, or holds it until there is room. False: it is held.
+    fn deliver(&mut self, message: Envelope, carrier: &mut Carrier, cx: &mut Context<'_>) -> bool {
+        match carrier.deliver(message) {
+            Ok(()) => true,
+            Err(DeliverError::Full(message)) => {
+                let mut batch = Batch::default();
+                batch.push(message);
+                self.hold(batch, None, carrier, cx);
+                false
+            }
+            // It is over, or goes on elsewhere, which taking tells.
+            Err(_) => true,
+        }
+    }
+
+    #[cold]
+    fn hold(
+        &mut self,
+        batch: Batch,
+        behind: Option<Next>,
+        carrier: &Carrier,
+        cx: &mut Context<'_>,
+    ) {
+        self.held = Some(Box::new(Held { batch, behind }));
+        // Room may have come up just now: then wake for another turn.
+        if carrier.session().poll_room(cx).is_ready() {
+            cx.waker().wake_by_ref();
+        }
+    }
+}
