@@ -5,8 +5,6 @@
 
 use std::{borrow::Cow, fmt};
 
-use bytes::Bytes;
-
 use crate::{
     authorize::Rejection,
     message::Payload,
@@ -53,6 +51,9 @@ impl Heading<'_> {
     }
 }
 
+/// It is not worth the work to compress it.
+const INCOMPRESSIBLE: u32 = 1 << 31;
+
 /// One message as it travels. Cheap to clone: the bytes are shared.
 ///
 /// ```
@@ -67,10 +68,9 @@ impl Heading<'_> {
 pub struct Envelope {
     frame: Payload,
     /// Bytes of the frame in front of the body. 0: it is a message of the application as it is, even
-    /// where that looks like a head.
+    /// where that looks like a head. And whether it is [`INCOMPRESSIBLE`]: one field, as moving two that
+    /// were written one after the other stalls a processor for longer than the rest of it takes.
     head: u32,
-    /// It is not worth the work to compress it.
-    incompressible: bool,
 }
 
 impl Envelope {
@@ -117,8 +117,8 @@ impl Envelope {
 
     /// A frame whose head has been read, and is so long.
     pub(crate) fn read(frame: Payload, head: usize) -> Self {
-        let head = u32::try_from(head).unwrap_or(0);
-        Self { frame, head, incompressible: false }
+        let head = u32::try_from(head).ok().filter(|head| head & INCOMPRESSIBLE == 0);
+        Self { frame, head: head.unwrap_or(0) }
     }
 
     /// A value behind a head, encoded in place.
@@ -155,19 +155,26 @@ impl Envelope {
     /// its sender said by `compress(false)`.
     #[inline]
     pub fn is_compressible(&self) -> bool {
-        !self.incompressible
+        self.head & INCOMPRESSIBLE == 0
     }
 
     #[inline]
     pub(crate) fn compress(mut self, compress: bool) -> Self {
-        self.incompressible = !compress;
+        if !compress {
+            self.head |= INCOMPRESSIBLE;
+        }
         self
     }
 
     /// Whether it is nothing but a payload.
     #[inline]
     pub fn is_bare(&self) -> bool {
-        self.head == 0
+        self.head_len() == 0
+    }
+
+    #[inline]
+    fn head_len(&self) -> usize {
+        (self.head & !INCOMPRESSIBLE) as usize
     }
 
     /// Its frame in the native protocol; of a bare one the payload, which may have to be escaped
@@ -184,16 +191,7 @@ impl Envelope {
 
     /// The bytes of the head.
     pub(crate) fn head(&self) -> &[u8] {
-        &self.frame.as_bytes()[..self.head as usize]
-    }
-
-    /// The same, shared and not copied.
-    pub(crate) fn head_bytes(&self) -> Bytes {
-        match (self.head as usize, &self.frame) {
-            (0, _) => Bytes::new(),
-            (head, Payload::Text(text)) => text.as_bytes().slice(..head),
-            (head, Payload::Binary(bytes)) => bytes.slice(..head),
-        }
+        &self.frame.as_bytes()[..self.head_len()]
     }
 
     /// The head, read.
@@ -203,7 +201,7 @@ impl Envelope {
 
     /// What it carries: one output of the parser, or the JSON of a refusal.
     pub fn body(&self) -> Payload {
-        let head = self.head as usize;
+        let head = self.head_len();
         match &self.frame {
             _ if head == 0 => self.frame.clone(),
             Payload::Text(text) => Payload::Text(text.slice_ref(&text[head..])),
@@ -213,19 +211,22 @@ impl Envelope {
 
     /// The bytes of what it carries.
     pub fn body_bytes(&self) -> &[u8] {
-        &self.frame.as_bytes()[self.head as usize..]
+        &self.frame.as_bytes()[self.head_len()..]
     }
 }
 
 impl<P: Into<Payload>> From<P> for Envelope {
     fn from(payload: P) -> Self {
-        Self { frame: payload.into(), head: 0, incompressible: false }
+        Self { frame: payload.into(), head: 0 }
     }
 }
 
 impl fmt::Debug for Envelope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Envelope").field("frame", &self.frame).field("head", &self.head).finish()
+        f.debug_struct("Envelope")
+            .field("frame", &self.frame)
+            .field("head", &self.head_len())
+            .finish()
     }
 }
 

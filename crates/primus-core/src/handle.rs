@@ -91,6 +91,7 @@ impl Spark {
     }
 
     /// The name of its channel, as frames have it.
+    #[inline]
     pub(crate) fn channel_name(&self) -> Option<&str> {
         self.seat.as_ref().and_then(|seat| seat.channel().on_wire())
     }
@@ -338,6 +339,7 @@ impl Spark {
             }
             None => {
                 set(&mut self.session.callbacks());
+                self.session.begin_serving();
                 self.session.schedule();
             }
         }

@@ -124,7 +124,7 @@ pub struct Message {
     payload: Payload,
     parser: Format,
     /// What stood in front of it, if anything did.
-    head: Bytes,
+    head: Box<[u8]>,
 }
 
 impl Message {
@@ -134,20 +134,20 @@ impl Message {
     }
 
     fn of(payload: Payload, parser: &Arc<dyn Parser>) -> Self {
-        Self { payload, parser: parser.into(), head: Bytes::new() }
+        Self { payload, parser: parser.into(), head: Box::default() }
     }
 
     pub(crate) fn open(envelope: &Envelope, parser: &Arc<dyn Parser>) -> Self {
-        Self { payload: envelope.body(), parser: parser.into(), head: envelope.head_bytes() }
+        Self { payload: envelope.body(), parser: parser.into(), head: envelope.head().into() }
     }
 
     /// As [`open`](Self::open), of an envelope that nobody else has.
     #[inline]
     pub(crate) fn unpack(envelope: Envelope, parser: &Format) -> Self {
         let (payload, head) = if envelope.is_bare() {
-            (envelope.into_frame(), Bytes::new())
+            (envelope.into_frame(), Box::default())
         } else {
-            (envelope.body(), envelope.head_bytes())
+            (envelope.body(), envelope.head().into())
         };
         Self { payload, parser: parser.clone(), head }
     }
@@ -205,7 +205,7 @@ impl Message {
     /// # Errors
     /// When the payload is not what the parser reads, or not a `T`.
     pub fn decode<'de, T: Deserialize<'de>>(&'de self) -> Result<T, DecodeError> {
-        crate::parser::decode(self.parser.parser(), &self.payload)
+        self.parser.decode(&self.payload)
     }
 
     /// The value, read as JSON whatever the mount's parser is.

@@ -182,6 +182,15 @@ pub(crate) enum Format {
 }
 
 impl Format {
+    /// Reads a value.
+    pub(crate) fn decode<'de, T: Deserialize<'de>>(
+        &self,
+        payload: &'de Payload,
+    ) -> Result<T, DecodeError> {
+        let kind = if let Self::Own(kind) = self { Some(*kind) } else { None };
+        decode_as(kind, self.parser(), payload)
+    }
+
     pub(crate) fn parser(&self) -> &dyn Parser {
         match self {
             Self::Own(Kind::Json) => &Json,
@@ -242,7 +251,16 @@ pub fn decode<'de, T: Deserialize<'de>>(
     parser: &dyn Parser,
     payload: &'de Payload,
 ) -> Result<T, DecodeError> {
-    let decoded = match (parser.own().map(|Own(own)| own), payload) {
+    decode_as(parser.own().map(|Own(kind)| kind), parser, payload)
+}
+
+/// The same by a parser of which it is known whether it is one of ours.
+fn decode_as<'de, T: Deserialize<'de>>(
+    kind: Option<Kind>,
+    parser: &dyn Parser,
+    payload: &'de Payload,
+) -> Result<T, DecodeError> {
+    let decoded = match (kind, payload) {
         (Some(Kind::Json), Payload::Text(text)) => {
             serde_json::from_str(text).map_err(DecodeError::new)
         }

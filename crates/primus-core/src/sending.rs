@@ -71,8 +71,12 @@ impl<'a> Sending<'a> {
     /// As [`Spark::write`].
     #[inline]
     pub fn write_message(self, payload: impl Into<Payload>) -> Result<Written, WriteError> {
-        let (head, payload) = (self.head(|head| head.data()), payload.into());
-        self.send(if head.is_empty() { payload.into() } else { Envelope::join(&head, &payload) })
+        let payload = payload.into();
+        let envelope = match self.spark.channel_name() {
+            None => payload.into(),
+            channel => Envelope::data(channel, &payload),
+        };
+        self.send(envelope)
     }
 
     /// Emits an event: its arguments are encoded by the mount's parser.

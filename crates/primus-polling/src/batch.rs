@@ -42,7 +42,7 @@ impl Batch {
         let mut messages = Vec::new();
         let budget = Self::budget(carrier);
         let mut taken = carrier.poll_take(cx, budget, |message| messages.push(message.clone()));
-        let pinged = matches!(taken, Poll::Ready(Taken { ping: true, end: None, gone: None }));
+        let pinged = matches!(taken, Poll::Ready(Taken { ping: true, end: None, gone: None, .. }));
         if pinged && messages.is_empty() {
             // Nothing to say: every poll is a sign of life, and acknowledges.
             taken = carrier.poll_take(cx, budget, |message| messages.push(message.clone()));

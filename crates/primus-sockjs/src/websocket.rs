@@ -71,6 +71,10 @@ const RAW_HEAD: Form = form!("sockjs.raw.plain");
 struct Raw;
 
 impl Dialect for Raw {
+    fn is_data(&self, _: &Payload) -> bool {
+        true
+    }
+
     fn read(&mut self, message: Payload, _: &mut Carrier) -> Result<Incoming, CloseReason> {
         Ok(Incoming::Message(message.into()))
     }

@@ -251,6 +251,7 @@ impl<D: Dialect> Driver<D> {
                 dialect.write_ack(carrier, &mut connection.out);
                 return Taken::All;
             };
+            let drained = taken.drained;
             if let Some(reason) = taken.gone {
                 return self.fenced(reason);
             }
@@ -269,6 +270,10 @@ impl<D: Dialect> Driver<D> {
                 // Also where the session had ended before, and says another reason.
                 let failing = *broken || reason.blames_peer();
                 *stage = if failing { Stage::Failing } else { Stage::Closing };
+            }
+            if drained {
+                dialect.write_ack(carrier, &mut connection.out);
+                return Taken::All;
             }
         }
     }

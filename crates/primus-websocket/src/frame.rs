@@ -44,7 +44,7 @@ pub(crate) fn put_compressed_header(out: &mut Vec<u8>, binary: bool, length: usi
 /// A message as the one frame that a server sends it in: for all receivers the same. What a dialect makes of
 /// one message may be several frames, one behind the other.
 pub fn message(payload: &Payload) -> Bytes {
-    let mut frame = Vec::new();
+    let mut frame = Vec::with_capacity(MAX_HEADER + payload.len());
     put_message(&mut frame, payload);
     frame.into()
 }
@@ -52,7 +52,6 @@ pub fn message(payload: &Payload) -> Bytes {
 /// Appends the same.
 #[inline]
 pub(crate) fn put_message(out: &mut Vec<u8>, payload: &Payload) {
-    out.reserve(MAX_HEADER + payload.len());
     put_header(out, payload);
     out.extend_from_slice(payload.as_bytes());
 }

@@ -24,7 +24,7 @@ use crate::{
 mod slow;
 mod whole;
 
-use self::{slow::Slow, whole::whole};
+use self::slow::Slow;
 
 /// The opcodes of data (RFC 6455 §5.2).
 const TEXT: u8 = 1;
@@ -67,6 +67,16 @@ impl Frames {
         self.max_message = max_message;
     }
 
+    /// The next message of `input`, if it is one of those that nearly all are: whole, and not compressed.
+    /// `None`: [`next`](Self::next) looks at everything else.
+    #[inline]
+    pub(crate) fn next_plain(&mut self, input: &mut &mut [u8]) -> Option<Payload> {
+        if self.slow.is_some() {
+            return None;
+        }
+        whole::plain(input, self.max_message)
+    }
+
     /// Reads the next message of `input`, where it lies, and takes from it what was used. `None`: more is
     /// needed.
     ///
@@ -78,10 +88,14 @@ impl Frames {
         out: &mut Out,
     ) -> Result<Option<Received>, CloseReason> {
         while !input.is_empty() {
+            if let Some(message) = self.next_plain(input) {
+                return Ok(Some(Received::Message(message)));
+            }
             if self.slow.is_none()
-                && let Some(frame) = whole(input, self.max_message, self.inflate.is_some())
+                && let Some(inflate) = &mut self.inflate
+                && let Some(message) = whole::compressed(input, self.max_message, inflate)
             {
-                return frame.read(input, self.max_message, self.inflate.as_mut()).map(Some);
+                return message.map(|message| Some(Received::Message(message)));
             }
             if let Some(first) = self.begins_compressed(input) {
                 *input = &mut std::mem::take(input)[1..];
@@ -134,7 +148,7 @@ impl Frames {
         {
             slow.limit(max_message);
             let message = inflate.message(max_message, |inflating| inflating.push(bytes))?;
-            received = Some(Received::new(text, message)?);
+            received = Some(Received::Message(payload(text, message)?));
         }
         if slow.fragments.is_between_messages() && !slow.closing {
             // No buffer that grew stays grown, and none that did not either.
@@ -158,13 +172,11 @@ impl Frames {
     }
 }
 
-impl Received {
-    fn new(text: bool, message: Vec<u8>) -> Result<Self, CloseReason> {
-        Ok(Self::Message(if text {
-            String::from_utf8(message).map_err(|_| CloseReason::INVALID_TEXT)?.into()
-        } else {
-            message.into()
-        }))
+fn payload(text: bool, message: Vec<u8>) -> Result<Payload, CloseReason> {
+    if text {
+        String::from_utf8(message).map(Payload::from).map_err(|_| CloseReason::INVALID_TEXT)
+    } else {
+        Ok(message.into())
     }
 }
 

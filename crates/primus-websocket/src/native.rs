@@ -82,7 +82,7 @@ impl Dialect for Native {
 
     fn read(&mut self, message: Payload, carrier: &mut Carrier) -> Result<Incoming, CloseReason> {
         match self {
-            Self::Plain => Ok(Incoming::Message(message.into())), // all is data
+            Self::Plain => Ok(Incoming::Message(message.into())),
             Self::Resumable => {
                 let frame = match message {
                     Payload::Text(text) => native::parse(text),
@@ -112,6 +112,7 @@ impl Dialect for Native {
         matches!(self, Self::Classic(classic) if classic.is_full(session))
     }
 
+    #[inline]
     fn write(&mut self, outgoing: &Outgoing, parser: &dyn Parser, out: &mut Out) {
         let escaped = match self {
             Self::Classic(classic) => return classic.write(outgoing, parser, out),

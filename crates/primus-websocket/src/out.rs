@@ -83,8 +83,11 @@ impl Out {
     }
 
     /// Puts out a message as our own client reads it.
+    #[inline]
     pub(crate) fn put_as_it_is(&mut self, outgoing: &Outgoing, form: &Form) {
-        if put_compressed(outgoing, form, self, |envelope| Some(envelope.frame().clone())) {
+        if self.deflate.is_some()
+            && put_compressed(outgoing, form, self, |envelope| Some(envelope.frame().clone()))
+        {
             return;
         }
         match outgoing {

@@ -262,10 +262,8 @@ impl MailBox for Seat {
         work(&mut self.mail.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn pop(&self, lane: Lane) -> Option<Envelope> {
-        let popped = self.mail(|mail| mail.pop(lane))?;
-        self.session.released(1, popped.len());
-        Some(popped)
+    fn take<R>(&self, take: impl FnOnce(&mut Mail) -> Result<Envelope, R>) -> Result<Envelope, R> {
+        self.mail(take).inspect(|envelope| self.session.released(1, envelope.len()))
     }
 
     fn mount(&self) -> &Arc<Mount> {

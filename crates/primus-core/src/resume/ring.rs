@@ -10,7 +10,7 @@ const OVERHEAD: usize = 64;
 
 thread_local! {
     /// The buffer of a ring that was here and is empty.
-    static SPARE: Cell<VecDeque<Entry>> = const { Cell::new(VecDeque::new()) };
+    static SPARE: Cell<Vec<Entry>> = const { Cell::new(Vec::new()) };
 }
 
 /// A thread keeps no buffer for more messages than this.
@@ -131,6 +131,7 @@ impl Ring {
     }
 
     /// Appends a message; it has no number yet. Returns what it costs to keep.
+    #[inline]
     pub(crate) fn push(&mut self, entry: Entry) -> usize {
         let cost = cost(&entry);
         self.bytes += entry.len();
@@ -181,7 +182,8 @@ impl Ring {
         self.floor += count;
         self.sent = self.sent.max(self.floor);
         (self.bytes, self.own_bytes) = (0, 0);
-        self.entries.drain(..).for_each(|entry| write(&entry.outgoing));
+        self.entries.iter().for_each(|entry| write(&entry.outgoing));
+        self.entries.clear();
         self.shrink();
         (count, bytes)
     }
@@ -322,15 +324,16 @@ impl Ring {
         if self.entries.is_empty() {
             let buffer = std::mem::take(&mut self.entries);
             if (1..=LARGEST).contains(&buffer.capacity()) {
-                let _ = SPARE.try_with(|spare| spare.set(buffer));
+                let _ = SPARE.try_with(|spare| spare.set(buffer.into()));
             }
         }
     }
 
     /// Takes the thread's buffer, if it has none: for who will be empty again soon.
+    #[inline]
     pub(crate) fn borrow(&mut self) {
         if self.entries.capacity() == 0 {
-            self.entries = SPARE.try_with(Cell::take).unwrap_or_default();
+            self.entries = SPARE.try_with(Cell::take).unwrap_or_default().into();
         }
     }
 

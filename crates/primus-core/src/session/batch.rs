@@ -1,7 +1,5 @@
 //! Messages of one read, on their way to the inbox together: one lock for all of them.
 
-use std::collections::VecDeque;
-
 use super::mail;
 use crate::envelope::Envelope;
 
@@ -10,10 +8,16 @@ const FULL: (usize, usize) = (64, 64 << 10);
 
 /// Messages from the client, in their order, for [`Carrier::deliver_all`](super::Carrier::deliver_all).
 ///
+/// ```
+/// let mut batch = primus_core::Batch::default();
+/// assert!(batch.push(primus_core::Payload::from("hi")), "there is room for more");
+/// assert!(!batch.is_empty());
+/// ```
+///
 /// Empty, it holds no heap.
 #[derive(Debug, Default)]
 pub struct Batch {
-    pub(super) messages: VecDeque<Envelope>,
+    pub(super) messages: Vec<Envelope>,
     pub(super) bytes: usize,
     /// Some of them have heads.
     pub(super) headed: bool,
@@ -29,7 +33,7 @@ impl Batch {
         }
         self.bytes += message.len();
         self.headed |= !message.is_bare();
-        self.messages.push_back(message);
+        self.messages.push(message);
         self.messages.len() < FULL.0 && self.bytes < FULL.1
     }
 
@@ -38,23 +42,23 @@ impl Batch {
         self.messages.is_empty()
     }
 
-    /// Takes the first out.
-    pub(super) fn pop(&mut self) -> Option<Envelope> {
-        let message = self.messages.pop_front()?;
-        self.bytes -= message.len();
-        Some(message)
-    }
-
-    /// Puts it back.
-    pub(super) fn put_back(&mut self, message: Envelope) {
-        self.bytes += message.len();
-        self.messages.push_front(message);
+    /// Gives each to `take`, in their order, until one comes back: that one and the rest are kept.
+    pub(super) fn drain_while(&mut self, mut take: impl FnMut(Envelope) -> Option<Envelope>) {
+        let mut messages = std::mem::take(&mut self.messages).into_iter();
+        (self.bytes, self.headed) = (0, false);
+        while let Some(message) = messages.next() {
+            if let Some(message) = take(message) {
+                for message in std::iter::once(message).chain(messages) {
+                    self.push(message);
+                }
+                return;
+            }
+        }
     }
 }
 
 impl Drop for Batch {
     fn drop(&mut self) {
-        self.messages.clear();
         mail::give_back(std::mem::take(&mut self.messages));
     }
 }

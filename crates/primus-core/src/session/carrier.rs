@@ -43,6 +43,8 @@ pub struct Taken {
     pub end: Option<CloseReason>,
     /// As [`Work::Gone`], and why.
     pub gone: Option<CloseReason>,
+    /// Nothing is left; the task is woken for what comes, as if it had been asked for in vain.
+    pub drained: bool,
 }
 
 /// How a carrier carries.
@@ -166,11 +168,14 @@ impl Carrier {
         Ok(())
     }
 
-    /// Delivers messages that came together, in their order. Those that cannot be taken in for good are
-    /// dropped, as the session is over or goes on elsewhere, which taking tells.
+    /// Delivers messages that came together, in their order. Where the session is over or goes on
+    /// elsewhere, which taking tells, they are dropped.
     ///
     /// False: the inbox is at its mark, and the rest is left in `batch`. Offer it again later.
     pub fn deliver_all(&mut self, batch: &mut Batch) -> bool {
+        if batch.is_empty() {
+            return true;
+        }
         if self.expected == 0 {
             *batch = Batch::default();
             return true;
@@ -181,13 +186,11 @@ impl Carrier {
             self.took(count, bytes);
             return true;
         }
-        while let Some(message) = batch.pop() {
-            if let Err(DeliverError::Full(message)) = self.deliver(message) {
-                batch.put_back(message);
-                return false;
-            }
-        }
-        true
+        batch.drain_while(|message| match self.deliver(message) {
+            Err(DeliverError::Full(message)) => Some(message),
+            _ => None,
+        });
+        batch.is_empty()
     }
 
     #[inline]
@@ -287,34 +290,31 @@ impl Carrier {
             bytes += size.max(1);
             count += 1;
         }
-        if outbox.ring.is_drained()
-            && let Life::Ending(end) = &outbox.life
-        {
-            taken.end = Some(end.reason.clone());
-        }
-        if count == 0 && !taken.ping && taken.end.is_none() {
-            let mut first = false;
-            if let Place::Carried(carried) = &mut outbox.place {
+        let mut first = false;
+        if outbox.ring.is_drained() {
+            if let Life::Ending(end) = &outbox.life {
+                taken.end = Some(end.reason.clone());
+            } else if let Place::Carried(carried) = &mut outbox.place {
+                taken.drained = true;
+                first = carried.waker.is_none();
                 match &mut carried.waker {
                     Some(waker) => waker.clone_from(cx.waker()),
-                    None => {
-                        first = true;
-                        carried.waker = Some(cx.waker().clone());
-                    }
+                    None => carried.waker = Some(cx.waker().clone()),
                 }
             }
-            drop(outbox);
-            if first && session.is_woken() {
-                // The handler was woken when there was no waker yet to pass that on to.
-                cx.waker().wake_by_ref();
-            }
-            return Poll::Pending;
         }
         let eased = count > 0
             && !outbox.waiting.is_empty()
             && !outbox.is_pressured(session.resume, session.limits());
         let waiting = outbox.waiting.take_if(eased);
         drop(outbox);
+        if first && session.is_woken() {
+            // The handler was woken when there was no waker yet to pass that on to.
+            cx.waker().wake_by_ref();
+        }
+        if count == 0 && !taken.ping && taken.end.is_none() {
+            return Poll::Pending;
+        }
         self.meters.sent(count, bytes);
         waiting.wake();
         Poll::Ready(taken)
@@ -389,8 +389,7 @@ impl Carrier {
     /// Polls the handler if it has something to do, and ends the turn. Call
     /// [`poll_take`](Self::poll_take) after it.
     pub fn run(&self) {
-        self.session.run();
-        self.session.end_turn();
+        self.session.run_in_turn();
     }
 
     /// Ends the session, unless another carrier has it: what its peer wants or does is nothing to

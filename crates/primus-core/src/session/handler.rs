@@ -12,7 +12,7 @@ use std::{
     task::{Context, Poll, Wake, Waker},
 };
 
-use super::{Lane, Session, notices::Notice, outbox::Place};
+use super::{Session, notices::Notice, outbox::Place};
 use crate::{
     close::CloseReason,
     events::{Belongings, Served, serve},
@@ -67,7 +67,8 @@ impl Session {
         self.driving.store(true, Ordering::Release);
     }
 
-    /// Ends a turn: what woke the handler meanwhile did not wake the carrier, so look once more.
+    /// Ends a turn without running the handler: what woke it meanwhile did not wake the carrier, so look
+    /// once more.
     pub(super) fn end_turn(self: &Arc<Self>) {
         self.driving.store(false, Ordering::Release);
         if self.is_woken() {
@@ -142,9 +143,25 @@ impl Session {
 
     /// Polls the handler if it has been woken, then serves the callbacks.
     pub fn run(self: &Arc<Self>) {
+        self.run_in(false);
+    }
+
+    /// The same at the end of a turn of the carrier, which ends by it.
+    pub(super) fn run_in_turn(self: &Arc<Self>) {
+        self.run_in(true);
+    }
+
+    fn run_in(self: &Arc<Self>, turn: bool) {
+        // Under the slot's lock, as who wakes the handler looks at it under that.
+        let end_turn = || {
+            if turn {
+                self.driving.store(false, Ordering::Release);
+            }
+        };
         let stage = {
             let mut slot = self.slot();
             if !slot.woken || matches!(slot.stage, Stage::Held | Stage::Busy | Stage::Done) {
+                end_turn();
                 return;
             }
             slot.woken = false;
@@ -191,6 +208,7 @@ impl Session {
                 slot.stage = stage;
                 None
             };
+            end_turn();
             (slot.woken && !done && !abandoned, left)
         };
         if let Some(stage) = abandoned {
@@ -231,17 +249,21 @@ impl Session {
 
     /// Serves listeners and callbacks. `alone`: the handler is over.
     fn serve(self: &Arc<Self>, alone: bool, cx: &mut Context<'_>) {
-        let data = self.callbacks().data();
         let belongings = self.belongings_if_any();
-        if !alone && data.is_none() && belongings.is_none() && !self.inbox().mail.has(Lane::Events)
-        {
+        if !alone && belongings.is_none() && !self.served.load(Ordering::Acquire) {
             return;
         }
+        let data = self.callbacks().data();
         let spark = Spark::from_session(self);
         let data = data.as_ref();
         if serve(&Served { mailbox: &**self, spark: &spark, belongings, data, alone }, cx) {
             self.slot().woken = true;
         }
+    }
+
+    /// From now on something may have to be served beside the handler.
+    pub(crate) fn begin_serving(&self) {
+        self.served.store(true, Ordering::Release);
     }
 
     /// Whether something serves the spark though its handler is over.

@@ -71,6 +71,7 @@ impl Session {
             answers: AtomicBool::new(false),
             paused: AtomicBool::new(false),
             driving: AtomicBool::new(false),
+            served: AtomicBool::new(false),
             announced: AtomicBool::new(false),
             admitted: AtomicBool::new(true),
             notices: Notices::default(),

@@ -65,20 +65,21 @@ pub(crate) struct Mail {
 
 thread_local! {
     /// A queue that is empty has no buffer: this thread's is used again, and does not grow anew.
-    static SPARE: Cell<VecDeque<Envelope>> = const { Cell::new(VecDeque::new()) };
+    static SPARE: Cell<Vec<Envelope>> = const { Cell::new(Vec::new()) };
 }
 
 /// A thread keeps no buffer for more messages than this.
 const LARGEST: usize = 64;
 
-/// An empty queue for who will be empty again soon.
-pub(super) fn borrow() -> VecDeque<Envelope> {
+/// A buffer, for who will be empty again soon.
+pub(super) fn borrow() -> Vec<Envelope> {
     SPARE.try_with(Cell::take).unwrap_or_default()
 }
 
-/// Gives one back that is empty.
-pub(super) fn give_back(buffer: VecDeque<Envelope>) {
+/// Gives one back.
+pub(super) fn give_back(mut buffer: Vec<Envelope>) {
     if (1..=LARGEST).contains(&buffer.capacity()) {
+        buffer.clear();
         let _ = SPARE.try_with(|spare| spare.set(buffer));
     }
 }
@@ -87,7 +88,7 @@ impl Queue {
     #[inline]
     fn push(&mut self, envelope: Envelope) {
         if self.waiting.capacity() == 0 {
-            self.waiting = borrow();
+            self.waiting = borrow().into();
         }
         self.waiting.push_back(envelope);
     }
@@ -100,13 +101,21 @@ impl Queue {
         }
         let envelope = self.waiting.pop_front()?;
         if self.waiting.is_empty() {
-            give_back(std::mem::take(&mut self.waiting));
+            give_back(std::mem::take(&mut self.waiting).into());
         }
         Some(envelope)
     }
 
     fn is_empty(&self) -> bool {
         self.waiting.is_empty() && self.transforming.is_none()
+    }
+}
+
+impl Events {
+    fn pop(&mut self) -> Option<Envelope> {
+        let envelope = self.queue.pop()?;
+        self.behind.pop_front();
+        Some(envelope)
     }
 }
 
@@ -136,28 +145,22 @@ impl Mail {
     }
 
     /// Takes all messages of a batch, which are data.
-    pub(super) fn append(&mut self, batch: &mut VecDeque<Envelope>, bytes: usize) {
+    pub(super) fn append(&mut self, batch: &mut Vec<Envelope>, bytes: usize) {
         self.bytes += bytes;
         self.count += batch.len() as u64;
         if self.data.waiting.is_empty() {
-            // What it has is the thread's, as the batch's is.
-            std::mem::swap(&mut self.data.waiting, batch);
+            self.data.waiting = std::mem::take(batch).into(); // which is the thread's buffer, as its own is
         } else {
-            self.data.waiting.append(batch);
+            self.data.waiting.extend(batch.drain(..));
         }
     }
 
     /// The next of a lane, unless one before it is on its way still.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn pop(&mut self, lane: Lane) -> Option<Envelope> {
         let envelope = match lane {
             Lane::Data => self.data.pop()?,
-            Lane::Events => {
-                let events = self.events.as_mut()?;
-                let envelope = events.queue.pop()?;
-                events.behind.pop_front();
-                envelope
-            }
+            Lane::Events => self.events.as_mut()?.pop()?,
         };
         self.bytes -= envelope.len();
         Some(envelope)
@@ -225,9 +228,8 @@ impl Mail {
 pub(crate) trait MailBox {
     /// Works on it, under its lock.
     fn mail<R>(&self, work: impl FnOnce(&mut Mail) -> R) -> R;
-    /// Takes the next of a lane out, unless one before it is on its way still. That makes room for who
-    /// waits to deliver one.
-    fn pop(&self, lane: Lane) -> Option<Envelope>;
+    /// Takes a message out, under its lock. That makes room for who waits to deliver one.
+    fn take<R>(&self, take: impl FnOnce(&mut Mail) -> Result<Envelope, R>) -> Result<Envelope, R>;
     /// Whose parser and transforms it passes.
     fn mount(&self) -> &Arc<Mount>;
 }
@@ -271,6 +273,34 @@ fn pass(mount: &Arc<Mount>, spark: &Spark, mut message: Message) -> Passing {
     Ok(Some(message))
 }
 
+/// What there is in a lane where no message can be taken out.
+enum Rest {
+    /// One that is on its way.
+    Transforming(Box<Transforming>),
+    /// No more will come.
+    Over,
+    /// Who reads will be woken.
+    Later,
+}
+
+impl Mail {
+    fn rest(&mut self, lane: Lane, cx: &Context<'_>) -> Rest {
+        if let Some(transforming) = self.queue(lane).transforming.take() {
+            return Rest::Transforming(transforming);
+        }
+        if self.closed {
+            return Rest::Over;
+        }
+        if lane == Lane::Data {
+            match &mut self.reader {
+                Some(reader) => reader.clone_from(cx.waker()),
+                None => self.reader = Some(cx.waker().clone()),
+            }
+        }
+        Rest::Later
+    }
+}
+
 /// The next message of a lane, behind the transforms. `None` when no more will come.
 #[inline]
 pub(crate) fn poll_mail(
@@ -281,57 +311,30 @@ pub(crate) fn poll_mail(
 ) -> Poll<Option<Message>> {
     let mount = mailbox.mount();
     loop {
-        if let Some(envelope) = mailbox.pop(lane) {
-            let message = Message::unpack(envelope, mount.format());
-            if mount.shared.transforms.lets_in() {
-                return Poll::Ready(Some(message));
-            }
-            match pass(mount, spark, message) {
-                Ok(Some(message)) => return Poll::Ready(Some(message)),
-                Ok(None) => continue,
-                Err(future) => {
-                    mailbox.mail(|mail| mail.queue(lane).transforming = Some(Box::new(future)));
+        let taken = mailbox.take(|mail| mail.pop(lane).ok_or_else(|| mail.rest(lane, cx)));
+        let mut transforming = match taken {
+            Ok(envelope) => {
+                let message = Message::unpack(envelope, mount.format());
+                if mount.shared.transforms.lets_in() {
+                    return Poll::Ready(Some(message));
+                }
+                match pass(mount, spark, message) {
+                    Ok(Some(message)) => return Poll::Ready(Some(message)),
+                    Ok(None) => continue,
+                    Err(future) => Box::new(future),
                 }
             }
-        }
-        if let Some(polled) = poll_rest(mailbox, lane, cx) {
-            return polled;
-        }
-    }
-}
-
-/// Where no message can be taken out: what is on its way still, or the end of all. `None`: look again.
-fn poll_rest(
-    mailbox: &impl MailBox,
-    lane: Lane,
-    cx: &mut Context<'_>,
-) -> Option<Poll<Option<Message>>> {
-    let transforming = mailbox.mail(|mail| {
-        let queue = mail.queue(lane);
-        match queue.transforming.take() {
-            Some(transforming) => Ok(transforming),
-            None if !queue.waiting.is_empty() => Err(None),
-            None if mail.closed => Err(Some(Poll::Ready(None))),
-            None => {
-                if lane == Lane::Data {
-                    match &mut mail.reader {
-                        Some(reader) => reader.clone_from(cx.waker()),
-                        None => mail.reader = Some(cx.waker().clone()),
-                    }
-                }
-                Err(Some(Poll::Pending))
+            Err(Rest::Transforming(transforming)) => transforming,
+            Err(Rest::Over) => return Poll::Ready(None),
+            Err(Rest::Later) => return Poll::Pending,
+        };
+        match transforming.as_mut().as_mut().poll(cx) {
+            Poll::Ready(Some(message)) => return Poll::Ready(Some(message)),
+            Poll::Ready(None) => {}
+            Poll::Pending => {
+                mailbox.mail(|mail| mail.queue(lane).transforming = Some(transforming));
+                return Poll::Pending;
             }
-        }
-    });
-    let mut transforming = match transforming {
-        Ok(transforming) => transforming,
-        Err(polled) => return polled,
-    };
-    match transforming.as_mut().as_mut().poll(cx) {
-        Poll::Ready(message) => message.map(|message| Poll::Ready(Some(message))),
-        Poll::Pending => {
-            mailbox.mail(|mail| mail.queue(lane).transforming = Some(transforming));
-            Some(Poll::Pending)
         }
     }
 }

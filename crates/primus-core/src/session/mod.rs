@@ -98,6 +98,8 @@ pub struct Session {
     paused: AtomicBool,
     /// The carrier is in a turn and will run the handler and write before it waits, so nobody need wake it.
     driving: AtomicBool,
+    /// Callbacks have been set, or an event has come: something may have to be served beside the handler.
+    served: AtomicBool,
     announced: AtomicBool,
     /// It has a place among all that are admitted.
     admitted: AtomicBool,

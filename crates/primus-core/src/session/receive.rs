@@ -149,8 +149,7 @@ impl Session {
     ) -> Option<(u32, usize)> {
         let (count, bytes) = (u32::try_from(batch.messages.len()).ok()?, batch.bytes);
         let mut inbox = self.inbox();
-        let whole = count > 0
-            && !batch.headed
+        let whole = !batch.headed
             && !inbox.mail.closed
             && inbox.intake.judge(generation, number) == Receipt::New
             && inbox.has_room_for(count as usize, bytes, self.limits());
@@ -222,6 +221,9 @@ impl Session {
         inbox.intake.took(number);
         let Some(channel) = &heading.channel else {
             inbox.mail.push(lane, message);
+            if lane == Lane::Events {
+                self.begin_serving();
+            }
             // Events are not for who reads messages one by one, who goes on to wait.
             let reader = if lane == Lane::Data { inbox.mail.reader.take() } else { None };
             drop(inbox);
@@ -398,15 +400,16 @@ impl MailBox for Session {
         work(&mut self.inbox().mail)
     }
 
-    fn pop(&self, lane: Lane) -> Option<Envelope> {
+    #[inline]
+    fn take<R>(&self, take: impl FnOnce(&mut Mail) -> Result<Envelope, R>) -> Result<Envelope, R> {
         let mut inbox = self.inbox();
-        let popped = inbox.mail.pop(lane);
+        let taken = take(&mut inbox.mail);
         // Also when who waited for room has gone away meanwhile.
         let awaited = !inbox.room.is_empty() || self.paused.load(Ordering::Relaxed);
         let room = awaited.then(|| self.eased(&mut inbox));
         drop(inbox);
         room.into_iter().for_each(Wakers::wake);
-        popped
+        taken
     }
 
     fn mount(&self) -> &Arc<Mount> {

@@ -78,8 +78,8 @@ impl<D: Dialect> Driver<D> {
             }
         }
         let progress = self.read_frames(&mut input, carrier, cx).unwrap_or(all);
-        if self.failed.is_some() {
-            return progress; // what is behind the fault is for nobody
+        if input.is_empty() || self.failed.is_some() {
+            return progress; // what is behind a fault is for nobody
         }
         if fresh {
             backlog = BytesMut::from(&*input);
@@ -100,14 +100,15 @@ impl<D: Dialect> Driver<D> {
     ) -> Option<Progress> {
         let mut batch = Batch::default();
         loop {
-            let next = match self.connection.frames.next(input, &mut self.connection.out) {
-                Ok(Some(Received::Message(data))) if self.dialect.is_data(&data) => {
+            let next = match self.connection.frames.next_plain(input) {
+                Some(data) if !self.dialect.is_data(&data) => Some(Ok(Received::Message(data))),
+                Some(data) => {
                     if batch.push(data) {
                         continue;
                     }
                     None
                 }
-                next => next.transpose(),
+                None => self.connection.frames.next(input, &mut self.connection.out).transpose(),
             };
             if !carrier.deliver_all(&mut batch) {
                 self.hold(batch, next, carrier, cx);
