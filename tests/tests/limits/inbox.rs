@@ -65,9 +65,9 @@ async fn a_burst_of_small_messages_that_fills_the_inbox_arrives_whole() {
 }
 
 /// A server whose handler waits for a permit, and then says how many messages it got.
-async fn counting(gate: &Arc<Semaphore>) -> (Server, mpsc::UnboundedReceiver<usize>) {
+async fn counting(gate: &Arc<Semaphore>) -> (Server, mpsc::Receiver<usize>) {
     let server = Server::start(websocket().inbox_messages(4)).await;
-    let (count, counted) = mpsc::unbounded_channel();
+    let (count, counted) = mpsc::channel(1);
     let gate = Arc::clone(gate);
     server.on_connection(move |mut spark| {
         let (gate, count) = (Arc::clone(&gate), count.clone());
@@ -77,7 +77,7 @@ async fn counting(gate: &Arc<Semaphore>) -> (Server, mpsc::UnboundedReceiver<usi
             while spark.next().await.is_some() {
                 got += 1;
             }
-            count.send(got)?;
+            count.send(got).await?;
             Ok(())
         }
     });
