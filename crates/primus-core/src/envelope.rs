@@ -158,6 +158,7 @@ impl Envelope {
         self.head & INCOMPRESSIBLE == 0
     }
 
+    /// It is not to be compressed, if not `compress`.
     #[inline]
     pub(crate) fn compress(mut self, compress: bool) -> Self {
         if !compress {

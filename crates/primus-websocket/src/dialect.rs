@@ -14,7 +14,8 @@ use crate::{connection::Connection, out::Out};
 /// handler runs.
 pub trait Dialect: Send + 'static {
     /// Whether a message of the client is nothing but data for the application, as it is. It is not
-    /// [`read`](Self::read) then, and delivered together with others.
+    /// [`read`](Self::read) then, but delivered together with others, and none of what is asked after each
+    /// message is asked for it.
     fn is_data(&self, message: &Payload) -> bool {
         let _ = message;
         false

@@ -178,11 +178,11 @@ impl Ring {
 
     /// Shows `write` everything that waits, and forgets it. Returns how many messages, and their bytes.
     pub(crate) fn drain(&mut self, mut write: impl FnMut(&Outgoing)) -> (u64, usize) {
+        self.entries.iter().for_each(|entry| write(&entry.outgoing)); // which may panic
         let (count, bytes) = (self.entries.len() as u64, self.bytes);
         self.floor += count;
         self.sent = self.sent.max(self.floor);
         (self.bytes, self.own_bytes) = (0, 0);
-        self.entries.iter().for_each(|entry| write(&entry.outgoing));
         self.entries.clear();
         self.shrink();
         (count, bytes)
@@ -470,6 +470,36 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn to_drain_is_to_take_all_for_good(
+            rounds in proptest::collection::vec(
+                proptest::collection::vec((0..LARGEST, delivery()), 0..20),
+                0..5,
+            ),
+        ) {
+            let (mut drained, mut taken) = (Ring::default(), Ring::default());
+            for round in rounds {
+                for (push, (size, delivery)) in (0..).zip(round) {
+                    let outgoing = Outgoing::Own(payload(push, size).into());
+                    drained.push(Entry { outgoing: outgoing.clone(), delivery: delivery.clone() });
+                    taken.push(Entry { outgoing, delivery });
+                }
+                let (mut all, mut each) = (Vec::new(), Vec::new());
+                let bytes = drained.bytes();
+                let (count, size) = drained.drain(|outgoing| all.push(which(outgoing)));
+                while let Some(one) = taken.take(None, which) {
+                    each.push(one);
+                }
+                prop_assert_eq!((count as usize, size), (each.len(), bytes));
+                prop_assert_eq!(all, each);
+                for ring in [&drained, &taken] {
+                    prop_assert!(ring.is_drained());
+                    prop_assert_eq!((ring.len(), ring.bytes(), ring.cost()), (0, 0, 0));
+                }
+                prop_assert_eq!((drained.next(), drained.sent()), (taken.next(), taken.sent()));
+            }
+        }
+
         #[test]
         fn a_ring_is_its_model(
             (messages, bytes) in (1usize..12, 0usize..200),

@@ -14,7 +14,7 @@ const FULL: (usize, usize) = (64, 64 << 10);
 /// assert!(!batch.is_empty());
 /// ```
 ///
-/// Empty, it holds no heap.
+/// Fresh, it holds no heap.
 #[derive(Debug, Default)]
 pub struct Batch {
     pub(super) messages: Vec<Envelope>,

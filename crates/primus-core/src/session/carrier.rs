@@ -196,7 +196,7 @@ impl Carrier {
     #[inline]
     fn took(&mut self, messages: u32, bytes: usize) {
         self.expected += u64::from(messages);
-        self.untold.0 += messages;
+        self.untold.0 = self.untold.0.saturating_add(messages);
         self.untold.1 = self.untold.1.saturating_add(u32::try_from(bytes).unwrap_or(u32::MAX));
     }
 
@@ -296,7 +296,7 @@ impl Carrier {
                 taken.end = Some(end.reason.clone());
             } else if let Place::Carried(carried) = &mut outbox.place {
                 taken.drained = true;
-                first = carried.waker.is_none();
+                first = carried.waker.as_ref().is_none_or(|waker| !waker.will_wake(cx.waker()));
                 match &mut carried.waker {
                     Some(waker) => waker.clone_from(cx.waker()),
                     None => carried.waker = Some(cx.waker().clone()),
@@ -309,7 +309,7 @@ impl Carrier {
         let waiting = outbox.waiting.take_if(eased);
         drop(outbox);
         if first && session.is_woken() {
-            // The handler was woken when there was no waker yet to pass that on to.
+            // The handler was woken when there was no waker yet to pass that on to, or another one.
             cx.waker().wake_by_ref();
         }
         if count == 0 && !taken.ping && taken.end.is_none() {

@@ -38,8 +38,8 @@ impl Inbox {
         waiting + messages <= limits.inbox_messages && their_bytes + bytes <= limits.inbox_bytes
     }
 
-    /// The same as [`is_above_mark`](Self::is_above_mark); but where the spark `expects` something that is behind these messages, the mark is a
-    /// higher one.
+    /// Whether nothing more is taken: above the mark, or, where the spark `expects` something that is behind
+    /// these messages, above a higher one.
     pub(super) fn is_full(&self, limits: &Limits, expects: impl FnOnce() -> bool) -> bool {
         let (messages, bytes) = self.size();
         self.is_above_mark(limits)

@@ -115,6 +115,9 @@ impl Events {
     fn pop(&mut self) -> Option<Envelope> {
         let envelope = self.queue.pop()?;
         self.behind.pop_front();
+        if self.behind.is_empty() {
+            self.behind = VecDeque::new();
+        }
         Some(envelope)
     }
 }
@@ -157,7 +160,7 @@ impl Mail {
 
     /// The next of a lane, unless one before it is on its way still.
     #[inline(always)]
-    pub(crate) fn pop(&mut self, lane: Lane) -> Option<Envelope> {
+    fn pop(&mut self, lane: Lane) -> Option<Envelope> {
         let envelope = match lane {
             Lane::Data => self.data.pop()?,
             Lane::Events => self.events.as_mut()?.pop()?,

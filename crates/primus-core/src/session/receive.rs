@@ -156,6 +156,7 @@ impl Session {
         if !whole {
             return None;
         }
+        // Under the lock, while they are here: a recorder of metrics knows no session.
         batch.messages.iter().for_each(|message| meters.received(message.len()));
         let first = !inbox.mail.has(Lane::Data);
         inbox.mail.append(&mut batch.messages, std::mem::take(&mut batch.bytes));
@@ -176,7 +177,7 @@ impl Session {
         }
     }
 
-    /// The same, of a message with a head, and where the inbox may be full or closed.
+    /// As [`accept`](Self::accept), of a message with a head, and where the inbox may be full or closed.
     fn accept_rare(
         self: &Arc<Self>,
         mut inbox: MutexGuard<'_, Inbox>,

@@ -79,7 +79,7 @@ impl<D: Dialect> Driver<D> {
         }
         let progress = self.read_frames(&mut input, carrier, cx).unwrap_or(all);
         if input.is_empty() || self.failed.is_some() {
-            return progress; // what is behind a fault is for nobody
+            return progress;
         }
         if fresh {
             backlog = BytesMut::from(&*input);
@@ -101,14 +101,17 @@ impl<D: Dialect> Driver<D> {
         let mut batch = Batch::default();
         loop {
             let next = match self.connection.frames.next_plain(input) {
-                Some(data) if !self.dialect.is_data(&data) => Some(Ok(Received::Message(data))),
-                Some(data) => {
+                Some(message) => Some(Ok(Received::Message(message))),
+                None => self.connection.frames.next(input, &mut self.connection.out).transpose(),
+            };
+            let next = match next {
+                Some(Ok(Received::Message(data))) if self.dialect.is_data(&data) => {
                     if batch.push(data) {
                         continue;
                     }
                     None
                 }
-                None => self.connection.frames.next(input, &mut self.connection.out).transpose(),
+                next => next,
             };
             if !carrier.deliver_all(&mut batch) {
                 self.hold(batch, next, carrier, cx);
@@ -148,13 +151,17 @@ impl<D: Dialect> Driver<D> {
     }
 
     /// The peer broke the protocol.
-    fn fail(&mut self, reason: CloseReason) -> Progress {
+    fn fail(&mut self, reason: CloseReason) {
         self.failed = Some(Box::new(reason));
         self.broken = true;
-        self.connection.put_back(BytesMut::new()); // nothing of it is read any more
         if self.stage == Stage::Closing {
             self.stage = Stage::Failing;
         }
+    }
+
+    /// What is behind a fault is for nobody.
+    fn drop_rest(&mut self) -> Progress {
+        self.connection.put_back(BytesMut::new());
         Progress::More
     }
 
@@ -167,12 +174,15 @@ impl<D: Dialect> Driver<D> {
     ) -> Option<Progress> {
         let on = match next {
             Ok(received) => self.serve(received, carrier, cx) && self.deliver_ready(carrier, cx),
-            Err(reason) => return Some(self.fail(reason)),
+            Err(reason) => {
+                self.fail(reason);
+                return Some(self.drop_rest());
+            }
         };
         if !on || self.gone.is_some() {
             Some(Progress::Waiting)
         } else if self.failed.is_some() {
-            Some(Progress::More)
+            Some(self.drop_rest())
         } else if self.connection.out.len() >= HIGH {
             Some(Progress::Blocked)
         } else {

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     close::CloseReason,
     message::Payload,
-    session::{Carrier, DeliverError},
+    session::{Batch, Carrier, DeliverError},
 };
 
 impl Server {
@@ -66,13 +66,17 @@ impl Server {
                 },
             };
             let (recv, generation) = (carrier.session().recv(), carrier.session().generation());
-            match carrier.deliver(payload) {
+            // One after the other, or as what a driver reads at once.
+            let alone = now.is_multiple_of(2);
+            let delivered =
+                if alone { carrier.deliver(payload) } else { together(&mut carrier, payload) };
+            match delivered {
                 Ok(()) => {
                     let delivered = carrier.session().recv() != recv;
                     if delivered && carrier.generation() != generation {
                         self.verdict.fail("a fenced carrier delivered".into());
                     }
-                    air.coverage.duplicates += u64::from(!delivered);
+                    air.coverage.duplicates += u64::from(alone && !delivered);
                 }
                 Err(DeliverError::Full(payload)) => {
                     held = Some(payload.body());
@@ -127,4 +131,10 @@ impl Server {
         }
         (End::Duplex { carrier, held, ended }, progress || wrote)
     }
+}
+
+fn together(carrier: &mut Carrier, payload: Payload) -> Result<(), DeliverError> {
+    let mut batch = Batch::default();
+    batch.push(payload.clone());
+    if carrier.deliver_all(&mut batch) { Ok(()) } else { Err(DeliverError::Full(payload.into())) }
 }
