@@ -13,9 +13,9 @@ use crate::{connection::Connection, out::Out};
 /// The driver calls it in the connection's task, or where a broadcast is flushed, and never while a
 /// handler runs.
 pub trait Dialect: Send + 'static {
-    /// Whether a message of the client is nothing but data for the application, as it is. It is not
-    /// [`read`](Self::read) then, but delivered together with others, and none of what is asked after each
-    /// message is asked for it.
+    /// Whether a message of the client is nothing but data for the application, as it is. Then it may be
+    /// delivered together with others, without being [`read`](Self::read), and nothing of what is asked
+    /// after each message is asked after it.
     fn is_data(&self, message: &Payload) -> bool {
         let _ = message;
         false

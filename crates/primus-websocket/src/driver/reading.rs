@@ -101,17 +101,15 @@ impl<D: Dialect> Driver<D> {
         let mut batch = Batch::default();
         loop {
             let next = match self.connection.frames.next_plain(input) {
-                Some(message) => Some(Ok(Received::Message(message))),
-                None => self.connection.frames.next(input, &mut self.connection.out).transpose(),
-            };
-            let next = match next {
-                Some(Ok(Received::Message(data))) if self.dialect.is_data(&data) => {
+                Some(data) if !self.dialect.is_data(&data) => Some(Ok(Received::Message(data))),
+                Some(data) => {
                     if batch.push(data) {
                         continue;
                     }
                     None
                 }
-                next => next,
+                // Nothing else waits with others: what is behind a large message is read once that has room.
+                None => self.connection.frames.next(input, &mut self.connection.out).transpose(),
             };
             if !carrier.deliver_all(&mut batch) {
                 self.hold(batch, next, carrier, cx);
