@@ -182,21 +182,24 @@ pub(crate) enum Format {
 }
 
 impl Format {
-    /// Reads a value.
-    pub(crate) fn decode<'de, T: Deserialize<'de>>(
-        &self,
-        payload: &'de Payload,
-    ) -> Result<T, DecodeError> {
-        let kind = if let Self::Own(kind) = self { Some(*kind) } else { None };
-        decode_as(kind, self.parser(), payload)
-    }
-
     pub(crate) fn parser(&self) -> &dyn Parser {
         match self {
             Self::Own(Kind::Json) => &Json,
             Self::Own(Kind::Raw) => &Raw,
             Self::Other(parser) => &**parser,
         }
+    }
+
+    /// The value of a payload, as [`decode`] gives it.
+    pub(crate) fn decode<'de, T: Deserialize<'de>>(
+        &self,
+        payload: &'de Payload,
+    ) -> Result<T, DecodeError> {
+        let own = match self {
+            Self::Own(kind) => Some(*kind),
+            Self::Other(_) => None,
+        };
+        decode_by(own, self.parser(), payload)
     }
 }
 
@@ -251,16 +254,16 @@ pub fn decode<'de, T: Deserialize<'de>>(
     parser: &dyn Parser,
     payload: &'de Payload,
 ) -> Result<T, DecodeError> {
-    decode_as(parser.own().map(|Own(kind)| kind), parser, payload)
+    decode_by(parser.own().map(|Own(own)| own), parser, payload)
 }
 
-/// The same by a parser of which it is known whether it is one of ours.
-fn decode_as<'de, T: Deserialize<'de>>(
-    kind: Option<Kind>,
+/// The same; `own` is what the parser is, if it is one of ours.
+fn decode_by<'de, T: Deserialize<'de>>(
+    own: Option<Kind>,
     parser: &dyn Parser,
     payload: &'de Payload,
 ) -> Result<T, DecodeError> {
-    let decoded = match (kind, payload) {
+    let decoded = match (own, payload) {
         (Some(Kind::Json), Payload::Text(text)) => {
             serde_json::from_str(text).map_err(DecodeError::new)
         }

@@ -207,10 +207,10 @@ impl Mail {
         let event = self.events.as_deref().is_some_and(|Events { queue, behind }| {
             queue.transforming.is_some() || behind.front().is_some_and(|behind| *behind <= taken)
         });
-        match event {
-            true => Some(Lane::Events),
-            false => (!self.data.waiting.is_empty()).then_some(Lane::Data),
+        if event {
+            return Some(Lane::Events);
         }
+        (!self.data.waiting.is_empty()).then_some(Lane::Data)
     }
 
     pub(crate) fn has(&self, lane: Lane) -> bool {
@@ -338,6 +338,40 @@ pub(crate) fn poll_mail(
                 mailbox.mail(|mail| mail.queue(lane).transforming = Some(transforming));
                 return Poll::Pending;
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_lanes_are_served_in_the_order_in_which_they_came_and_keep_no_buffer() {
+        let message = |text: &str| Envelope::from(text);
+        for whole in [false, true] {
+            let mut mail = Mail::default();
+            if !whole {
+                mail.push(Lane::Data, message("d0"));
+                mail.push(Lane::Events, message("e1"));
+            }
+            mail.append(&mut vec![message("d2"), message("d3")], 4);
+            mail.push(Lane::Events, message("e4"));
+            mail.push(Lane::Events, message("e5"));
+            mail.push(Lane::Data, message("d6"));
+            let all = ["d0", "e1", "d2", "d3", "e4", "e5", "d6"];
+            let expected = if whole { &all[2..] } else { &all };
+            assert_eq!(mail.size(), (expected.len(), 2 * expected.len()));
+            let mut served = Vec::new();
+            while let Some(lane) = mail.next_lane() {
+                let envelope = mail.pop(lane).unwrap();
+                served.push(envelope.body().as_text().unwrap().to_owned());
+            }
+            assert_eq!(served, expected);
+            assert_eq!(mail.size(), (0, 0));
+            let Events { queue, behind } = mail.events.as_deref().unwrap();
+            let kept = [&mail.data.waiting, &queue.waiting].map(VecDeque::capacity);
+            assert_eq!((kept, behind.capacity()), ([0, 0], 0));
         }
     }
 }
