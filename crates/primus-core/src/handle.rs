@@ -218,7 +218,7 @@ impl Spark {
         if self.seat.is_some() || !self.mount().shared.transforms.lets_out() {
             return self.send_transformed(envelope, delivery);
         }
-        self.session.push(Outgoing::Own(envelope), delivery)
+        self.session.write(envelope, delivery)
     }
 
     /// The same, where something looks at it, or the spark may have left its channel.
@@ -242,7 +242,7 @@ impl Spark {
             }
             envelope = message.close().compress(compress);
         }
-        self.session.push(Outgoing::Own(envelope), delivery)
+        self.session.write(envelope, delivery)
     }
 
     /// Sends an answer, which takes the same way.

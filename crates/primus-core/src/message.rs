@@ -141,15 +141,19 @@ impl Message {
         Self { payload: envelope.body(), parser: parser.into(), head: envelope.head().into() }
     }
 
+    /// Without a head.
+    #[inline]
+    pub(crate) fn bare(payload: Payload, parser: &Format) -> Self {
+        Self { payload, parser: parser.clone(), head: Box::default() }
+    }
+
     /// As [`open`](Self::open), of an envelope that nobody else has.
     #[inline]
     pub(crate) fn unpack(envelope: Envelope, parser: &Format) -> Self {
-        let (payload, head) = if envelope.is_bare() {
-            (envelope.into_frame(), Box::default())
-        } else {
-            (envelope.body(), envelope.head().into())
-        };
-        Self { payload, parser: parser.clone(), head }
+        if envelope.is_bare() {
+            return Self::bare(envelope.into_frame(), parser);
+        }
+        Self { payload: envelope.body(), parser: parser.clone(), head: envelope.head().into() }
     }
 
     /// Puts it together again.

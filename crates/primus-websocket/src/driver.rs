@@ -156,13 +156,8 @@ impl<D: Dialect> Driver<D> {
         for _ in 0..TURNS {
             carrier.begin_turn();
             let read = self.read(cx, carrier);
-            carrier.run();
-            if let Some(reason) = self.failed.take() {
-                // Now that what came before the fault has been answered.
-                carrier.end(*reason);
-            }
             let waits = self.waits(carrier);
-            let taken = self.take(cx, carrier);
+            let taken = self.run(cx, carrier);
             if taken == Taken::Gone {
                 return Poll::Ready(());
             }
@@ -230,14 +225,32 @@ impl<D: Dialect> Driver<D> {
         (self.dialect.is_full(carrier.session()), self.dialect.has_ready())
     }
 
+    /// Runs the handler, and takes what is to be written.
+    fn run(&mut self, cx: &mut Context<'_>, carrier: &mut Carrier) -> Taken {
+        if self.stage == Stage::Open && self.failed.is_none() && self.connection.out.len() < BATCH {
+            let Self { connection, dialect, .. } = self;
+            let parser = &*carrier.session().mount().settings().parser;
+            let taken = carrier.run_and_take(cx, BATCH, |outgoing| {
+                dialect.write(outgoing, parser, &mut connection.out);
+            });
+            return self.took(taken, carrier).unwrap_or_else(|| self.take(cx, carrier));
+        }
+        carrier.run();
+        if let Some(reason) = self.failed.take() {
+            // Now that what came before the fault has been answered.
+            carrier.end(*reason);
+        }
+        self.take(cx, carrier)
+    }
+
     /// Takes what is to be written.
     fn take(&mut self, cx: &mut Context<'_>, carrier: &mut Carrier) -> Taken {
         loop {
-            let Self { connection, dialect, stage, onward, ended, broken, .. } = self;
-            if *stage != Stage::Open {
+            if self.stage != Stage::Open {
                 // All has been said; only a cut is of interest.
                 return if carrier.poll_cut(cx).is_ready() { Taken::Gone } else { Taken::All };
             }
+            let Self { connection, dialect, .. } = self;
             if connection.out.len() >= BATCH {
                 // The peer may never read on.
                 let Poll::Ready(reason) = carrier.poll_cut(cx) else { return Taken::Blocked };
@@ -247,35 +260,42 @@ impl<D: Dialect> Driver<D> {
             let taken = carrier.poll_take(cx, BATCH, |outgoing| {
                 dialect.write(outgoing, parser, &mut connection.out);
             });
-            let Poll::Ready(taken) = taken else {
-                dialect.write_ack(carrier, &mut connection.out);
-                return Taken::All;
-            };
-            let drained = taken.drained;
-            if let Some(reason) = taken.gone {
-                return self.fenced(reason);
-            }
-            if taken.ping {
-                dialect.write_ping(carrier, &mut connection.out);
-            }
-            if let Some(reason) = taken.end {
-                if !*ended {
-                    dialect.write_end(&reason, carrier, &mut connection.out);
-                }
-                if !*broken && dialect.stays(&reason) {
-                    *onward = true;
-                    return Taken::Gone;
-                }
-                connection.close(&dialect.close_frame(&reason));
-                // Also where the session had ended before, and says another reason.
-                let failing = *broken || reason.blames_peer();
-                *stage = if failing { Stage::Failing } else { Stage::Closing };
-            }
-            if drained {
-                dialect.write_ack(carrier, &mut connection.out);
-                return Taken::All;
+            if let Some(taken) = self.took(taken, carrier) {
+                return taken;
             }
         }
+    }
+
+    /// Messages were taken; says the rest. `None`: there may be more.
+    fn took(&mut self, taken: Poll<primus_core::Taken>, carrier: &mut Carrier) -> Option<Taken> {
+        let Self { connection, dialect, stage, onward, ended, broken, .. } = self;
+        let Poll::Ready(taken) = taken else {
+            dialect.write_ack(carrier, &mut connection.out);
+            return Some(Taken::All);
+        };
+        if let Some(reason) = taken.gone {
+            return Some(self.fenced(reason));
+        }
+        if taken.ping {
+            dialect.write_ping(carrier, &mut connection.out);
+        }
+        if let Some(reason) = taken.end {
+            if !*ended {
+                dialect.write_end(&reason, carrier, &mut connection.out);
+            }
+            if !*broken && dialect.stays(&reason) {
+                *onward = true;
+                return Some(Taken::Gone);
+            }
+            connection.close(&dialect.close_frame(&reason));
+            // Also where the session had ended before, and says another reason.
+            let failing = *broken || reason.blames_peer();
+            *stage = if failing { Stage::Failing } else { Stage::Closing };
+        }
+        taken.drained.then(|| {
+            dialect.write_ack(carrier, &mut connection.out);
+            Taken::All
+        })
     }
 
     fn fenced(&mut self, reason: CloseReason) -> Taken {

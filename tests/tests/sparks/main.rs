@@ -5,6 +5,7 @@ mod ends;
 mod known;
 mod messages;
 mod pressure;
+mod turn;
 
 use primus::{Builder, Primus};
 use primus_tests::server::{Server, soon};

@@ -140,6 +140,22 @@ impl Ring {
         cost
     }
 
+    /// Puts messages in front of all that wait, where nothing is kept that was written.
+    pub(crate) fn prepend(&mut self, earlier: impl DoubleEndedIterator<Item = Entry>) {
+        debug_assert_eq!(self.written, 0);
+        if self.entries.is_empty() {
+            for entry in earlier {
+                self.push(entry);
+            }
+            return;
+        }
+        for entry in earlier.rev() {
+            self.bytes += entry.len();
+            self.own_bytes += cost(&entry) - OVERHEAD;
+            self.entries.push_front(entry);
+        }
+    }
+
     /// Shows `write` the next message to write. With `keep` it stays until it is acknowledged, and the
     /// oldest written ones make room for it beyond the caps; without, it is forgotten.
     pub(crate) fn take<R>(
@@ -180,12 +196,17 @@ impl Ring {
     pub(crate) fn drain(&mut self, mut write: impl FnMut(&Outgoing)) -> (u64, usize) {
         self.entries.iter().for_each(|entry| write(&entry.outgoing)); // which may panic
         let (count, bytes) = (self.entries.len() as u64, self.bytes);
-        self.floor += count;
-        self.sent = self.sent.max(self.floor);
+        self.pass(count);
         (self.bytes, self.own_bytes) = (0, 0);
         self.entries.clear();
         self.shrink();
         (count, bytes)
+    }
+
+    /// So many messages were written that are not kept.
+    pub(crate) fn pass(&mut self, count: u64) {
+        self.floor += count;
+        self.sent = self.sent.max(self.floor);
     }
 
     /// The peer has everything up to `number`. Returns how many messages that frees.
@@ -322,7 +343,8 @@ impl Ring {
     /// Empty, it has no buffer: the thread keeps one.
     fn shrink(&mut self) {
         if self.entries.is_empty() {
-            let buffer = std::mem::take(&mut self.entries);
+            let mut buffer = std::mem::take(&mut self.entries);
+            buffer.clear(); // so that it begins at its beginning, and is a list at once
             if (1..=LARGEST).contains(&buffer.capacity()) {
                 let _ = SPARE.try_with(|spare| spare.set(buffer.into()));
             }

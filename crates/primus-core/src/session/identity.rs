@@ -71,6 +71,7 @@ impl Session {
             answers: AtomicBool::new(false),
             paused: AtomicBool::new(false),
             driving: AtomicBool::new(false),
+            untouched: AtomicBool::new(false),
             served: AtomicBool::new(false),
             announced: AtomicBool::new(false),
             admitted: AtomicBool::new(true),
@@ -89,12 +90,25 @@ impl Session {
 
     #[inline]
     pub(super) fn outbox(&self) -> MutexGuard<'_, Outbox> {
-        self.outbox.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut outbox = self.outbox_alone();
+        self.put_down_written(&mut outbox);
+        outbox
+    }
+
+    /// Without what is at hand.
+    #[inline]
+    pub(super) fn outbox_alone(&self) -> MutexGuard<'_, Outbox> {
+        let outbox = self.outbox.lock().unwrap_or_else(PoisonError::into_inner);
+        // Whatever is written from now on has to go behind what may be pushed.
+        self.untouched.store(false, Ordering::Relaxed);
+        outbox
     }
 
     #[inline]
     pub(super) fn inbox(&self) -> MutexGuard<'_, Inbox> {
-        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut inbox = self.inbox.lock().unwrap_or_else(PoisonError::into_inner);
+        self.put_back_claimed(&mut inbox);
+        inbox
     }
 
     pub(super) fn slot(&self) -> MutexGuard<'_, Slot> {

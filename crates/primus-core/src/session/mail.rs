@@ -11,7 +11,7 @@ use std::{
 use crate::{
     envelope::Envelope,
     handle::Spark,
-    message::Message,
+    message::{Message, Payload},
     mount::Mount,
     request::BoxFuture,
     transform::{Flow, Incoming},
@@ -77,10 +77,10 @@ pub(super) fn borrow() -> Vec<Envelope> {
 }
 
 /// Gives one back.
-pub(super) fn give_back(mut buffer: Vec<Envelope>) {
+pub(super) fn give_back(mut buffer: VecDeque<Envelope>) {
     if (1..=LARGEST).contains(&buffer.capacity()) {
-        buffer.clear();
-        let _ = SPARE.try_with(|spare| spare.set(buffer));
+        buffer.clear(); // also one that is empty: it begins at its beginning again, and is a list at once
+        let _ = SPARE.try_with(|spare| spare.set(buffer.into()));
     }
 }
 
@@ -101,7 +101,7 @@ impl Queue {
         }
         let envelope = self.waiting.pop_front()?;
         if self.waiting.is_empty() {
-            give_back(std::mem::take(&mut self.waiting).into());
+            give_back(std::mem::take(&mut self.waiting));
         }
         Some(envelope)
     }
@@ -156,6 +156,21 @@ impl Mail {
         } else {
             self.data.waiting.extend(batch.drain(..));
         }
+    }
+
+    /// Takes all data that waits, and its bytes, if no event may have to be served between.
+    pub(super) fn claim(&mut self) -> Option<(VecDeque<Envelope>, usize)> {
+        let alone = self.data.transforming.is_none()
+            && self.events.as_deref().is_none_or(|events| events.behind.is_empty());
+        (alone && !self.data.waiting.is_empty())
+            .then(|| (std::mem::take(&mut self.data.waiting), std::mem::take(&mut self.bytes)))
+    }
+
+    /// Puts back what was claimed: it is before all that waits.
+    pub(super) fn put_back(&mut self, mut claimed: VecDeque<Envelope>, bytes: usize) {
+        claimed.append(&mut self.data.waiting);
+        self.data.waiting = claimed;
+        self.bytes += bytes;
     }
 
     /// The next of a lane, unless one before it is on its way still.
@@ -231,6 +246,11 @@ impl Mail {
 pub(crate) trait MailBox {
     /// Works on it, under its lock.
     fn mail<R>(&self, work: impl FnOnce(&mut Mail) -> R) -> R;
+    /// The next message of a lane, where it can be had without the lock and has no head.
+    #[inline]
+    fn at_hand(&self, _: Lane) -> Option<Payload> {
+        None
+    }
     /// Takes a message out, under its lock. That makes room for who waits to deliver one.
     fn take<R>(&self, take: impl FnOnce(&mut Mail) -> Result<Envelope, R>) -> Result<Envelope, R>;
     /// Whose parser and transforms it passes.
@@ -307,6 +327,23 @@ impl Mail {
 /// The next message of a lane, behind the transforms. `None` when no more will come.
 #[inline]
 pub(crate) fn poll_mail(
+    mailbox: &impl MailBox,
+    lane: Lane,
+    spark: &Spark,
+    cx: &mut Context<'_>,
+) -> Poll<Option<Message>> {
+    let mount = mailbox.mount();
+    if mount.shared.transforms.lets_in()
+        && let Some(payload) = mailbox.at_hand(lane)
+    {
+        return Poll::Ready(Some(Message::bare(payload, mount.format())));
+    }
+    poll_mail_box(mailbox, lane, spark, cx)
+}
+
+/// The same, where it is not simply at hand.
+#[inline(never)]
+fn poll_mail_box(
     mailbox: &impl MailBox,
     lane: Lane,
     spark: &Spark,

@@ -36,6 +36,7 @@ mod notices;
 mod outbox;
 mod push;
 mod receive;
+mod turn;
 mod wakers;
 mod wire;
 
@@ -98,6 +99,8 @@ pub struct Session {
     paused: AtomicBool,
     /// The carrier is in a turn and will run the handler and write before it waits, so nobody need wake it.
     driving: AtomicBool,
+    /// Nobody has had the outbox since its carrier found it empty.
+    untouched: AtomicBool,
     /// Callbacks have been set, or an event has come: something may have to be served beside the handler.
     served: AtomicBool,
     announced: AtomicBool,

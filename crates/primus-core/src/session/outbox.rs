@@ -220,6 +220,17 @@ impl Outbox {
         wake
     }
 
+    /// Puts what was written earlier in front of all that waits.
+    #[inline]
+    pub(super) fn prepend(&mut self, earlier: impl DoubleEndedIterator<Item = Outgoing>) {
+        self.ring.borrow(); // until it is written
+        let entry = |outgoing| Entry { outgoing, delivery: Delivery::Reliable };
+        self.ring.prepend(earlier.map(entry));
+        if self.is_ended() {
+            self.clear(); // as what was in it at the end
+        }
+    }
+
     /// Appends, within the marks.
     pub(super) fn push(&mut self, entry: Entry, resume: Resume, limits: &Limits) -> Pushed {
         if !self.is_open() {

@@ -10,6 +10,7 @@ use super::{
     outbox::{Outbox, Pushed},
 };
 use crate::{
+    envelope::Envelope,
     message::Message,
     packet::{Delivery, Outgoing},
     resume::Entry,
@@ -36,7 +37,20 @@ impl Offered {
 }
 
 impl Session {
+    /// Pushes a message for this session alone.
     #[inline]
+    pub(crate) fn write(
+        self: &Arc<Self>,
+        envelope: Envelope,
+        delivery: Delivery,
+    ) -> Result<Written, WriteError> {
+        if delivery == Delivery::Reliable && self.writes_at_hand(envelope.len()) {
+            Self::write_at_hand(envelope);
+            return Ok(Written::Queued);
+        }
+        self.push(Outgoing::Own(envelope), delivery)
+    }
+
     pub(crate) fn push(
         self: &Arc<Self>,
         outgoing: Outgoing,
@@ -74,7 +88,7 @@ impl Session {
     ) -> Offered {
         let mut outbox = self.outbox();
         if !outbox.has_room(&outgoing, &delivery, self.resume, self.limits()) {
-            return self.offer_tight(outbox, outgoing, delivery, wires);
+            return self.offer_tight(outbox, Entry { outgoing, delivery }, wires);
         }
         let wake = outbox.append(Entry { outgoing, delivery }, self.resume);
         if wake && !self.driving.load(Ordering::Acquire) {
@@ -87,12 +101,11 @@ impl Session {
     fn offer_tight(
         self: &Arc<Self>,
         mut outbox: MutexGuard<'_, Outbox>,
-        outgoing: Outgoing,
-        delivery: Delivery,
+        entry: Entry,
         wires: Option<&mut Wires<'_>>,
     ) -> Offered {
         let charged = outbox.charged();
-        let pushed = outbox.push(Entry { outgoing, delivery }, self.resume, self.limits());
+        let pushed = outbox.push(entry, self.resume, self.limits());
         let now = outbox.charged();
         if now != charged {
             // Under the lock, so that it is not refunded before it was charged.

@@ -18,7 +18,7 @@ use crate::{
     envelope::{Envelope, Subject},
     events::RequestError,
     handle::Spark,
-    message::Message,
+    message::{Message, Payload},
     metrics::{self, Meters},
     mount::Mount,
     packet::{Delivery, Outgoing},
@@ -402,9 +402,17 @@ impl MailBox for Session {
     }
 
     #[inline]
+    fn at_hand(&self, lane: Lane) -> Option<Payload> {
+        if lane == Lane::Data { self.next_claimed() } else { None }
+    }
+
+    #[inline]
     fn take<R>(&self, take: impl FnOnce(&mut Mail) -> Result<Envelope, R>) -> Result<Envelope, R> {
         let mut inbox = self.inbox();
         let taken = take(&mut inbox.mail);
+        if taken.is_ok() {
+            self.claim(&mut inbox);
+        }
         // Also when who waited for room has gone away meanwhile.
         let awaited = !inbox.room.is_empty() || self.paused.load(Ordering::Relaxed);
         let room = awaited.then(|| self.eased(&mut inbox));

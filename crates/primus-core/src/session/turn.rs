@@ -1,0 +1,211 @@
+//! What the handler of a session takes and writes in one turn, without a lock for each message.
+//!
+//! ```text
+//! inbox ══ all at once ══▶ claimed ──next──▶ handler ──write──▶ written ══ all at once ══▶ outbox
+//! ```
+//!
+//! Both are the thread's that runs the turn. Whoever looks into the inbox or the outbox on that thread has
+//! what is at hand put back first, so nothing is different for the handler; for others it is there when the
+//! poll of the handler is over.
+//!
+//! Order is kept for them, too. A message is written at hand only while nobody has had the outbox since its
+//! carrier found it empty. So what others push comes later than all that is at hand, which goes in front of
+//! it; and what the handler writes once it may know of that goes behind it.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::VecDeque,
+    ptr,
+    sync::atomic::Ordering,
+    task::Waker,
+};
+
+use super::{Resume, Session, inbox::Inbox, mail, outbox::Outbox};
+use crate::{envelope::Envelope, message::Payload, packet::Outgoing};
+
+thread_local! {
+    /// Whose turn it is.
+    static SESSION: Cell<*const Session> = const { Cell::new(ptr::null()) };
+    static HAND: RefCell<Hand> = RefCell::default();
+}
+
+/// So many messages are written at hand; the others go to the outbox one by one.
+const MOST: usize = 256;
+
+/// What is at hand.
+#[derive(Default)]
+struct Hand {
+    claimed: VecDeque<Envelope>,
+    claimed_bytes: usize,
+    /// Places, of which the first `count` are taken. A message that is put into one is moved once; a list
+    /// that may have to grow would have it moved three times.
+    written: Vec<Option<Outgoing>>,
+    count: usize,
+    written_bytes: usize,
+}
+
+impl Hand {
+    #[inline]
+    fn put(&mut self, envelope: Envelope) {
+        let size = envelope.len();
+        if let Some(place) = self.written.get_mut(self.count) {
+            place.replace(Outgoing::Own(envelope));
+            self.count += 1;
+            self.written_bytes += size;
+        }
+    }
+}
+
+/// A turn of a session on this thread, until this is dropped.
+#[must_use]
+pub(super) struct Turn<'a>(&'a Session);
+
+impl<'a> Turn<'a> {
+    /// `None`: another session has its turn here, and its handler runs this one's; or the thread ends.
+    pub(super) fn begin(session: &'a Session) -> Option<Self> {
+        if !SESSION.get().is_null() {
+            return None;
+        }
+        HAND.try_with(|hand| hand.borrow_mut().written.resize_with(MOST, || None)).ok()?;
+        SESSION.set(session);
+        Some(Self(session))
+    }
+
+    /// The poll of the handler is over: what it has not read is there for others again.
+    pub(super) fn put_back(&self) {
+        if HAND.with_borrow(|hand| !hand.claimed.is_empty()) {
+            // Somebody else may have found nothing meanwhile, and waits.
+            let reader = self.0.inbox().mail.reader.take();
+            reader.into_iter().for_each(Waker::wake);
+        }
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.put_back();
+        if HAND.with_borrow(|hand| hand.count > 0) {
+            drop(self.0.outbox());
+        }
+        SESSION.set(ptr::null());
+    }
+}
+
+impl Session {
+    #[inline]
+    fn has_turn(&self) -> bool {
+        ptr::eq(SESSION.get(), self)
+    }
+
+    /// The next message, if it is claimed and has no head.
+    #[inline]
+    pub(super) fn next_claimed(&self) -> Option<Payload> {
+        if !self.has_turn() {
+            return None;
+        }
+        let next = HAND.try_with(|hand| {
+            let mut hand = hand.try_borrow_mut().ok()?;
+            if !hand.claimed.front()?.is_bare() {
+                return None;
+            }
+            let payload = hand.claimed.pop_front()?.into_frame();
+            hand.claimed_bytes -= payload.len();
+            Some(payload)
+        });
+        next.ok().flatten()
+    }
+
+    /// In its turn, takes what waits for who reads messages one by one: one is read, so the others are the next.
+    #[inline]
+    pub(super) fn claim(&self, inbox: &mut Inbox) {
+        if self.has_turn()
+            && let Some((claimed, bytes)) = inbox.mail.claim()
+        {
+            HAND.with_borrow_mut(|hand| {
+                mail::give_back(std::mem::replace(&mut hand.claimed, claimed));
+                hand.claimed_bytes = bytes;
+            });
+        }
+    }
+
+    /// Who looks into the inbox finds all that has not been read.
+    #[inline]
+    pub(super) fn put_back_claimed(&self, inbox: &mut Inbox) {
+        if self.has_turn() {
+            HAND.with_borrow_mut(|hand| {
+                if !hand.claimed.is_empty() {
+                    let bytes = std::mem::take(&mut hand.claimed_bytes);
+                    inbox.mail.put_back(std::mem::take(&mut hand.claimed), bytes);
+                }
+            });
+        }
+    }
+
+    /// Whether a message of this size may be written at hand: it is its turn, and order and limits allow it.
+    #[inline]
+    pub(super) fn writes_at_hand(&self, size: usize) -> bool {
+        let fits = |hand: &Hand| {
+            hand.count < hand.written.len() && hand.written_bytes + size <= self.limits().pressure
+        };
+        self.has_turn()
+            && self.untouched.load(Ordering::Relaxed)
+            && HAND.try_with(|hand| hand.try_borrow().is_ok_and(|hand| fits(&hand))) == Ok(true)
+    }
+
+    /// Writes at hand, where that [may be](Self::writes_at_hand).
+    #[inline]
+    pub(super) fn write_at_hand(envelope: Envelope) {
+        // Not by what may panic: then a message had to be where it can be dropped, and is moved once more.
+        let _ = HAND.try_with(|hand| {
+            if let Ok(mut hand) = hand.try_borrow_mut() {
+                hand.put(envelope);
+            }
+        });
+    }
+
+    /// Who looks into the outbox finds all that has been written.
+    #[inline]
+    pub(super) fn put_down_written(&self, outbox: &mut Outbox) {
+        if self.has_turn() {
+            HAND.with_borrow_mut(|hand| {
+                if hand.count > 0 {
+                    outbox.prepend(hand.written[..hand.count].iter_mut().filter_map(Option::take));
+                    (hand.count, hand.written_bytes) = (0, 0);
+                }
+            });
+        }
+    }
+
+    /// For the carrier, which writes at once what is at hand, if it is within the budget: it need not lie in the
+    /// outbox for that. Returns how many messages, and their bytes.
+    #[inline]
+    pub(super) fn drain_written(
+        &self,
+        outbox: &mut Outbox,
+        budget: usize,
+        mut each: impl FnMut(&Outgoing),
+    ) -> (u64, usize) {
+        if !self.has_turn() {
+            return (0, 0);
+        }
+        if outbox.ring.len() > 0 || HAND.with_borrow(|it| it.written_bytes + it.count > budget) {
+            self.put_down_written(outbox);
+            return (0, 0);
+        }
+        HAND.with_borrow_mut(|hand| {
+            let written = &mut hand.written[..hand.count];
+            written.iter().flatten().for_each(&mut each); // which may panic
+            written.fill_with(|| None);
+            let drained = (hand.count as u64, hand.written_bytes);
+            (hand.count, hand.written_bytes) = (0, 0);
+            outbox.ring.pass(drained.0);
+            drained
+        })
+    }
+
+    /// Its carrier has found the outbox empty, and has it locked still.
+    #[inline]
+    pub(super) fn is_untouched(&self) {
+        self.untouched.store(self.resume == Resume::Never, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,198 @@
+//! What a handler reads and writes in one turn is at hand, and nothing is different for it.
+
+use std::{
+    future::{Future as _, poll_fn},
+    pin::pin,
+    sync::mpsc,
+    thread,
+    time::Duration,
+};
+
+use primus::{CloseReason, Spark, WriteError};
+use primus_tests::{
+    server::Server,
+    ws::{Raw, frame, opcode},
+};
+
+use super::websocket;
+
+/// One after the other, in another thread.
+fn elsewhere(work: impl FnOnce() + Send) {
+    thread::scope(|scope| scope.spawn(work).join().unwrap());
+}
+
+fn write(spark: &Spark, text: String) {
+    spark.write_message(text).unwrap();
+}
+
+/// The texts of the next frames.
+async fn texts(raw: &mut Raw, count: usize) -> Vec<String> {
+    let mut texts = Vec::new();
+    for _ in 0..count {
+        let frame = raw.frame().await.unwrap();
+        assert_eq!(frame.first, opcode::TEXT);
+        texts.push(String::from_utf8(frame.payload).unwrap());
+    }
+    texts
+}
+
+/// Sends so many messages in one piece.
+async fn burst(raw: &mut Raw, count: usize) {
+    let burst = (0..count).flat_map(|n| frame(opcode::TEXT, n.to_string()));
+    raw.send(burst.collect::<Vec<u8>>()).await;
+}
+
+#[tokio::test]
+async fn what_two_threads_write_by_turns_is_sent_in_that_order() {
+    let server = Server::start(websocket()).await;
+    server.on_connection(|mut spark| async move {
+        while let Some(message) = spark.next().await {
+            let text = message.as_text().unwrap().to_owned();
+            let say = |what: &str| write(&spark, format!("{text}{what}"));
+            let first: usize = text.parse()?;
+            // Who begins, and whether the other one says something at all, differs.
+            if first.is_multiple_of(3) {
+                elsewhere(|| say("a"));
+            }
+            say("b");
+            say("c");
+            if first.is_multiple_of(2) {
+                elsewhere(|| say("d"));
+                say("e");
+                elsewhere(|| say("f"));
+            }
+            say("g");
+        }
+        Ok(())
+    });
+    let mut raw = Raw::open(server.address(), "/primus").await;
+    for round in [1, 2, 7, 40] {
+        burst(&mut raw, round).await;
+        let said = (0..round).flat_map(|n| {
+            let all = [
+                ("a", n % 3 == 0),
+                ("b", true),
+                ("c", true),
+                ("d", n % 2 == 0),
+                ("e", n % 2 == 0),
+                ("f", n % 2 == 0),
+                ("g", true),
+            ];
+            all.into_iter().filter(|(_, said)| *said).map(move |(what, _)| format!("{n}{what}"))
+        });
+        let expected: Vec<String> = said.collect();
+        assert_eq!(texts(&mut raw, expected.len()).await, expected);
+    }
+}
+
+#[tokio::test]
+async fn what_is_sent_to_all_goes_between_what_the_handler_writes_before_and_behind_it() {
+    let server = Server::start(websocket()).await;
+    server.on_connection(|mut spark| async move {
+        while spark.next().await.is_some() {
+            write(&spark, "before".to_owned());
+            spark.mount().write_message("to all");
+            write(&spark, "behind".to_owned());
+        }
+        Ok(())
+    });
+    let mut raw = Raw::open(server.address(), "/primus").await;
+    burst(&mut raw, 3).await;
+    let expected = ["before", "to all", "behind"].repeat(3);
+    assert_eq!(texts(&mut raw, 9).await, expected);
+}
+
+#[tokio::test]
+async fn what_a_handler_has_written_waits_for_it_to_see() {
+    let server = Server::start(websocket()).await;
+    server.on_connection(|mut spark| async move {
+        while spark.next().await.is_some() {
+            write(&spark, "one".to_owned());
+            write(&spark, "three".to_owned());
+            let queued = spark.queued();
+            write(&spark, queued.to_string());
+        }
+        Ok(())
+    });
+    let mut raw = Raw::open(server.address(), "/primus").await;
+    burst(&mut raw, 1).await;
+    assert_eq!(texts(&mut raw, 3).await, ["one", "three", "8"]);
+}
+
+#[tokio::test]
+async fn a_thousand_answers_to_one_message_are_in_order() {
+    let server = Server::start(websocket()).await;
+    server.on_connection(|mut spark| async move {
+        while spark.next().await.is_some() {
+            (0..1000).for_each(|n| write(&spark, n.to_string()));
+        }
+        Ok(())
+    });
+    let mut raw = Raw::open(server.address(), "/primus").await;
+    burst(&mut raw, 2).await;
+    let thousand = || (0..1000).map(|n| n.to_string());
+    let expected: Vec<String> = thousand().chain(thousand()).collect();
+    assert_eq!(texts(&mut raw, 2000).await, expected);
+}
+
+#[tokio::test]
+async fn behind_an_end_that_another_thread_wants_nothing_is_written() {
+    let server = Server::start(websocket()).await;
+    let (say, said) = mpsc::channel();
+    server.on_connection(move |mut spark| {
+        let say = say.clone();
+        async move {
+            while spark.next().await.is_some() {
+                write(&spark, "last".to_owned());
+                elsewhere(|| spark.end(CloseReason::NORMAL));
+                let refused = spark.write_message("too late");
+                say.send(matches!(refused, Err(WriteError::Ended(Some(_)))))?;
+            }
+            Ok(())
+        }
+    });
+    let mut raw = Raw::open(server.address(), "/primus").await;
+    burst(&mut raw, 1).await;
+    assert_eq!(texts(&mut raw, 1).await, ["last"]);
+    assert_eq!(raw.frame().await.unwrap().first, opcode::CLOSE);
+    assert_eq!(said.recv_timeout(Duration::from_secs(5)), Ok(true));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_handler_leaves_is_for_who_found_nothing_during_its_turn() {
+    let server = Server::start(websocket()).await;
+    server.on_connection(|mut spark| async move {
+        let message = spark.next().await.unwrap();
+        write(&spark, format!("handler: {}", message.as_text().unwrap()));
+        let (mut other, answer) = (spark.clone(), spark.clone());
+        let (say, said) = mpsc::channel();
+        // A thread of its own, as this one waits for it.
+        let runtime = tokio::runtime::Handle::current();
+        thread::spawn(move || {
+            let mut first = true;
+            let mut next = async || {
+                let mut next = pin!(other.next());
+                poll_fn(|cx| {
+                    let polled = next.as_mut().poll(cx);
+                    if std::mem::take(&mut first) {
+                        // While the turn of the handler goes on, which has the others at hand.
+                        say.send(polled.is_pending()).unwrap();
+                    }
+                    polled
+                })
+                .await
+            };
+            while let Some(message) = runtime.block_on(next()) {
+                let text = message.as_text().unwrap();
+                answer.write_message(format!("other: {text}")).unwrap();
+            }
+        });
+        let found_nothing = said.recv()?;
+        write(&spark, format!("nothing: {found_nothing}"));
+        std::future::pending().await
+    });
+    let mut raw = Raw::open(server.address(), "/primus").await;
+    burst(&mut raw, 3).await;
+    let expected = ["handler: 0", "nothing: true", "other: 1", "other: 2"];
+    assert_eq!(texts(&mut raw, 4).await, expected);
+}
