@@ -74,7 +74,7 @@ pub use self::{
     sending::Sending,
     session::{
         Asked, Batch, Callbacks, Carriage, Carrier, DeliverError, PublishError, Resume, Session,
-        Taken, Wire, Work,
+        Taken, Turn, Wire, Work,
     },
     settings::{Compression, Limits, MountSettings, Overflow, Settings},
     shared::Phase,

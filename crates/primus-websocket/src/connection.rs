@@ -83,8 +83,8 @@ impl Connection {
     }
 
     /// What was put back.
-    pub(crate) fn take_back(&mut self) -> BytesMut {
-        self.backlog.take().map_or_else(BytesMut::new, |read| *read)
+    pub(crate) fn take_back(&mut self) -> Option<Box<BytesMut>> {
+        self.backlog.take()
     }
 
     /// Keeps what was read and is not parsed now.
@@ -101,12 +101,12 @@ impl Connection {
         self.frames.limit(max);
         let received = poll_fn(|cx| {
             loop {
-                let mut backlog = self.take_back();
+                let mut backlog = self.take_back().unwrap_or_default();
                 let mut input = &mut backlog[..];
                 let received = self.frames.next(&mut input, &mut self.out)?;
                 let left = input.len();
                 backlog.advance(backlog.len() - left);
-                self.put_back(backlog);
+                self.put_back(*backlog);
                 let written = self.out.poll_write(cx, &mut self.io);
                 if let Poll::Ready(Err(_)) = written {
                     return Poll::Ready(Err(CloseReason::GOING_AWAY));

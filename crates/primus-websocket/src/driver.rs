@@ -14,7 +14,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use primus_core::{BoxFuture, Carrier, CloseReason};
+use primus_core::{BoxFuture, Carrier, CloseReason, Turn};
 use tokio::io::{AsyncWrite as _, AsyncWriteExt as _};
 
 use self::reading::Held;
@@ -154,10 +154,10 @@ impl<D: Dialect> Driver<D> {
             return Poll::Ready(());
         }
         for _ in 0..TURNS {
-            carrier.begin_turn();
+            let turn = carrier.begin_turn();
             let read = self.read(cx, carrier);
             let waits = self.waits(carrier);
-            let taken = self.run(cx, carrier);
+            let taken = self.run(turn, cx, carrier);
             if taken == Taken::Gone {
                 return Poll::Ready(());
             }
@@ -226,16 +226,16 @@ impl<D: Dialect> Driver<D> {
     }
 
     /// Runs the handler, and takes what is to be written.
-    fn run(&mut self, cx: &mut Context<'_>, carrier: &mut Carrier) -> Taken {
+    fn run(&mut self, turn: Turn, cx: &mut Context<'_>, carrier: &mut Carrier) -> Taken {
         if self.stage == Stage::Open && self.failed.is_none() && self.connection.out.len() < BATCH {
             let Self { connection, dialect, .. } = self;
             let parser = &*carrier.session().mount().settings().parser;
-            let taken = carrier.run_and_take(cx, BATCH, |outgoing| {
+            let taken = carrier.run_and_take(turn, cx, BATCH, |outgoing| {
                 dialect.write(outgoing, parser, &mut connection.out);
             });
             return self.took(taken, carrier).unwrap_or_else(|| self.take(cx, carrier));
         }
-        carrier.run();
+        turn.run();
         if let Some(reason) = self.failed.take() {
             // Now that what came before the fault has been answered.
             carrier.end(*reason);

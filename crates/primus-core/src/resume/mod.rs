@@ -12,6 +12,7 @@ mod claim;
 #[cfg(test)]
 mod conversation;
 mod defects;
+mod entries;
 mod graves;
 mod intake;
 mod ring;

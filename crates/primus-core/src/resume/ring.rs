@@ -1,20 +1,13 @@
 //! The sending half: one deque with a cursor.
 
-use std::{cell::Cell, collections::VecDeque};
-
-use super::defects::{Defect, is};
+use super::{
+    defects::{Defect, is},
+    entries::Entries,
+};
 use crate::packet::{Delivery, Outgoing};
 
 /// What one entry costs beside its payload.
 const OVERHEAD: usize = 64;
-
-thread_local! {
-    /// The buffer of a ring that was here and is empty.
-    static SPARE: Cell<Vec<Entry>> = const { Cell::new(Vec::new()) };
-}
-
-/// A thread keeps no buffer for more messages than this.
-const LARGEST: usize = 64;
 
 /// How much is kept for a peer that may come back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,7 +24,7 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.outgoing.envelope().len()
     }
 }
@@ -63,7 +56,7 @@ pub(crate) enum Gone {
 /// Empty, it holds no heap.
 #[derive(Debug, Default)]
 pub(crate) struct Ring {
-    entries: VecDeque<Entry>,
+    entries: Entries,
     /// The number before the first entry's: acknowledged, or gone.
     floor: u64,
     /// The highest number that the peer has acknowledged.
@@ -97,7 +90,7 @@ impl Ring {
     /// The number of what many were sent under this serial.
     pub(crate) fn number_of(&self, serial: u64) -> Option<u64> {
         let of = |entry: &Entry| entry.outgoing.serial() == Some(serial);
-        let index = self.entries.iter().take(self.numbered()).rposition(of)?;
+        let index = self.entries.listed().take(self.numbered()).rposition(of)?;
         Some(self.floor + index as u64 + 1)
     }
 
@@ -127,7 +120,7 @@ impl Ring {
 
     /// The bytes behind the cursor, without the entry that is written next.
     pub(crate) fn waiting_behind(&self) -> usize {
-        self.waiting_bytes() - self.entries.get(self.written).map_or(0, Entry::len)
+        self.waiting_bytes() - self.entries.size_at(self.written)
     }
 
     /// Appends a message; it has no number yet. Returns what it costs to keep.
@@ -136,14 +129,14 @@ impl Ring {
         let cost = cost(&entry);
         self.bytes += entry.len();
         self.own_bytes += cost - OVERHEAD;
-        self.entries.push_back(entry);
+        self.entries.push(entry);
         cost
     }
 
     /// Puts messages in front of all that wait, where nothing is kept that was written.
     pub(crate) fn prepend(&mut self, earlier: impl DoubleEndedIterator<Item = Entry>) {
         debug_assert_eq!(self.written, 0);
-        if self.entries.is_empty() {
+        if self.entries.len() == 0 {
             for entry in earlier {
                 self.push(entry);
             }
@@ -152,7 +145,7 @@ impl Ring {
         for entry in earlier.rev() {
             self.bytes += entry.len();
             self.own_bytes += cost(&entry) - OVERHEAD;
-            self.entries.push_front(entry);
+            self.entries.list().push_front(entry);
         }
     }
 
@@ -166,7 +159,10 @@ impl Ring {
         let Some(caps) = keep else {
             return self.take_away().map(|outgoing| write(&outgoing));
         };
-        let entry = self.entries.get(self.written)?;
+        if self.is_drained() {
+            return None;
+        }
+        let entry = self.entries.list().get(self.written)?;
         let (written, size) = (write(&entry.outgoing), entry.len());
         self.written += 1;
         self.written_bytes += size;
@@ -184,22 +180,27 @@ impl Ring {
     }
 
     fn take_away(&mut self) -> Option<Outgoing> {
-        let entry = self.entries.pop_front()?;
+        let entry = self.entries.pop()?;
         self.uncount(&entry);
         self.floor += 1;
         self.sent = self.sent.max(self.floor);
-        self.shrink();
+        self.entries.shrink();
         Some(entry.outgoing)
     }
 
     /// Shows `write` everything that waits, and forgets it. Returns how many messages, and their bytes.
     pub(crate) fn drain(&mut self, mut write: impl FnMut(&Outgoing)) -> (u64, usize) {
-        self.entries.iter().for_each(|entry| write(&entry.outgoing)); // which may panic
-        let (count, bytes) = (self.entries.len() as u64, self.bytes);
+        let (count, bytes) = (self.len() as u64, self.bytes);
+        if matches!(self.entries, Entries::Shared(_))
+            && let Some(outgoing) = self.take_away()
+        {
+            write(&outgoing);
+            return (1, bytes);
+        }
+        self.entries.listed().for_each(|entry| write(&entry.outgoing)); // which may panic
         self.pass(count);
         (self.bytes, self.own_bytes) = (0, 0);
         self.entries.clear();
-        self.shrink();
         (count, bytes)
     }
 
@@ -263,12 +264,15 @@ impl Ring {
     /// Drops the oldest message that has no number; false if there is none.
     pub(crate) fn drop_waiting(&mut self) -> bool {
         let unnumbered = self.numbered();
-        unnumbered < self.entries.len() && self.remove(unnumbered)
+        unnumbered < self.len() && self.remove(unnumbered)
     }
 
     /// Forgets the oldest message, if it has been written. Returns what it cost to keep.
     pub(crate) fn forget_written(&mut self) -> Option<usize> {
-        let cost = self.entries.front().filter(|_| self.floor < self.sent).map(cost)?;
+        if self.numbered() == 0 {
+            return None;
+        }
+        let cost = self.entries.list().front().map(cost)?;
         self.forget_first();
         Some(cost)
     }
@@ -288,7 +292,9 @@ impl Ring {
     fn drop_where(&mut self, unwanted: impl Fn(&Delivery) -> bool) -> (usize, usize) {
         let (mut count, mut freed) = (0, 0);
         let mut index = self.numbered();
-        while let Some(entry) = self.entries.get(index) {
+        while index < self.len()
+            && let Some(entry) = self.entries.list().get(index)
+        {
             if unwanted(&entry.delivery) {
                 count += 1;
                 freed += cost(entry);
@@ -306,7 +312,7 @@ impl Ring {
     }
 
     fn remove(&mut self, index: usize) -> bool {
-        let removed = self.entries.remove(index);
+        let removed = self.entries.list().remove(index);
         if let Some(entry) = &removed {
             self.uncount(entry);
         }
@@ -314,7 +320,7 @@ impl Ring {
             self.floor += 1; // it had a number, which nobody has now
             self.sent += 1;
         }
-        self.shrink();
+        self.entries.shrink();
         removed.is_some()
     }
 
@@ -325,13 +331,13 @@ impl Ring {
     }
 
     fn swallow_first(&mut self) -> bool {
-        let Some(entry) = self.entries.pop_front() else { return false };
+        let Some(entry) = self.entries.pop() else { return false };
         self.uncount(&entry);
         if self.written > 0 {
             self.written -= 1;
             self.written_bytes -= entry.len();
         }
-        self.shrink();
+        self.entries.shrink();
         true
     }
 
@@ -340,23 +346,10 @@ impl Ring {
         self.own_bytes -= cost(entry) - OVERHEAD;
     }
 
-    /// Empty, it has no buffer: the thread keeps one.
-    fn shrink(&mut self) {
-        if self.entries.is_empty() {
-            let mut buffer = std::mem::take(&mut self.entries);
-            buffer.clear(); // so that it begins at its beginning, and is a list at once
-            if (1..=LARGEST).contains(&buffer.capacity()) {
-                let _ = SPARE.try_with(|spare| spare.set(buffer.into()));
-            }
-        }
-    }
-
-    /// Takes the thread's buffer, if it has none: for who will be empty again soon.
+    /// For who will be empty again soon: what is pushed next goes into the thread's list.
     #[inline]
     pub(crate) fn borrow(&mut self) {
-        if self.entries.capacity() == 0 {
-            self.entries = SPARE.try_with(Cell::take).unwrap_or_default().into();
-        }
+        self.entries.borrow();
     }
 
     /// Forgets everything. What was in it comes back, oldest first.
@@ -365,7 +358,7 @@ impl Ring {
         self.sent = self.sent.max(self.floor);
         (self.written, self.written_bytes) = (0, 0);
         (self.bytes, self.own_bytes) = (0, 0);
-        std::mem::take(&mut self.entries).into_iter().map(|entry| entry.outgoing)
+        std::mem::take(&mut self.entries).into_all().into_iter().map(|entry| entry.outgoing)
     }
 }
 
@@ -379,10 +372,12 @@ fn cost(entry: &Entry) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use proptest::prelude::*;
 
     use super::*;
-    use crate::message::Payload;
+    use crate::{message::Payload, packet::Packet};
 
     const LARGEST: usize = 40;
 
@@ -486,6 +481,16 @@ mod tests {
         bytes.into()
     }
 
+    /// Every third is shared with others.
+    fn outgoing(push: u32, size: usize) -> Outgoing {
+        let envelope = payload(push, size).into();
+        if push.is_multiple_of(3) {
+            Outgoing::Shared(Arc::new(Packet::new(envelope, Arc::default())))
+        } else {
+            Outgoing::Own(envelope)
+        }
+    }
+
     fn which(outgoing: &Outgoing) -> u32 {
         let bytes = outgoing.envelope().body_bytes();
         u32::from_be_bytes(bytes[..4].try_into().unwrap())
@@ -501,11 +506,20 @@ mod tests {
         ) {
             let (mut drained, mut taken) = (Ring::default(), Ring::default());
             for round in rounds {
-                for (push, (size, delivery)) in (0..).zip(round) {
-                    let outgoing = Outgoing::Own(payload(push, size).into());
-                    drained.push(Entry { outgoing: outgoing.clone(), delivery: delivery.clone() });
-                    taken.push(Entry { outgoing, delivery });
+                let entries = (0..).zip(round).map(|(push, (size, delivery))| {
+                    Entry { outgoing: outgoing(push, size), delivery }
+                });
+                let entries: Vec<Entry> = entries.collect();
+                for entry in &entries {
+                    drained.push(entry.clone());
                 }
+                // The first of them come last, and go in front.
+                let (earlier, later) = entries.split_at(entries.len() / 2);
+                for entry in later {
+                    taken.push(entry.clone());
+                }
+                taken.prepend(earlier.iter().cloned());
+                prop_assert_eq!((drained.bytes(), drained.cost()), (taken.bytes(), taken.cost()));
                 let (mut all, mut each) = (Vec::new(), Vec::new());
                 let bytes = drained.bytes();
                 let (count, size) = drained.drain(|outgoing| all.push(which(outgoing)));
@@ -535,8 +549,8 @@ mod tests {
                         if let Delivery::Latest(key) = &delivery {
                             ring.conflate(key);
                         }
-                        let outgoing = Outgoing::Own(payload(push, size).into());
-                        ring.push(Entry { outgoing, delivery: delivery.clone() });
+                        let delivered = delivery.clone();
+                        ring.push(Entry { outgoing: outgoing(push, size), delivery: delivered });
                         model.push(push, 4 + size, delivery);
                     }
                     Step::Take => {
@@ -583,10 +597,14 @@ mod tests {
                 let unwritten = model.bytes_between(model.cursor, sent) + waiting;
                 prop_assert_eq!(ring.waiting_bytes(), unwritten);
                 prop_assert_eq!(ring.is_drained(), model.cursor == sent && model.waiting.is_empty());
-                prop_assert_eq!(ring.cost(), ring.entries.iter().map(cost).sum::<usize>());
+                let cost = match ring.entries {
+                    Entries::Shared(_) => OVERHEAD,
+                    _ => ring.entries.listed().map(cost).sum(),
+                };
+                prop_assert_eq!(ring.cost(), cost);
                 prop_assert!(ring.numbered() <= messages);
                 prop_assert!(ring.bytes() - ring.waiting_bytes() <= bytes + LARGEST + 4);
-                prop_assert!(ring.len() > 0 || ring.entries.capacity() == 0);
+                prop_assert!(ring.len() > 0 || matches!(ring.entries, Entries::None));
             }
             let left: Vec<_> = ring.clear().map(|outgoing| which(&outgoing)).collect();
             let numbered = model.numbered[model.floor as usize..].iter().map(|(push, _)| *push);

@@ -10,7 +10,7 @@ use std::{
 use tokio::time::Instant;
 
 use super::{
-    Batch, DeliverError, Resume, Session, Wire,
+    Batch, DeliverError, Resume, Session, Turn, Wire,
     outbox::{Carried, Life, Outbox, Place},
 };
 use crate::{
@@ -382,28 +382,27 @@ impl Carrier {
         poll_fn(|cx| self.poll_work(cx)).await
     }
 
-    /// Says that this task is about to deliver messages and will call [`run`](Self::run) after, so
-    /// that the handler's wake-ups need not wake this task.
-    pub fn begin_turn(&self) {
-        self.session.begin_turn();
+    /// Begins a turn, in which messages are delivered, the handler is run and what it writes is taken.
+    pub fn begin_turn(&self) -> Turn {
+        Turn::begin(&self.session)
     }
 
-    /// Polls the handler if it has something to do, and ends the turn. Call
-    /// [`poll_take`](Self::poll_take) after it.
-    pub fn run(&self) {
-        drop(self.session.run_in_turn());
-    }
-
-    /// [`run`](Self::run) and then [`poll_take`](Self::poll_take), which costs less than one after the other:
-    /// what the handler writes goes straight to `each`.
+    /// [Runs](Turn::run) the handler, and then [takes](Self::poll_take) what is to be written, which costs less
+    /// than one after the other: what the handler writes goes straight to `each`.
     pub fn run_and_take(
         &self,
+        mut turn: Turn,
         cx: &mut Context<'_>,
         budget: usize,
         each: impl FnMut(&Outgoing),
     ) -> Poll<Taken> {
-        let _turn = self.session.run_in_turn();
+        turn.run_handler();
         self.poll_take(cx, budget, each)
+    }
+
+    /// Polls the handler if it has something to do, outside of a turn. Call [`poll_take`](Self::poll_take) after it.
+    pub fn run(&self) {
+        self.session.run();
     }
 
     /// Ends the session, unless another carrier has it: what its peer wants or does is nothing to
@@ -468,8 +467,6 @@ impl Drop for Carrier {
     fn drop(&mut self) {
         if !self.done {
             self.session.detach(self.generation, CloseReason::GOING_AWAY);
-            // A panic may have ended it in the midst of its turn.
-            self.session.end_turn();
         }
     }
 }

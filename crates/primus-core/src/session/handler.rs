@@ -143,20 +143,14 @@ impl Session {
 
     /// Polls the handler if it has been woken, then serves the callbacks.
     pub fn run(self: &Arc<Self>) {
-        drop(self.run_in(false));
+        self.run_in(None);
     }
 
-    /// The same at the end of a turn of the carrier, which ends by it. What the handler has written is at hand,
-    /// where there is something.
-    #[inline]
-    pub(super) fn run_in_turn(self: &Arc<Self>) -> Option<Turn<'_>> {
-        self.run_in(true)
-    }
-
-    fn run_in(self: &Arc<Self>, turn: bool) -> Option<Turn<'_>> {
+    /// The same, in a `turn` of the carrier, which ends by it.
+    pub(super) fn run_in(self: &Arc<Self>, turn: Option<&Turn>) {
         // Under the slot's lock, as who wakes the handler looks at it under that.
         let end_turn = || {
-            if turn {
+            if turn.is_some() {
                 self.driving.store(false, Ordering::Release);
             }
         };
@@ -164,19 +158,16 @@ impl Session {
             let mut slot = self.slot();
             if !slot.woken || matches!(slot.stage, Stage::Held | Stage::Busy | Stage::Done) {
                 end_turn();
-                return None;
+                return;
             }
             slot.woken = false;
             std::mem::replace(&mut slot.stage, Stage::Busy)
         };
         let waker = Waker::from(Arc::clone(self));
         let mut cx = Context::from_waker(&waker);
-        // Only for who writes right after it.
-        let at_hand =
-            (turn && self.driving.load(Ordering::Relaxed)).then(|| Turn::begin(self)).flatten();
         let polled = catch_unwind(AssertUnwindSafe(|| self.poll_stage(stage, &mut cx)));
-        if let Some(at_hand) = &at_hand {
-            at_hand.put_back();
+        if let Some(turn) = turn {
+            turn.put_back();
         }
         let stage = match polled {
             Ok(Outcome::Pending(future)) => Stage::Waiting(future),
@@ -227,7 +218,6 @@ impl Session {
         } else if again && !self.driving.load(Ordering::Acquire) {
             self.dispatch();
         }
-        at_hand
     }
 
     fn poll_stage(self: &Arc<Self>, stage: Stage, cx: &mut Context<'_>) -> Outcome {

@@ -56,6 +56,7 @@ pub use self::{
     control::PublishError,
     outbox::Resume,
     receive::DeliverError,
+    turn::Turn,
     wire::Wire,
 };
 pub(crate) use self::{
@@ -86,6 +87,8 @@ pub struct Session {
     inbox: Mutex<Inbox>,
     slot: Mutex<Slot>,
     callbacks: Mutex<Callbacks>,
+    /// There has been a sign of life since the last sweep.
+    heard: AtomicBool,
     /// Microseconds on the mount's clock.
     last_seen: AtomicU64,
     last_ping: AtomicU64,

@@ -213,7 +213,8 @@ impl Outbox {
     #[inline]
     pub(super) fn append(&mut self, entry: Entry, resume: Resume) -> bool {
         let wake = self.ring.is_drained();
-        if resume == Resume::Never {
+        let alone = self.ring.len() == 0 && matches!(entry.outgoing, Outgoing::Shared(_));
+        if resume == Resume::Never && !alone {
             self.ring.borrow(); // until it is written
         }
         self.ring.push(entry);

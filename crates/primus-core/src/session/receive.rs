@@ -47,9 +47,19 @@ pub enum DeliverError {
 }
 
 impl Session {
-    /// Any traffic is a sign of life.
+    /// Any traffic is a sign of life. When it was, the next sweep says: a look at the clock for each message would
+    /// cost more than the rest of this.
+    #[inline]
     pub fn seen(&self) {
-        self.last_seen.store(self.mount.clock(), Ordering::Relaxed);
+        self.heard.store(true, Ordering::Relaxed);
+    }
+
+    /// When there was a sign of life, as far as is known at this `clock`.
+    pub(super) fn last_seen(&self, clock: u64) -> u64 {
+        if self.heard.swap(false, Ordering::Relaxed) {
+            self.last_seen.store(clock, Ordering::Relaxed);
+        }
+        self.last_seen.load(Ordering::Relaxed)
     }
 
     /// The peer answered the last ping.
@@ -160,6 +170,7 @@ impl Session {
         batch.messages.iter().for_each(|message| meters.received(message.len()));
         let first = !inbox.mail.has(Lane::Data);
         inbox.mail.append(&mut batch.messages, std::mem::take(&mut batch.bytes));
+        self.claim(&mut inbox);
         inbox.intake.took(number + u64::from(count) - 1);
         let reader = inbox.mail.reader.take();
         drop(inbox);

@@ -15,8 +15,10 @@
 use std::{
     cell::{Cell, RefCell},
     collections::VecDeque,
+    fmt,
+    marker::PhantomData,
     ptr,
-    sync::atomic::Ordering,
+    sync::{Arc, atomic::Ordering},
     task::Waker,
 };
 
@@ -56,38 +58,72 @@ impl Hand {
     }
 }
 
-/// A turn of a session on this thread, until this is dropped.
-#[must_use]
-pub(super) struct Turn<'a>(&'a Session);
+/// A turn of a carrier: it delivers what it has read, runs the handler and takes what that writes, without a wait
+/// between. Made by [`Carrier::begin_turn`](super::Carrier::begin_turn).
+///
+/// What wakes the handler meanwhile does not wake the carrier's task. Dropped, the turn ends without a run of the
+/// handler. It stays on its thread, so a task that moves between threads cannot wait while it has one.
+#[must_use = "a turn ends when it is dropped"]
+pub struct Turn {
+    session: Arc<Session>,
+    /// Otherwise another session has a turn on this thread, and its handler drives this one.
+    at_hand: bool,
+    over: bool,
+    here: PhantomData<*const ()>,
+}
 
-impl<'a> Turn<'a> {
-    /// `None`: another session has its turn here, and its handler runs this one's; or the thread ends.
-    pub(super) fn begin(session: &'a Session) -> Option<Self> {
-        if !SESSION.get().is_null() {
-            return None;
+impl Turn {
+    pub(super) fn begin(session: &Arc<Session>) -> Self {
+        session.begin_turn();
+        let make_places = || HAND.try_with(|it| it.borrow_mut().written.resize_with(MOST, || None));
+        let at_hand = SESSION.get().is_null() && make_places().is_ok();
+        if at_hand {
+            SESSION.set(Arc::as_ptr(session));
         }
-        HAND.try_with(|hand| hand.borrow_mut().written.resize_with(MOST, || None)).ok()?;
-        SESSION.set(session);
-        Some(Self(session))
+        Self { session: Arc::clone(session), at_hand, over: false, here: PhantomData }
     }
 
-    /// The poll of the handler is over: what it has not read is there for others again.
+    /// Polls the handler if it has something to do, and ends the turn. Call
+    /// [`poll_take`](super::Carrier::poll_take) after it.
+    pub fn run(mut self) {
+        self.run_handler();
+    }
+
+    /// The same, but what the handler has written is at hand until this is dropped.
+    #[inline]
+    pub(super) fn run_handler(&mut self) {
+        self.over = true;
+        self.session.run_in(Some(self));
+    }
+
+    /// What has not been read is there for others again.
     pub(super) fn put_back(&self) {
-        if HAND.with_borrow(|hand| !hand.claimed.is_empty()) {
+        if self.at_hand && HAND.with_borrow(|hand| !hand.claimed.is_empty()) {
             // Somebody else may have found nothing meanwhile, and waits.
-            let reader = self.0.inbox().mail.reader.take();
+            let reader = self.session.inbox().mail.reader.take();
             reader.into_iter().for_each(Waker::wake);
         }
     }
 }
 
-impl Drop for Turn<'_> {
+impl Drop for Turn {
     fn drop(&mut self) {
-        self.put_back();
-        if HAND.with_borrow(|hand| hand.count > 0) {
-            drop(self.0.outbox());
+        if self.at_hand {
+            self.put_back();
+            if HAND.with_borrow(|hand| hand.count > 0) {
+                drop(self.session.outbox());
+            }
+            SESSION.set(ptr::null());
         }
-        SESSION.set(ptr::null());
+        if !self.over {
+            self.session.end_turn();
+        }
+    }
+}
+
+impl fmt::Debug for Turn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Turn").field("session", &self.session).finish_non_exhaustive()
     }
 }
 
@@ -115,7 +151,7 @@ impl Session {
         next.ok().flatten()
     }
 
-    /// In its turn, takes what waits for who reads messages one by one: one is read, so the others are the next.
+    /// In its turn, takes what waits for who reads messages one by one.
     #[inline]
     pub(super) fn claim(&self, inbox: &mut Inbox) {
         if self.has_turn()

@@ -28,18 +28,6 @@ pub(super) struct Held {
 impl<D: Dialect> Driver<D> {
     /// Reads what there is and handles every complete frame of it.
     pub(super) fn read(&mut self, cx: &mut Context<'_>, carrier: &mut Carrier) -> Progress {
-        match self.read_once(cx, carrier) {
-            // A socket wakes us for more once it has said that there is nothing: a turn only to hear
-            // that would cost as much as the message.
-            Progress::Drained => match self.read_once(cx, carrier) {
-                Progress::Drained => Progress::More,
-                progress => progress,
-            },
-            progress => progress,
-        }
-    }
-
-    fn read_once(&mut self, cx: &mut Context<'_>, carrier: &mut Carrier) -> Progress {
         if self.gone.is_some() {
             return Progress::Waiting;
         }
@@ -61,33 +49,51 @@ impl<D: Dialect> Driver<D> {
             carrier.session().seen();
             return Progress::Waiting;
         }
-        let mut backlog = self.connection.take_back();
-        let mut scratch = Scratch::take();
-        let mut input = &mut backlog[..];
-        let mut all = Progress::More;
-        let fresh = input.is_empty();
-        if fresh {
-            input = match self.connection.poll_read(cx, &mut scratch) {
-                Poll::Pending => return Progress::Waiting,
-                Poll::Ready(Ok(read)) if !read.is_empty() => read,
-                Poll::Ready(_) => return self.lost(),
-            };
-            carrier.session().seen();
-            if input.len() < SCRATCH {
-                all = Progress::Drained;
-            }
-        }
-        let progress = self.read_frames(&mut input, carrier, cx).unwrap_or(all);
-        if input.is_empty() || self.failed.is_some() {
+        if let Some(progress) = self.read_backlog(cx, carrier) {
             return progress;
         }
-        if fresh {
-            backlog = BytesMut::from(&*input);
-        } else {
-            let left = input.len();
-            backlog.advance(backlog.len() - left);
+        let mut scratch = Scratch::take();
+        match self.read_socket(cx, carrier, &mut scratch) {
+            // A socket wakes us for more once it has said that there is nothing: a turn only to hear
+            // that would cost as much as the message.
+            Progress::Drained => match self.read_socket(cx, carrier, &mut scratch) {
+                Progress::Drained => Progress::More,
+                progress => progress,
+            },
+            progress => progress,
         }
-        self.connection.put_back(backlog);
+    }
+
+    /// Goes on with what was read before. `None`: there is nothing.
+    fn read_backlog(&mut self, cx: &mut Context<'_>, carrier: &mut Carrier) -> Option<Progress> {
+        let mut backlog = self.connection.take_back()?;
+        let mut input = &mut backlog[..];
+        let progress = self.read_frames(&mut input, carrier, cx).unwrap_or(Progress::More);
+        let left = input.len();
+        if left > 0 && self.failed.is_none() {
+            backlog.advance(backlog.len() - left);
+            self.connection.put_back(*backlog);
+        }
+        Some(progress)
+    }
+
+    fn read_socket(
+        &mut self,
+        cx: &mut Context<'_>,
+        carrier: &mut Carrier,
+        scratch: &mut Scratch,
+    ) -> Progress {
+        let mut input = match self.connection.poll_read(cx, scratch) {
+            Poll::Pending => return Progress::Waiting,
+            Poll::Ready(Ok(read)) if !read.is_empty() => read,
+            Poll::Ready(_) => return self.lost(),
+        };
+        carrier.session().seen();
+        let all = if input.len() < SCRATCH { Progress::Drained } else { Progress::More };
+        let progress = self.read_frames(&mut input, carrier, cx).unwrap_or(all);
+        if !input.is_empty() && self.failed.is_none() {
+            self.connection.put_back(BytesMut::from(&*input));
+        }
         progress
     }
 

@@ -25,7 +25,7 @@ impl Server {
         now: Ms,
         cx: &mut Context<'_>,
     ) -> (End, bool) {
-        carrier.begin_turn();
+        let turn = carrier.begin_turn();
         let mut progress = false;
         let mut closed = false;
         loop {
@@ -92,7 +92,7 @@ impl Server {
                 }
             }
         }
-        carrier.run();
+        turn.run();
         let mut wrote = false;
         loop {
             if connection.down.len() >= CAPACITY {
