@@ -122,8 +122,10 @@ fn survives(packet: &Packet) {
     };
     let payload = args.encode(&Json).expect("JSON has a form for everything that a client says");
     let Some(mut values) = arguments(args) else { return };
-    if let [Value::Null] = values[..] {
-        values.clear(); // which to Primus is the same
+    if name.is_some()
+        && let [Value::Null] = values[..]
+    {
+        values.clear(); // an event with a null and one without an argument are the same to Primus
     }
     let ambiguous = match args {
         // White space of the client's that is our mark of bytes.

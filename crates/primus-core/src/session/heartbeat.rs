@@ -39,7 +39,7 @@ impl Session {
             // What it was not told it may still come back for.
             return self.detach(generation, CloseReason::GOING_AWAY);
         }
-        let seen = self.last_seen(clock);
+        let seen = self.last_seen.load(Ordering::Relaxed);
         if let Place::Parked { since, patience } = outbox.place {
             // A client between two polls has to come back, or to send something.
             let silent = Duration::from_micros(clock.saturating_sub(seen));

@@ -63,7 +63,6 @@ impl Session {
             inbox: Mutex::new(Inbox::default()),
             slot: Mutex::new(Slot::new(held)),
             callbacks: Mutex::new(Callbacks::default()),
-            heard: AtomicBool::new(false),
             last_seen: AtomicU64::new(now),
             last_ping: AtomicU64::new(now.saturating_sub(early)),
             latency: AtomicU32::new(0),

@@ -87,8 +87,6 @@ pub struct Session {
     inbox: Mutex<Inbox>,
     slot: Mutex<Slot>,
     callbacks: Mutex<Callbacks>,
-    /// There has been a sign of life since the last sweep.
-    heard: AtomicBool,
     /// Microseconds on the mount's clock.
     last_seen: AtomicU64,
     last_ping: AtomicU64,

@@ -47,19 +47,9 @@ pub enum DeliverError {
 }
 
 impl Session {
-    /// Any traffic is a sign of life. When it was, the next sweep says: a look at the clock for each message would
-    /// cost more than the rest of this.
-    #[inline]
+    /// Any traffic is a sign of life.
     pub fn seen(&self) {
-        self.heard.store(true, Ordering::Relaxed);
-    }
-
-    /// When there was a sign of life, as far as is known at this `clock`.
-    pub(super) fn last_seen(&self, clock: u64) -> u64 {
-        if self.heard.swap(false, Ordering::Relaxed) {
-            self.last_seen.store(clock, Ordering::Relaxed);
-        }
-        self.last_seen.load(Ordering::Relaxed)
+        self.last_seen.store(self.mount.clock(), Ordering::Relaxed);
     }
 
     /// The peer answered the last ping.
