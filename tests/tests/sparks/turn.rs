@@ -160,8 +160,17 @@ async fn behind_an_end_that_another_thread_wants_nothing_is_written() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_handler_leaves_is_for_who_found_nothing_during_its_turn() {
+    left_to_another(false).await;
+    // Also where somebody has looked into the inbox before the end of the turn: who serves events.
+    left_to_another(true).await;
+}
+
+async fn left_to_another(listens: bool) {
     let server = Server::start(websocket()).await;
-    server.on_connection(|mut spark| async move {
+    server.on_connection(move |mut spark| async move {
+        if listens {
+            spark.on("anything", async |_: Spark, (): ()| Ok::<(), primus::Rejection>(()))?;
+        }
         let message = spark.next().await.unwrap();
         write(&spark, format!("handler: {}", message.as_text().unwrap()));
         let (mut other, answer) = (spark.clone(), spark.clone());

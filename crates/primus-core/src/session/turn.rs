@@ -22,7 +22,7 @@ use std::{
     task::Waker,
 };
 
-use super::{Resume, Session, inbox::Inbox, mail, outbox::Outbox};
+use super::{Lane, Resume, Session, inbox::Inbox, mail, outbox::Outbox};
 use crate::{envelope::Envelope, message::Payload, packet::Outgoing};
 
 thread_local! {
@@ -39,6 +39,8 @@ const MOST: usize = 256;
 struct Hand {
     claimed: VecDeque<Envelope>,
     claimed_bytes: usize,
+    /// Some of it was put back.
+    returned: bool,
     /// Places, of which the first `count` are taken. A message that is put into one is moved once; a list
     /// that may have to grow would have it moved three times.
     written: Vec<Option<Outgoing>>,
@@ -98,9 +100,14 @@ impl Turn {
 
     /// What has not been read is there for others again.
     pub(super) fn put_back(&self) {
-        if self.at_hand && HAND.with_borrow(|hand| !hand.claimed.is_empty()) {
-            // Somebody else may have found nothing meanwhile, and waits.
-            let reader = self.session.inbox().mail.reader.take();
+        let left = |hand: &mut Hand| std::mem::take(&mut hand.returned) || !hand.claimed.is_empty();
+        if self.at_hand && HAND.with_borrow_mut(left) {
+            let reader = {
+                let mail = &mut self.session.inbox().mail;
+                // Somebody else may have found nothing meanwhile, and waits.
+                if mail.has(Lane::Data) { mail.reader.take() } else { None }
+            };
+            HAND.with_borrow_mut(|hand| hand.returned = false);
             reader.into_iter().for_each(Waker::wake);
         }
     }
@@ -172,6 +179,7 @@ impl Session {
                 if !hand.claimed.is_empty() {
                     let bytes = std::mem::take(&mut hand.claimed_bytes);
                     inbox.mail.put_back(std::mem::take(&mut hand.claimed), bytes);
+                    hand.returned = true;
                 }
             });
         }
