@@ -7,7 +7,7 @@
 //! curl -d '"breaking news"' http://127.0.0.1:8080/primus
 //! ```
 
-use std::{borrow::Cow, time::Duration};
+use std::{borrow::Cow, num::NonZero, time::Duration};
 
 use axum::{Router, routing::get};
 use metrics_exporter_prometheus::PrometheusBuilder;
@@ -15,6 +15,7 @@ use mimalloc::MiMalloc;
 use primus::{Builder, Flow, Mount, Payload, Spark, Written};
 use primus_examples::{Args, CONFIG, Choice, Result, listening};
 use serde::Deserialize;
+use tokio::runtime;
 
 // A program chooses its allocator, a library does not: small messages come and go all the time.
 #[global_allocator]
@@ -27,12 +28,19 @@ const UPPER: Choice = ("--upper", "TEXT", "a transform that puts this text in ca
 
 fn main() -> Result {
     let args = Args::parse(ABOUT, &[THREADS, CONFIG, METRICS, UPPER]);
-    let mut runtime = tokio::runtime::Builder::new_multi_thread();
-    if let Some(threads) = args.get("--threads") {
-        let threads = threads.parse::<std::num::NonZero<usize>>();
-        runtime.worker_threads(threads.map_err(|error| format!("--threads: {error}"))?.get());
+    runtime(args.get("--threads"))?.enable_all().build()?.block_on(serve(&args))
+}
+
+/// With one thread there is nobody to share work with.
+fn runtime(threads: Option<&str>) -> Result<runtime::Builder> {
+    let Some(threads) = threads else { return Ok(runtime::Builder::new_multi_thread()) };
+    let threads: NonZero<usize> = threads.parse().map_err(|error| format!("--threads: {error}"))?;
+    if threads.get() == 1 {
+        return Ok(runtime::Builder::new_current_thread());
     }
-    runtime.enable_all().build()?.block_on(serve(&args))
+    let mut runtime = runtime::Builder::new_multi_thread();
+    runtime.worker_threads(threads.get());
+    Ok(runtime)
 }
 
 async fn serve(args: &Args) -> Result {

@@ -1,8 +1,8 @@
 //! Fuzzing by libFuzzer: for seconds as a suite of `cargo xtask test`, for as long as wished by `cargo xtask fuzz`.
 //!
 //! The targets are those of cargo-fuzz, and they are built as it builds them, but all at once; so neither it nor a
-//! nightly compiler has to be there. Without a sanitizer: our crates have no unsafe code, and what the targets check
-//! themselves is what matters.
+//! nightly compiler has to be there. Without a sanitizer: our crates have no unsafe code but a hint
+//! to the processor, and what the targets check themselves is what matters.
 
 use std::fs;
 use std::path::Path;

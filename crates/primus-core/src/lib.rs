@@ -33,6 +33,7 @@ mod packet;
 pub mod parser;
 mod plugin;
 mod plugins;
+mod prefetch;
 mod primus;
 mod registry;
 pub mod request;

@@ -59,6 +59,7 @@ impl Registry {
         for shard in &self.shards {
             {
                 let shard = shard.read().unwrap_or_else(PoisonError::into_inner);
+                shard.values().for_each(Session::prefetch);
                 copied.extend(shard.values().cloned());
             }
             for session in copied.drain(..) {

@@ -2,6 +2,7 @@
 //! boxed I/O. The concrete sockets are in `primus-http`.
 
 use std::{
+    any::Any,
     fmt,
     future::Future,
     net::{IpAddr, SocketAddr},
@@ -26,10 +27,10 @@ pub type Body = UnsyncBoxBody<Bytes, BoxError>;
 /// An answer.
 pub type Response = http::Response<Body>;
 
-/// What an upgraded connection is: bytes both ways.
-pub trait Io: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
+/// What an upgraded connection is: bytes both ways. What they go through can be asked.
+pub trait Io: AsyncRead + AsyncWrite + Any + Send + Unpin {}
 
-impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> Io for T {}
+impl<T: AsyncRead + AsyncWrite + Any + Send + Unpin> Io for T {}
 
 /// A connection after its upgrade.
 pub struct Upgraded {

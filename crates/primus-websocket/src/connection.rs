@@ -11,7 +11,7 @@ use std::{
 };
 
 use bytes::{Buf as _, BytesMut};
-use primus_core::{Carrier, CloseReason, Io, MountSettings, Payload, Upgraded};
+use primus_core::{Carrier, CloseReason, MountSettings, Payload, Upgraded};
 use tokio::io::{AsyncRead as _, AsyncWriteExt as _, ReadBuf};
 
 use crate::{
@@ -20,6 +20,7 @@ use crate::{
     frame,
     frames::{Frames, Received},
     out::Out,
+    socket::Socket,
     task::Task,
 };
 
@@ -52,13 +53,14 @@ impl Drop for Scratch {
 /// What a dialect has to say before there is a session, it says by [`receive`](Self::receive) and
 /// [`send`](Self::send); then it lets the connection [`drive`](Self::drive) the session, or
 /// [`refuse`](Self::refuse)s it.
+#[repr(C)] // so that it begins with what each message to the client needs
 pub struct Connection {
-    pub(crate) io: Box<dyn Io>,
-    pub(crate) frames: Frames,
-    max_message: usize,
+    pub(crate) out: Out,
+    pub(crate) io: Socket,
     /// Read and not yet parsed: what came with the handshake, or behind a full inbox.
     backlog: Option<Box<BytesMut>>,
-    pub(crate) out: Out,
+    max_message: usize,
+    pub(crate) frames: Frames,
 }
 
 impl Connection {
@@ -72,7 +74,7 @@ impl Connection {
         let mut out = Out::default();
         out.deflate = compression.map(|agreed| Box::new(Deflate::new(agreed)));
         let mut connection = Self {
-            io: upgraded.io,
+            io: upgraded.io.into(),
             frames: frames.inflating(compression.map(Inflate::new)),
             max_message: limits.max_message,
             backlog: None,

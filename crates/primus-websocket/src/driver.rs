@@ -64,9 +64,8 @@ enum Taken {
     Gone,
 }
 
+#[repr(C)] // so that it begins with what each message needs
 pub(crate) struct Driver<D> {
-    connection: Connection,
-    dialect: D,
     stage: Stage,
     /// The session has ended, and the connection goes on without it.
     onward: bool,
@@ -76,6 +75,8 @@ pub(crate) struct Driver<D> {
     answered: bool,
     /// The peer broke the protocol: nothing that it sends is read any more.
     broken: bool,
+    dialect: D,
+    connection: Connection,
     /// What found the inbox full.
     held: Option<Box<Held>>,
     /// What the peer did wrong in this turn.

@@ -22,6 +22,7 @@ mod frames;
 mod handshake;
 mod native;
 mod out;
+mod socket;
 mod sync;
 mod task;
 mod transformer;

@@ -7,7 +7,7 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use primus_core::{BoxFuture, Carrier, Wire};
+use primus_core::{BoxFuture, Carrier, Session, Wire};
 use tracing::{Instrument as _, Span};
 
 use crate::{connection::Connection, dialect::Dialect, driver::Driver, turns::Turns};
@@ -19,14 +19,20 @@ pub(crate) struct Task<D: Dialect> {
     farewell: Option<BoxFuture<'static, ()>>,
 }
 
-/// `None`: the connection is over.
-struct SocketWire<D: Dialect>(Turns<Option<Work<D>>>);
+#[repr(C)]
+struct SocketWire<D: Dialect> {
+    session: Arc<Session>,
+    /// `None`: the connection is over.
+    work: Turns<Option<Work<D>>>,
+}
 
+/// What is needed to write a message is in three lines of the cache, from the wire's own beginning on.
+#[repr(C)]
 struct Work<D: Dialect> {
-    driver: Driver<D>,
     carrier: Carrier,
     /// The task's.
     waker: Waker,
+    driver: Driver<D>,
 }
 
 impl<D: Dialect> Task<D> {
@@ -42,16 +48,17 @@ impl<D: Dialect> Task<D> {
 
     fn new(connection: Connection, carrier: Carrier, dialect: D) -> Self {
         let driver = Driver::new(connection, dialect);
-        let wire = Arc::new(SocketWire(Turns::new(None)));
+        let wire =
+            Arc::new(SocketWire { session: Arc::clone(carrier.session()), work: Turns::new(None) });
         carrier.lend(Arc::clone(&wire) as Arc<dyn Wire>);
         let work = Work { driver, carrier, waker: Waker::noop().clone() };
-        wire.0.take(|place| *place = Some(work));
+        wire.work.take(|place| *place = Some(work));
         Self { wire, farewell: None }
     }
 
     /// Ready with what is left of it once the connection is over.
     fn poll_work(&self, cx: &mut Context<'_>) -> Poll<Option<Work<D>>> {
-        let (polled, again) = self.wire.0.take(|place| {
+        let (polled, again) = self.wire.work.take(|place| {
             let Some(Work { driver, carrier, waker }) = place else { return Poll::Ready(None) };
             waker.clone_from(cx.waker());
             driver.poll(cx, carrier).map(|()| place.take())
@@ -81,14 +88,18 @@ impl<D: Dialect> Future for Task<D> {
 impl<D: Dialect> Drop for Task<D> {
     fn drop(&mut self) {
         // The session holds the wire, and the wire's carrier the session.
-        let (work, _) = self.wire.0.take(Option::take);
+        let (work, _) = self.wire.work.take(Option::take);
         drop(work);
     }
 }
 
 impl<D: Dialect> Wire for SocketWire<D> {
+    fn prefetch(&self) {
+        self.session.prefetch();
+    }
+
     fn flush(&self) {
-        self.0.visit(|place| {
+        self.work.visit(|place| {
             let Some(Work { driver, carrier, waker }) = place else { return };
             let mut cx = Context::from_waker(waker);
             match catch_unwind(AssertUnwindSafe(|| driver.flush(&mut cx, carrier))) {

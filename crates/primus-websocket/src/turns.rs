@@ -7,10 +7,11 @@
 use super::sync::{AtomicBool, Mutex, MutexGuard, Ordering, PoisonError, TryLockError};
 
 /// One thing, and who works on it.
+#[repr(C)] // in the cache beside what the thing begins with
 pub(crate) struct Turns<T> {
-    thing: Mutex<T>,
     /// Somebody found it taken.
     again: AtomicBool,
+    thing: Mutex<T>,
 }
 
 impl<T> Turns<T> {

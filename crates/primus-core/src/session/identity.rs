@@ -20,6 +20,7 @@ use crate::{
     id::{Secret, SparkId, id_and_key},
     metrics::Meters,
     mount::Mount,
+    prefetch::prefetch,
     settings::Limits,
 };
 
@@ -86,6 +87,12 @@ impl Session {
             hears_presence: presence,
             mount,
         })
+    }
+
+    /// Has the processor [fetch](crate::prefetch) what every message to this session looks at.
+    #[inline]
+    pub fn prefetch(self: &Arc<Self>) {
+        prefetch(self, 4);
     }
 
     #[inline]

@@ -76,14 +76,25 @@ use crate::{
 };
 
 /// One client. Transformers hold it; handlers hold a [`Spark`](crate::handle::Spark) over it.
+///
+/// What a message to it has to look at lies together: a broadcast finds all of it in three or four lines of the
+/// cache, each of which is a miss.
+#[repr(C)]
 pub struct Session {
+    outbox: Mutex<Outbox>,
+    pub(crate) mount: Arc<Mount>,
+    extras: OnceLock<Box<Extras>>,
+    /// The carrier is in a turn and will run the handler and write before it waits, so nobody need wake it.
+    driving: AtomicBool,
+    /// Nobody has had the outbox since its carrier found it empty.
+    untouched: AtomicBool,
+    resume: Resume,
+    /// How often its client is pinged, in milliseconds.
+    ping_interval: u32,
     id: SparkId,
     key: Secret,
-    pub(crate) mount: Arc<Mount>,
     handshake: Handshake,
     user: Option<User>,
-    resume: Resume,
-    outbox: Mutex<Outbox>,
     inbox: Mutex<Inbox>,
     slot: Mutex<Slot>,
     callbacks: Mutex<Callbacks>,
@@ -98,10 +109,6 @@ pub struct Session {
     answers: AtomicBool,
     /// The carrier does not read because the handler is behind.
     paused: AtomicBool,
-    /// The carrier is in a turn and will run the handler and write before it waits, so nobody need wake it.
-    driving: AtomicBool,
-    /// Nobody has had the outbox since its carrier found it empty.
-    untouched: AtomicBool,
     /// Callbacks have been set, or an event has come: something may have to be served beside the handler.
     served: AtomicBool,
     announced: AtomicBool,
@@ -110,15 +117,12 @@ pub struct Session {
     notices: Notices,
     /// In a box of its own: most have none, and a pointer to a `dyn` is two.
     extension: OnceLock<Box<Box<dyn Any + Send + Sync>>>,
-    extras: OnceLock<Box<Extras>>,
     /// Somebody awaits `ready`.
     awaits_room: AtomicBool,
     /// That had to be given up: its client sends too much that nobody reads.
     backlog: AtomicBool,
     /// Its client can answer requests.
     answers_requests: bool,
-    /// How often its client is pinged, in milliseconds.
-    ping_interval: u32,
     /// It is told who is present.
     hears_presence: bool,
 }

@@ -101,26 +101,27 @@ pub enum Resume {
 }
 
 #[derive(Debug)]
+#[repr(C)] // so that it begins with what each message looks at
 pub(super) struct Outbox {
-    pub(super) ring: Ring,
-    pub(super) life: Life,
     pub(super) place: Place,
+    pub(super) life: Life,
+    pub(super) ring: Ring,
     /// Who attached last; a carrier of an older generation can neither take nor park.
     pub(super) claim: Claim,
+    /// Tasks that wait for room or for the end.
+    pub(super) waiting: Wakers,
+    /// The carrier cannot write at the moment.
+    pub(super) blocked: bool,
+    /// The heartbeat wants a ping written.
+    pub(super) ping: bool,
+    /// Whether `connected()` counts it.
+    pub(super) counted: bool,
+    /// Messages that had to make room and are not counted yet.
+    pub(super) displaced: u32,
     /// Of the transformer of the carrier, or of the last one.
     pub(super) meters: Arc<Meters>,
     /// By which requests of an HTTP carrier find it.
     pub(super) token: Option<Box<Secret>>,
-    /// Whether `connected()` counts it.
-    pub(super) counted: bool,
-    /// The carrier cannot write at the moment.
-    pub(super) blocked: bool,
-    /// Messages that had to make room and are not counted yet.
-    pub(super) displaced: u32,
-    /// The heartbeat wants a ping written.
-    pub(super) ping: bool,
-    /// Tasks that wait for room or for the end.
-    pub(super) waiting: Wakers,
 }
 
 /// What became of a push.
