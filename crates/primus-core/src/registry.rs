@@ -5,9 +5,11 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
-use crate::{id::SparkId, session::Session};
+use crate::{id::SparkId, prefetch::prefetch, session::Session};
 
 const SHARDS: usize = 64;
+/// So many sessions are brought near together.
+const FEW: usize = 16;
 
 type Shard = RwLock<HashMap<SparkId, Arc<Session>>>;
 
@@ -59,14 +61,17 @@ impl Registry {
         for shard in &self.shards {
             {
                 let shard = shard.read().unwrap_or_else(PoisonError::into_inner);
-                shard.values().for_each(Session::prefetch);
+                // All that a reference more touches.
+                shard.values().for_each(|session| prefetch(Arc::as_ptr(session), 1));
                 copied.extend(shard.values().cloned());
             }
-            for session in copied.drain(..) {
-                if !visit(&session) {
+            for few in copied.chunks(FEW) {
+                few.iter().for_each(|session| Session::prefetch(Arc::as_ptr(session)));
+                if !few.iter().all(&mut visit) {
                     return false;
                 }
             }
+            copied.clear();
         }
         true
     }

@@ -13,9 +13,13 @@ use tokio::{
     net::TcpStream,
 };
 
-/// Plain TCP, which lies here and is written to directly, or anything else.
+/// Plain TCP, which lies here and is sent to directly, or anything else.
 pub(crate) enum Socket {
-    Tcp(TcpStream),
+    Tcp {
+        stream: TcpStream,
+        /// It did not take all: the runtime knows when there is room again.
+        full: bool,
+    },
     Other(Box<dyn Io>),
 }
 
@@ -25,7 +29,7 @@ impl From<Box<dyn Io>> for Socket {
             return Self::Other(io);
         }
         match (io as Box<dyn Any>).downcast() {
-            Ok(tcp) => Self::Tcp(*tcp),
+            Ok(stream) => Self::Tcp { stream: *stream, full: false },
             Err(_) => unreachable!("it is one"),
         }
     }
@@ -34,22 +38,30 @@ impl From<Box<dyn Io>> for Socket {
 impl Socket {
     fn as_io(&mut self) -> Pin<&mut dyn Io> {
         match self {
-            Self::Tcp(tcp) => Pin::new(tcp),
+            Self::Tcp { stream, .. } => Pin::new(stream),
             Self::Other(io) => Pin::new(&mut **io),
         }
     }
 }
 
-/// A socket has room nearly always, so it is asked itself, and the runtime only when it is full: what that
-/// knows of the socket lies elsewhere in memory, which for each receiver of a broadcast is a cache miss.
+/// Sends what the socket has room for, which nearly always is all. `None`: it is full, or was interrupted.
+///
+/// What the runtime knows of a socket lies elsewhere in memory, which for each receiver of a broadcast is a cache miss;
+/// so it is asked only then. It tries once more, sees for itself that the socket is full, and wakes who waits.
 #[cfg(target_os = "linux")]
-fn send(tcp: &TcpStream, bytes: &[u8]) -> Option<usize> {
-    use rustix::net::{SendFlags, send};
-    send(tcp, bytes, SendFlags::NOSIGNAL).ok()
+fn send(stream: &TcpStream, bytes: &[u8]) -> Option<io::Result<usize>> {
+    use rustix::{
+        io::Errno,
+        net::{SendFlags, send},
+    };
+    match send(stream, bytes, SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {
+        Err(Errno::AGAIN | Errno::INTR) => None,
+        sent => Some(sent.map_err(Into::into)),
+    }
 }
 
 #[cfg(not(target_os = "linux"))]
-fn send(_: &TcpStream, _: &[u8]) -> Option<usize> {
+fn send(_: &TcpStream, _: &[u8]) -> Option<io::Result<usize>> {
     None
 }
 
@@ -60,10 +72,7 @@ impl AsyncRead for Socket {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        match &mut *self {
-            Self::Tcp(tcp) => Pin::new(tcp).poll_read(cx, buffer),
-            Self::Other(io) => Pin::new(io).poll_read(cx, buffer),
-        }
+        self.as_io().poll_read(cx, buffer)
     }
 }
 
@@ -74,12 +83,17 @@ impl AsyncWrite for Socket {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        if let Self::Tcp(tcp) = &*self
-            && let Some(sent) = send(tcp, bytes)
+        if let Self::Tcp { stream, full: full @ false } = &mut *self
+            && let Some(sent) = send(stream, bytes)
         {
-            return Poll::Ready(Ok(sent));
+            *full = sent.as_ref().is_ok_and(|&sent| sent < bytes.len());
+            return Poll::Ready(sent);
         }
-        self.as_io().poll_write(cx, bytes)
+        let written = self.as_io().poll_write(cx, bytes);
+        if let Self::Tcp { full, .. } = &mut *self {
+            *full = written.is_pending();
+        }
+        written
     }
 
     fn poll_write_vectored(
@@ -92,7 +106,7 @@ impl AsyncWrite for Socket {
 
     fn is_write_vectored(&self) -> bool {
         match self {
-            Self::Tcp(tcp) => tcp.is_write_vectored(),
+            Self::Tcp { stream, .. } => stream.is_write_vectored(),
             Self::Other(io) => io.is_write_vectored(),
         }
     }
@@ -100,7 +114,7 @@ impl AsyncWrite for Socket {
     #[inline]
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut *self {
-            Self::Tcp(_) => Poll::Ready(Ok(())), // as TCP keeps nothing back
+            Self::Tcp { .. } => Poll::Ready(Ok(())), // as TCP keeps nothing back
             Self::Other(io) => Pin::new(io).poll_flush(cx),
         }
     }
@@ -126,7 +140,7 @@ mod tests {
         let (client, server) = tokio::join!(client, listener.accept());
         let (mut client, server): (_, Box<dyn Io>) = (client.unwrap(), Box::new(server.unwrap().0));
         let mut server = Socket::from(server);
-        assert!(matches!(server, Socket::Tcp(_)));
+        assert!(matches!(server, Socket::Tcp { full: false, .. }));
         let sent: Vec<u8> = (0..16 << 20).map(|index| (index % 251) as u8).collect();
         let mut first = 0;
         let mut cx = Context::from_waker(std::task::Waker::noop());
@@ -134,12 +148,14 @@ mod tests {
             first += taken.unwrap();
         }
         assert!(0 < first && first < sent.len());
+        assert!(matches!(server, Socket::Tcp { full: true, .. }));
         let mut received = vec![0; sent.len()];
         let rest = async { server.write_all(&sent[first..]).await };
         let (read, written) = tokio::join!(client.read_exact(&mut received), rest);
         written.unwrap();
         assert_eq!(read.unwrap(), sent.len());
         assert!(received == sent);
+        assert!(matches!(server, Socket::Tcp { full: false, .. }));
         drop(client);
         while server.write_all(b"to nobody").await.is_ok() {}
     }

@@ -3,7 +3,7 @@
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, Weak},
     task::{Context, Poll, Waker},
 };
 
@@ -21,12 +21,14 @@ pub(crate) struct Task<D: Dialect> {
 
 #[repr(C)]
 struct SocketWire<D: Dialect> {
-    session: Arc<Session>,
+    /// Only where it lies.
+    session: Weak<Session>,
     /// `None`: the connection is over.
     work: Turns<Option<Work<D>>>,
 }
 
-/// What is needed to write a message is in three lines of the cache, from the wire's own beginning on.
+// In this order, so that what is needed to write a native message is in three lines of the cache, from the wire's own
+// beginning on. Where all is dropped, the carrier lets the session know before the socket is closed.
 #[repr(C)]
 struct Work<D: Dialect> {
     carrier: Carrier,
@@ -48,8 +50,10 @@ impl<D: Dialect> Task<D> {
 
     fn new(connection: Connection, carrier: Carrier, dialect: D) -> Self {
         let driver = Driver::new(connection, dialect);
-        let wire =
-            Arc::new(SocketWire { session: Arc::clone(carrier.session()), work: Turns::new(None) });
+        let wire = Arc::new(SocketWire {
+            session: Arc::downgrade(carrier.session()),
+            work: Turns::new(None),
+        });
         carrier.lend(Arc::clone(&wire) as Arc<dyn Wire>);
         let work = Work { driver, carrier, waker: Waker::noop().clone() };
         wire.work.take(|place| *place = Some(work));
@@ -95,7 +99,7 @@ impl<D: Dialect> Drop for Task<D> {
 
 impl<D: Dialect> Wire for SocketWire<D> {
     fn prefetch(&self) {
-        self.session.prefetch();
+        Session::prefetch(self.session.as_ptr());
     }
 
     fn flush(&self) {

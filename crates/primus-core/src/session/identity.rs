@@ -89,10 +89,10 @@ impl Session {
         })
     }
 
-    /// Has the processor [fetch](crate::prefetch) what every message to this session looks at.
+    /// Has the processor fetch what every message to this session looks at, if it is still there; nothing is read.
     #[inline]
-    pub fn prefetch(self: &Arc<Self>) {
-        prefetch(self, 4);
+    pub fn prefetch(session: *const Self) {
+        prefetch(session, Self::LINES);
     }
 
     #[inline]

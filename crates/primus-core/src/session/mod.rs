@@ -42,6 +42,7 @@ mod wire;
 
 use std::{
     any::Any,
+    mem::offset_of,
     sync::{
         Arc, Mutex, OnceLock,
         atomic::{AtomicBool, AtomicU32, AtomicU64},
@@ -73,12 +74,12 @@ use crate::{
     handshake::Handshake,
     id::{Secret, SparkId},
     mount::Mount,
+    prefetch::LINE,
 };
 
 /// One client. Transformers hold it; handlers hold a [`Spark`](crate::handle::Spark) over it.
-///
-/// What a message to it has to look at lies together: a broadcast finds all of it in three or four lines of the
-/// cache, each of which is a miss.
+// In this order, so that what a message to it looks at lies together: for each receiver of a broadcast a line of the
+// cache is a miss. Nobody else may count on it.
 #[repr(C)]
 pub struct Session {
     outbox: Mutex<Outbox>,
@@ -114,9 +115,6 @@ pub struct Session {
     announced: AtomicBool,
     /// It has a place among all that are admitted.
     admitted: AtomicBool,
-    notices: Notices,
-    /// In a box of its own: most have none, and a pointer to a `dyn` is two.
-    extension: OnceLock<Box<Box<dyn Any + Send + Sync>>>,
     /// Somebody awaits `ready`.
     awaits_room: AtomicBool,
     /// That had to be given up: its client sends too much that nobody reads.
@@ -125,4 +123,14 @@ pub struct Session {
     answers_requests: bool,
     /// It is told who is present.
     hears_presence: bool,
+    notices: Notices,
+    /// In a box of its own: most have none, and a pointer to a `dyn` is two.
+    extension: OnceLock<Box<Box<dyn Any + Send + Sync>>>,
 }
+
+impl Session {
+    /// Cache lines with all that a message looks at, behind the counters of an `Arc`.
+    const LINES: usize = 4;
+}
+
+const _: () = assert!(16 + offset_of!(Session, ping_interval) < Session::LINES * LINE);

@@ -29,7 +29,8 @@ pub trait Wire: Send + Sync {
     /// not wait for that task either.
     fn flush(&self);
 
-    /// Will be flushed in a moment: its session is to be [brought near](Session::prefetch).
+    /// It will be flushed in a moment: its session is to be [brought near](super::Session::prefetch). This must not
+    /// panic.
     fn prefetch(&self) {}
 }
 
@@ -61,8 +62,8 @@ impl<'a> Wires<'a> {
 
 impl Drop for Wires<'_> {
     fn drop(&mut self) {
-        // By where they lie. So their sockets lie in order, too, as far as they came one after the other, and what
-        // the kernel touches for the next one is on its way into the cache before it is asked for.
+        // By where they lie. As far as they came one after the other their sockets do so, too, and what comes at
+        // even steps the processor fetches before it is asked for.
         self.wires.sort_unstable_by_key(|wire| Arc::as_ptr(wire).cast::<()>());
         let mut wires = std::mem::take(&mut self.wires).into_iter();
         while wires.len() > 0 {
@@ -93,7 +94,7 @@ impl Chunk {
     /// False: none is left.
     fn flush_few(&mut self) -> bool {
         let few = self.0.as_slice().iter().take(FEW);
-        few.clone().for_each(|wire| prefetch(wire, LINES));
+        few.clone().for_each(|wire| prefetch(Arc::as_ptr(wire), LINES));
         few.for_each(|wire| wire.prefetch());
         for wire in self.0.by_ref().take(FEW) {
             // A parser of the application that panics touches no other client.
