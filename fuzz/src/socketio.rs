@@ -144,8 +144,19 @@ fn survives(packet: &Packet) {
             },
             None => writing.ack("/", 7, &Envelope::reply(7, &payload), &Json),
         };
-        let written = written.expect("what was read can be written");
-        let again = if msgpack { whole(&written) } else { together(version, &written) };
+        let Some(written) = written else {
+            assert!(ambiguous, "{packet:?} was read and cannot be written");
+            continue;
+        };
+        let again = match (msgpack, ambiguous) {
+            (true, _) => whole(&written),
+            // What looks like an attachment and is none, beside one that our mark has made.
+            (false, true) => match together(version, &written) {
+                Err(PacketError("there is no such attachment")) => continue,
+                again => again.expect("a packet of ours"),
+            },
+            (false, false) => together(version, &written).expect("a packet of ours"),
+        };
         let args = match (name, again.said) {
             (Some(name), Said::Event { id: None, name: again, args }) if *name == again => args,
             (None, Said::Ack { id: Some(7), args }) => args,
@@ -161,7 +172,7 @@ fn whole(written: &Encoded) -> Packet {
     Reader::new(Version::Five, LONGEST).whole(bytes).expect("a packet of ours")
 }
 
-fn together(version: Version, written: &Encoded) -> Packet {
+fn together(version: Version, written: &Encoded) -> Result<Packet, PacketError> {
     let mut reader = Reader::new(version, usize::MAX);
     let mut packet = None;
     for message in written {
@@ -169,10 +180,9 @@ fn together(version: Version, written: &Encoded) -> Packet {
         packet = match message {
             Payload::Text(text) => reader.text(text.clone()),
             Payload::Binary(bytes) => reader.binary(bytes.clone()),
-        }
-        .expect("a packet of ours");
+        }?;
     }
-    packet.expect("a whole packet")
+    Ok(packet.expect("a whole packet"))
 }
 
 /// How many there are; `None` if something looks like one and is none.
