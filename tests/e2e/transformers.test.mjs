@@ -44,9 +44,9 @@ const stats = async (server) => (await fetch(`${server.url}/stats`)).json();
 const LATE_POLL = /404 \(Not Found\) \(\S+\/primus\/poll\?v=2&recv=\d+\)$/;
 
 /** Loads the page, which connects by `transport`, is echoed, and goes by itself or is sent away. */
-async function visit(t, server, transport, query = `?transport=${transport}`) {
+async function visit(t, server, transport, query = `?transport=${transport}`, allow = []) {
   const before = await stats(server);
-  const page = await open(t, `${server.url}/${query}`, { allow: transport === 'polling' ? [LATE_POLL] : [] });
+  const page = await open(t, `${server.url}/${query}`, { allow });
   await page.locator('#state', { hasText: 'open' }).waitFor();
   assert.equal(await page.evaluate('primus.transport'), transport);
   assert.deepEqual(await page.evaluate((value) => window.ask(value), VALUE), VALUE);
@@ -68,7 +68,7 @@ async function ended(page, server, before, code) {
 }
 
 async function visits(t, server, transport, query) {
-  const one = await visit(t, server, transport, query);
+  const one = await visit(t, server, transport, query, transport === 'polling' ? [LATE_POLL] : []);
   await one.page.evaluate('void primus.end()');
   await ended(one.page, server, one.before, 1000);
   const two = await visit(t, server, transport, query);
