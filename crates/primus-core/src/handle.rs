@@ -200,12 +200,23 @@ impl Spark {
     /// As [`write`](Self::write).
     #[inline]
     pub fn write_message(&self, payload: impl Into<Payload>) -> Result<Written, WriteError> {
+        let payload = payload.into();
+        if self.seat.is_none() && self.lets_out() && self.session.writes_at_hand(payload.len()) {
+            Session::write_at_hand(payload.into());
+            return Ok(Written::Queued);
+        }
         self.sending().write_message(payload)
     }
 
     #[inline]
     pub(crate) fn sending(&self) -> Sending<'_> {
         Sending::new(self)
+    }
+
+    /// Whether no transform looks at what is sent.
+    #[inline]
+    fn lets_out(&self) -> bool {
+        self.mount().shared.transforms.lets_out()
     }
 
     /// Sends a message, after the outgoing transforms.
@@ -215,7 +226,7 @@ impl Spark {
         envelope: Envelope,
         delivery: Delivery,
     ) -> Result<Written, WriteError> {
-        if self.seat.is_some() || !self.mount().shared.transforms.lets_out() {
+        if self.seat.is_some() || !self.lets_out() {
             return self.send_transformed(envelope, delivery);
         }
         self.session.write(envelope, delivery)

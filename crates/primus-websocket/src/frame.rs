@@ -21,11 +21,19 @@ pub(crate) fn put_header(out: &mut Vec<u8>, payload: &Payload) {
     put(out, first, payload.len());
 }
 
-#[inline]
+#[inline(always)]
 fn put(out: &mut Vec<u8>, first: u8, length: usize) {
+    if length <= 125 {
+        out.extend_from_slice(&[first, length as u8]);
+    } else {
+        put_long(out, first, length);
+    }
+}
+
+#[inline(never)]
+fn put_long(out: &mut Vec<u8>, first: u8, length: usize) {
     match length {
-        0..=125 => out.extend_from_slice(&[first, length as u8]),
-        126..=0xffff => {
+        ..=0xffff => {
             out.extend_from_slice(&[first, 126]);
             out.put_u16(length as u16);
         }

@@ -69,7 +69,7 @@ impl Frames {
 
     /// The next message of `input`, if it is one of those that nearly all are: whole, and not compressed.
     /// `None`: [`next`](Self::next) looks at everything else.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn next_plain(&mut self, input: &mut &mut [u8]) -> Option<Payload> {
         if self.slow.is_some() {
             return None;

@@ -68,6 +68,19 @@ impl Native {
         }
         Ok(Incoming::Nothing)
     }
+
+    /// Writes what has a head, or could be taken for something that has one.
+    #[inline(never)]
+    fn write_framed(&mut self, outgoing: &Outgoing, parser: &dyn Parser, out: &mut Out) {
+        match self {
+            Self::Classic(classic) => classic.write(outgoing, parser, out),
+            Self::Plain => out.put(outgoing, &TAKEN_APART, |it| native::plain(it, parser)),
+            Self::Resumable => match native::escape(outgoing.envelope()) {
+                Some(escaped) => out.put(outgoing, &ESCAPED, |_| Some(escaped.clone())),
+                None => out.put_as_it_is(outgoing, &AS_IT_IS),
+            },
+        }
+    }
 }
 
 impl Dialect for Native {
@@ -114,18 +127,11 @@ impl Dialect for Native {
 
     #[inline]
     fn write(&mut self, outgoing: &Outgoing, parser: &dyn Parser, out: &mut Out) {
-        let escaped = match self {
-            Self::Classic(classic) => return classic.write(outgoing, parser, out),
-            Self::Plain if !outgoing.envelope().is_bare() => {
-                return out.put(outgoing, &TAKEN_APART, |envelope| native::plain(envelope, parser));
-            }
-            Self::Plain => None,
-            Self::Resumable => native::escape(outgoing.envelope()),
-        };
-        if escaped.is_some() {
-            return out.put(outgoing, &ESCAPED, |_| escaped.clone());
+        if matches!(self, Self::Plain) && outgoing.envelope().is_bare() {
+            out.put_as_it_is(outgoing, &AS_IT_IS);
+        } else {
+            self.write_framed(outgoing, parser, out);
         }
-        out.put_as_it_is(outgoing, &AS_IT_IS);
     }
 
     fn write_ping(&mut self, carrier: &mut Carrier, out: &mut Out) {

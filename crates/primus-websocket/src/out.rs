@@ -83,11 +83,20 @@ impl Out {
     }
 
     /// Puts out a message as our own client reads it.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn put_as_it_is(&mut self, outgoing: &Outgoing, form: &Form) {
-        if self.deflate.is_some()
-            && put_compressed(outgoing, form, self, |envelope| Some(envelope.frame().clone()))
-        {
+        match outgoing {
+            Outgoing::Own(envelope) if self.deflate.is_none() => {
+                self.push_message(envelope.frame());
+            }
+            _ => self.put_form(outgoing, form),
+        }
+    }
+
+    /// The same, where it is shared, or may be compressed.
+    #[inline(never)]
+    fn put_form(&mut self, outgoing: &Outgoing, form: &Form) {
+        if put_compressed(outgoing, form, self, |envelope| Some(envelope.frame().clone())) {
             return;
         }
         match outgoing {
@@ -110,11 +119,17 @@ impl Out {
     }
 
     /// A message for this connection alone.
-    #[inline]
+    #[inline(always)]
     pub fn push_message(&mut self, payload: &Payload) {
         if payload.len() < COPY {
-            return self.small(|tail| frame::put_message(tail, payload));
+            self.small(|tail| frame::put_message(tail, payload));
+        } else {
+            self.push_large(payload);
         }
+    }
+
+    #[inline(never)]
+    fn push_large(&mut self, payload: &Payload) {
         self.small(|tail| frame::put_header(tail, payload));
         self.push(match payload {
             Payload::Text(text) => text.clone().into_bytes(),
@@ -138,8 +153,9 @@ impl Out {
     }
 
     /// Its own buffers, or the thread's.
+    #[inline]
     fn buffers(&mut self) -> &mut Buffers {
-        self.buffers.get_or_insert_with(|| SPARE.take().unwrap_or_default())
+        self.buffers.get_or_insert_with(Buffers::borrow)
     }
 
     /// Writes until nothing is left, also not with the socket, or that is full. What is left then is kept in buffers of its
@@ -224,6 +240,12 @@ impl Buffers {
             self.pieces.pop_front();
         }
         self.written += written;
+    }
+
+    /// The thread's.
+    #[inline(never)]
+    fn borrow() -> Box<Self> {
+        SPARE.take().unwrap_or_default()
     }
 
     /// To the thread, emptied.

@@ -3,7 +3,12 @@
 use std::{
     future::{Future as _, poll_fn},
     pin::pin,
-    sync::mpsc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+        mpsc,
+    },
+    task::{Context, Waker},
     thread,
     time::Duration,
 };
@@ -13,6 +18,7 @@ use primus_tests::{
     server::Server,
     ws::{Raw, frame, opcode},
 };
+use tokio::sync::Notify;
 
 use super::websocket;
 
@@ -204,4 +210,80 @@ async fn left_to_another(listens: bool) {
     burst(&mut raw, 3).await;
     let expected = ["handler: 0", "nothing: true", "other: 1", "other: 2"];
     assert_eq!(texts(&mut raw, 4).await, expected);
+}
+
+#[tokio::test]
+async fn who_looked_into_the_inbox_between_two_reads_takes_no_message_from_the_second() {
+    let server = Server::start(websocket()).await;
+    server.on_connection(|mut spark| async move {
+        while let Some(message) = spark.next().await {
+            write(&spark, message.as_text().unwrap().to_owned());
+            let mut other = spark.clone();
+            elsewhere(move || {
+                let mut next = pin!(other.next());
+                let mut cx = Context::from_waker(Waker::noop());
+                assert!(next.as_mut().poll(&mut cx).is_pending());
+            });
+        }
+        Ok(())
+    });
+    let mut raw = Raw::open(server.address(), "/primus").await;
+    for text in ["a", "b", "c"] {
+        raw.send(frame(opcode::TEXT, text)).await;
+        assert_eq!(texts(&mut raw, 1).await, [text]);
+    }
+}
+
+#[tokio::test]
+async fn an_end_that_another_thread_wants_between_two_reads_is_seen_by_the_second() {
+    let server = Server::start(websocket()).await;
+    let (say, mut said) = tokio::sync::mpsc::unbounded_channel();
+    server.on_connection(move |mut spark| {
+        let say = say.clone();
+        async move {
+            say.send(spark.next().await.is_some())?;
+            elsewhere(|| spark.end(CloseReason::NORMAL));
+            say.send(spark.next().await.is_some())?;
+            Ok(())
+        }
+    });
+    let mut raw = Raw::open(server.address(), "/primus").await;
+    raw.send(frame(opcode::TEXT, "a")).await;
+    assert_eq!((said.recv().await, said.recv().await), (Some(true), Some(false)));
+}
+
+#[tokio::test]
+async fn a_handler_that_waits_for_something_else_is_not_polled_for_messages() {
+    let server = Server::start(websocket()).await;
+    let (polls, go) = (Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));
+    let (counted, goes) = (Arc::clone(&polls), Arc::clone(&go));
+    server.on_connection(move |mut spark| {
+        let (polls, go) = (Arc::clone(&counted), Arc::clone(&goes));
+        let mut handler = Box::pin(async move {
+            while let Some(message) = spark.next().await {
+                write(&spark, message.as_text().unwrap().to_owned());
+                go.notified().await;
+            }
+            Ok(())
+        });
+        poll_fn(move |cx| {
+            polls.fetch_add(1, Ordering::Relaxed);
+            handler.as_mut().poll(cx)
+        })
+    });
+    let mut raw = Raw::open(server.address(), "/primus").await;
+    raw.send(frame(opcode::TEXT, "a")).await;
+    assert_eq!(texts(&mut raw, 1).await, ["a"]);
+    for text in ["b", "c"] {
+        raw.send(frame(opcode::TEXT, text)).await;
+        raw.send(frame(opcode::PING, "")).await;
+        assert_eq!(raw.frame().await.unwrap().first, opcode::PONG);
+    }
+    // Once when it began, and once for the first.
+    assert_eq!(polls.load(Ordering::Relaxed), 2);
+    for (text, polled) in [("b", 3), ("c", 4)] {
+        go.notify_one();
+        assert_eq!(texts(&mut raw, 1).await, [text]);
+        assert_eq!(polls.load(Ordering::Relaxed), polled);
+    }
 }

@@ -59,6 +59,6 @@ impl Batch {
 
 impl Drop for Batch {
     fn drop(&mut self) {
-        mail::give_back(std::mem::take(&mut self.messages).into());
+        mail::give_back(std::mem::take(&mut self.messages));
     }
 }

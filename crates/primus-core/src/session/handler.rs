@@ -79,11 +79,15 @@ impl Session {
     /// Whether the handler waits to be polled.
     pub(super) fn is_woken(&self) -> bool {
         let slot = self.slot();
-        slot.woken && !matches!(slot.stage, Stage::Held | Stage::Busy | Stage::Done)
+        (slot.woken || self.is_woken_at_hand())
+            && !matches!(slot.stage, Stage::Held | Stage::Busy | Stage::Done)
     }
 
     /// Sees to it that `run` is called soon.
     pub(crate) fn schedule(self: &Arc<Self>) {
+        if self.wakes_at_hand() {
+            return; // who polls looks at that, as the turn does when it ends
+        }
         {
             let mut slot = self.slot();
             if std::mem::replace(&mut slot.woken, true)
@@ -156,6 +160,7 @@ impl Session {
         };
         let stage = {
             let mut slot = self.slot();
+            slot.woken |= self.take_woken();
             if !slot.woken || matches!(slot.stage, Stage::Held | Stage::Busy | Stage::Done) {
                 end_turn();
                 return;
@@ -207,6 +212,7 @@ impl Session {
                 slot.stage = stage;
                 None
             };
+            slot.woken |= self.take_woken();
             end_turn();
             (slot.woken && !done && !abandoned, left)
         };

@@ -73,6 +73,7 @@ impl Session {
             paused: AtomicBool::new(false),
             driving: AtomicBool::new(false),
             untouched: AtomicBool::new(false),
+            watched: AtomicBool::new(false),
             served: AtomicBool::new(false),
             announced: AtomicBool::new(false),
             admitted: AtomicBool::new(true),
@@ -114,6 +115,7 @@ impl Session {
     #[inline]
     pub(super) fn inbox(&self) -> MutexGuard<'_, Inbox> {
         let mut inbox = self.inbox.lock().unwrap_or_else(PoisonError::into_inner);
+        self.watched.store(false, Ordering::Relaxed);
         self.put_back_claimed(&mut inbox);
         inbox
     }

@@ -77,10 +77,11 @@ pub(super) fn borrow() -> Vec<Envelope> {
 }
 
 /// Gives one back.
-pub(super) fn give_back(mut buffer: VecDeque<Envelope>) {
+#[inline]
+pub(super) fn give_back(mut buffer: Vec<Envelope>) {
     if (1..=LARGEST).contains(&buffer.capacity()) {
-        buffer.clear(); // also one that is empty: it begins at its beginning again, and is a list at once
-        let _ = SPARE.try_with(|spare| spare.set(buffer.into()));
+        buffer.clear();
+        let _ = SPARE.try_with(|spare| spare.set(buffer));
     }
 }
 
@@ -101,7 +102,7 @@ impl Queue {
         }
         let envelope = self.waiting.pop_front()?;
         if self.waiting.is_empty() {
-            give_back(std::mem::take(&mut self.waiting));
+            give_back(std::mem::take(&mut self.waiting).into());
         }
         Some(envelope)
     }
@@ -158,11 +159,24 @@ impl Mail {
         }
     }
 
+    /// Whether no event may have to be served between the data, and none of it is on its way.
+    #[inline]
+    fn is_alone(&self) -> bool {
+        self.data.transforming.is_none()
+            && self.events.as_deref().is_none_or(|events| events.behind.is_empty())
+    }
+
+    /// Takes note of so many messages of data that are taken at once, if nothing may have to be served before.
+    #[inline]
+    pub(super) fn pass(&mut self, messages: u64) -> bool {
+        let passes = self.data.waiting.is_empty() && self.is_alone();
+        self.count += if passes { messages } else { 0 };
+        passes
+    }
+
     /// Takes all data that waits, and its bytes, if no event may have to be served between.
     pub(super) fn claim(&mut self) -> Option<(VecDeque<Envelope>, usize)> {
-        let alone = self.data.transforming.is_none()
-            && self.events.as_deref().is_none_or(|events| events.behind.is_empty());
-        (alone && !self.data.waiting.is_empty())
+        (self.is_alone() && !self.data.waiting.is_empty())
             .then(|| (std::mem::take(&mut self.data.waiting), std::mem::take(&mut self.bytes)))
     }
 
@@ -251,6 +265,11 @@ pub(crate) trait MailBox {
     fn at_hand(&self, _: Lane) -> Option<Payload> {
         None
     }
+    /// Where there is none at hand, whether who waits for one is woken by it without a look under the lock.
+    #[inline]
+    fn waits_at_hand(&self, _: Lane, _: &Context<'_>) -> bool {
+        false
+    }
     /// Takes a message out, under its lock. That makes room for who waits to deliver one.
     fn take<R>(&self, take: impl FnOnce(&mut Mail) -> Result<Envelope, R>) -> Result<Envelope, R>;
     /// Whose parser and transforms it passes.
@@ -333,10 +352,13 @@ pub(crate) fn poll_mail(
     cx: &mut Context<'_>,
 ) -> Poll<Option<Message>> {
     let mount = mailbox.mount();
-    if mount.shared.transforms.lets_in()
-        && let Some(payload) = mailbox.at_hand(lane)
-    {
-        return Poll::Ready(Some(Message::bare(payload, mount.format())));
+    if mount.shared.transforms.lets_in() {
+        if let Some(payload) = mailbox.at_hand(lane) {
+            return Poll::Ready(Some(Message::bare(payload, mount.format())));
+        }
+        if mailbox.waits_at_hand(lane, cx) {
+            return Poll::Pending;
+        }
     }
     poll_mail_box(mailbox, lane, spark, cx)
 }

@@ -89,6 +89,8 @@ pub struct Session {
     driving: AtomicBool,
     /// Nobody has had the outbox since its carrier found it empty.
     untouched: AtomicBool,
+    /// Nobody has had the inbox since the handler's own waker was left in it, and nothing else.
+    watched: AtomicBool,
     resume: Resume,
     /// How often its client is pinged, in milliseconds.
     ping_interval: u32,

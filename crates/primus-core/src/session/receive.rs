@@ -159,12 +159,17 @@ impl Session {
         // Under the lock, while they are here: a recorder of metrics knows no session.
         batch.messages.iter().for_each(|message| meters.received(message.len()));
         let first = !inbox.mail.has(Lane::Data);
-        inbox.mail.append(&mut batch.messages, std::mem::take(&mut batch.bytes));
-        self.claim(&mut inbox);
+        let wakes = self.claim_batch(&mut inbox, batch).unwrap_or_else(|| {
+            inbox.mail.append(&mut batch.messages, bytes);
+            true
+        });
+        batch.bytes = 0;
         inbox.intake.took(number + u64::from(count) - 1);
-        let reader = inbox.mail.reader.take();
-        drop(inbox);
-        self.wake_reader(reader, first);
+        if wakes {
+            let reader = inbox.mail.reader.take();
+            drop(inbox);
+            self.wake_reader(reader, first);
+        }
         Some((count, bytes))
     }
 
@@ -405,6 +410,11 @@ impl MailBox for Session {
     #[inline]
     fn at_hand(&self, lane: Lane) -> Option<Payload> {
         if lane == Lane::Data { self.next_claimed() } else { None }
+    }
+
+    #[inline]
+    fn waits_at_hand(&self, lane: Lane, cx: &Context<'_>) -> bool {
+        lane == Lane::Data && Self::waits_at_hand(self, cx)
     }
 
     #[inline]

@@ -19,15 +19,17 @@ use std::{
     marker::PhantomData,
     ptr,
     sync::{Arc, atomic::Ordering},
-    task::Waker,
+    task::{Context, Waker},
 };
 
-use super::{Lane, Resume, Session, inbox::Inbox, mail, outbox::Outbox};
+use super::{Batch, Lane, Resume, Session, inbox::Inbox, mail, outbox::Outbox};
 use crate::{envelope::Envelope, message::Payload, packet::Outgoing};
 
 thread_local! {
     /// Whose turn it is.
     static SESSION: Cell<*const Session> = const { Cell::new(ptr::null()) };
+    /// Its handler has been woken on this thread.
+    static WOKEN: Cell<bool> = const { Cell::new(false) };
     static HAND: RefCell<Hand> = RefCell::default();
 }
 
@@ -41,6 +43,8 @@ struct Hand {
     claimed_bytes: usize,
     /// Some of it was put back.
     returned: bool,
+    /// The handler has come to what was claimed, and has not waited for more since.
+    reading: bool,
     /// Places, of which the first `count` are taken. A message that is put into one is moved once; a list
     /// that may have to grow would have it moved three times.
     written: Vec<Option<Outgoing>>,
@@ -49,11 +53,18 @@ struct Hand {
 }
 
 impl Hand {
+    /// Not all that was claimed has been read, or the handler waits for something else, if for anything.
+    #[inline]
+    fn is_left(&self) -> bool {
+        self.returned || self.reading || !self.claimed.is_empty()
+    }
+
     #[inline]
     fn put(&mut self, envelope: Envelope) {
         let size = envelope.len();
         if let Some(place) = self.written.get_mut(self.count) {
-            place.replace(Outgoing::Own(envelope));
+            // Nothing is in it that would have to be dropped.
+            std::mem::forget(place.replace(Outgoing::Own(envelope)));
             self.count += 1;
             self.written_bytes += size;
         }
@@ -98,18 +109,29 @@ impl Turn {
         self.session.run_in(Some(self));
     }
 
-    /// What has not been read is there for others again.
+    /// What has not been read is there for others again, and who does not wait for more is not woken by it.
+    #[inline]
     pub(super) fn put_back(&self) {
-        let left = |hand: &mut Hand| std::mem::take(&mut hand.returned) || !hand.claimed.is_empty();
-        if self.at_hand && HAND.with_borrow_mut(left) {
-            let reader = {
-                let mail = &mut self.session.inbox().mail;
-                // Somebody else may have found nothing meanwhile, and waits.
-                if mail.has(Lane::Data) { mail.reader.take() } else { None }
-            };
-            HAND.with_borrow_mut(|hand| hand.returned = false);
-            reader.into_iter().for_each(Waker::wake);
+        if self.at_hand && HAND.with_borrow(Hand::is_left) {
+            self.put_back_left();
         }
+    }
+
+    fn put_back_left(&self) {
+        let session = &self.session;
+        let watched = session.watched.load(Ordering::Acquire);
+        let reading = HAND.with_borrow_mut(|hand| std::mem::take(&mut hand.reading));
+        let reader = {
+            let mail = &mut session.inbox().mail;
+            let own = mail.reader.as_ref().is_some_and(|reader| session.is_woken_by(reader));
+            if watched && reading && own {
+                mail.reader = None; // it was left there for when the handler waits
+            }
+            // Somebody else may have found nothing meanwhile, and waits.
+            if mail.has(Lane::Data) { mail.reader.take() } else { None }
+        };
+        HAND.with_borrow_mut(|hand| hand.returned = false);
+        reader.into_iter().for_each(Waker::wake);
     }
 }
 
@@ -121,6 +143,9 @@ impl Drop for Turn {
                 drop(self.session.outbox());
             }
             SESSION.set(ptr::null());
+            if WOKEN.take() {
+                self.session.schedule();
+            }
         }
         if !self.over {
             self.session.end_turn();
@@ -138,6 +163,50 @@ impl Session {
     #[inline]
     fn has_turn(&self) -> bool {
         ptr::eq(SESSION.get(), self)
+    }
+
+    /// In its turn, takes note that the handler is to be polled: no lock is needed for that. False: it is not its
+    /// turn.
+    #[inline]
+    pub(super) fn wakes_at_hand(&self) -> bool {
+        let its = self.has_turn();
+        if its {
+            WOKEN.set(true);
+        }
+        its
+    }
+
+    /// Whether that was noted.
+    #[inline]
+    pub(super) fn is_woken_at_hand(&self) -> bool {
+        self.has_turn() && WOKEN.get()
+    }
+
+    /// The same, and forgets it.
+    #[inline]
+    pub(super) fn take_woken(&self) -> bool {
+        self.has_turn() && WOKEN.take()
+    }
+
+    /// Whether this waker is the handler's own.
+    #[inline]
+    fn is_woken_by(&self, waker: &Waker) -> bool {
+        ptr::eq(waker.data().cast(), self)
+    }
+
+    /// In its turn, whether the handler may wait for a message without a look into the inbox: its waker is there still,
+    /// and nothing else.
+    // Whoever comes afterwards wakes it. Who came before has said so in `watched` first, and did that before the handler
+    // was woken, if it was for that that it is polled now.
+    #[inline]
+    pub(super) fn waits_at_hand(&self, cx: &Context<'_>) -> bool {
+        self.has_turn()
+            && self.is_woken_by(cx.waker())
+            && self.watched.load(Ordering::Acquire)
+            && HAND.with_borrow_mut(|hand| {
+                hand.reading = !hand.claimed.is_empty();
+                !hand.reading
+            })
     }
 
     /// The next message, if it is claimed and has no head.
@@ -158,6 +227,28 @@ impl Session {
         next.ok().flatten()
     }
 
+    /// In its turn, takes messages that have just come and are nowhere yet, for who reads them one by one. `None`: they
+    /// have to go into the inbox. True: who reads is to be woken; else the handler has been.
+    #[inline]
+    pub(super) fn claim_batch(&self, inbox: &mut Inbox, batch: &mut Batch) -> Option<bool> {
+        if !self.has_turn() || !inbox.mail.pass(batch.messages.len() as u64) {
+            return None;
+        }
+        let awaited = !inbox.room.is_empty() || self.paused.load(Ordering::Relaxed);
+        let reader = inbox.mail.reader.as_ref();
+        let watched = !awaited && reader.is_some_and(|reader| self.is_woken_by(reader));
+        HAND.with_borrow_mut(|hand| {
+            // Nothing is left in it: who looks into the inbox has had it put back.
+            let buffer = std::mem::take(&mut hand.claimed).into();
+            hand.claimed = std::mem::replace(&mut batch.messages, buffer).into();
+            hand.claimed_bytes = batch.bytes;
+            hand.reading = true;
+        });
+        self.watched.store(watched, Ordering::Release);
+        WOKEN.set(WOKEN.get() | watched);
+        Some(!watched)
+    }
+
     /// In its turn, takes what waits for who reads messages one by one.
     #[inline]
     pub(super) fn claim(&self, inbox: &mut Inbox) {
@@ -165,7 +256,7 @@ impl Session {
             && let Some((claimed, bytes)) = inbox.mail.claim()
         {
             HAND.with_borrow_mut(|hand| {
-                mail::give_back(std::mem::replace(&mut hand.claimed, claimed));
+                mail::give_back(std::mem::replace(&mut hand.claimed, claimed).into());
                 hand.claimed_bytes = bytes;
             });
         }
@@ -187,7 +278,7 @@ impl Session {
 
     /// Whether a message of this size may be written at hand: it is its turn, and order and limits allow it.
     #[inline]
-    pub(super) fn writes_at_hand(&self, size: usize) -> bool {
+    pub(crate) fn writes_at_hand(&self, size: usize) -> bool {
         let fits = |hand: &Hand| {
             hand.count < hand.written.len() && hand.written_bytes + size <= self.limits().pressure
         };
@@ -198,7 +289,7 @@ impl Session {
 
     /// Writes at hand, where that [may be](Self::writes_at_hand).
     #[inline]
-    pub(super) fn write_at_hand(envelope: Envelope) {
+    pub(crate) fn write_at_hand(envelope: Envelope) {
         // Not by what may panic: then a message had to be where it can be dropped, and is moved once more.
         let _ = HAND.try_with(|hand| {
             if let Ok(mut hand) = hand.try_borrow_mut() {

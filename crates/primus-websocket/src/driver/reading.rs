@@ -114,6 +114,7 @@ impl<D: Dialect> Driver<D> {
                     }
                     None
                 }
+                None if input.is_empty() => None,
                 // Nothing else waits with others: what is behind a large message is read once that has room.
                 None => self.connection.frames.next(input, &mut self.connection.out).transpose(),
             };

@@ -57,7 +57,7 @@ impl Whole {
 }
 
 /// Takes the message that begins `input`, if it is one frame and right. `None`: nothing was taken.
-#[inline]
+#[inline(always)]
 pub(super) fn plain(input: &mut &mut [u8], max: usize) -> Option<Payload> {
     if !matches!(input.first(), Some(0x81 | 0x82)) {
         return None;
