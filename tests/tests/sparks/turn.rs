@@ -237,13 +237,13 @@ async fn who_looked_into_the_inbox_between_two_reads_takes_no_message_from_the_s
 #[tokio::test]
 async fn an_end_that_another_thread_wants_between_two_reads_is_seen_by_the_second() {
     let server = Server::start(websocket()).await;
-    let (say, mut said) = tokio::sync::mpsc::unbounded_channel();
+    let (say, mut said) = tokio::sync::mpsc::channel(2);
     server.on_connection(move |mut spark| {
         let say = say.clone();
         async move {
-            say.send(spark.next().await.is_some())?;
+            say.send(spark.next().await.is_some()).await?;
             elsewhere(|| spark.end(CloseReason::NORMAL));
-            say.send(spark.next().await.is_some())?;
+            say.send(spark.next().await.is_some()).await?;
             Ok(())
         }
     });
