@@ -7,7 +7,10 @@
 /// Bytes of a cache line.
 pub(crate) const LINE: usize = 64;
 /// An `Arc` has two counters in front of what is shared, which are touched first.
-const COUNTERS: usize = 2 * size_of::<usize>();
+pub(crate) const COUNTERS: usize = 2 * size_of::<usize>();
+
+/// So many receivers are brought near together.
+pub(crate) const FEW: usize = 16;
 
 /// Has the processor fetch the first `lines` cache lines of what is shared in an `Arc`, from its counters on.
 /// Elsewhere than on x86-64 it does nothing.

@@ -5,11 +5,13 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
-use crate::{id::SparkId, prefetch::prefetch, session::Session};
+use crate::{
+    id::SparkId,
+    prefetch::{FEW, prefetch},
+    session::Session,
+};
 
 const SHARDS: usize = 64;
-/// So many sessions are brought near together.
-const FEW: usize = 16;
 
 type Shard = RwLock<HashMap<SparkId, Arc<Session>>>;
 

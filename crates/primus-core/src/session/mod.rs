@@ -74,7 +74,7 @@ use crate::{
     handshake::Handshake,
     id::{Secret, SparkId},
     mount::Mount,
-    prefetch::LINE,
+    prefetch::{COUNTERS, LINE},
 };
 
 /// One client. Transformers hold it; handlers hold a [`Spark`](crate::handle::Spark) over it.
@@ -135,4 +135,4 @@ impl Session {
     const LINES: usize = 4;
 }
 
-const _: () = assert!(16 + offset_of!(Session, ping_interval) < Session::LINES * LINE);
+const _: () = assert!(COUNTERS + offset_of!(Session, ping_interval) < Session::LINES * LINE);

@@ -20,7 +20,10 @@ use std::{
 
 use tokio::task::{unconstrained, yield_now};
 
-use crate::{prefetch::prefetch, shared::Shared};
+use crate::{
+    prefetch::{FEW, prefetch},
+    shared::Shared,
+};
 
 /// Writes what waits for one client.
 pub trait Wire: Send + Sync {
@@ -36,8 +39,6 @@ pub trait Wire: Send + Sync {
 
 /// Wires that one task flushes.
 const CHUNK: usize = 256;
-/// So many are flushed without a look at the clock.
-const FEW: usize = 16;
 /// Cache lines of a wire that a flush needs.
 const LINES: usize = 3;
 /// After this others have a turn. A socket takes microseconds; what is compressed for each may take longer.
@@ -91,7 +92,7 @@ impl Chunk {
         }
     }
 
-    /// False: none is left.
+    /// So many that nobody need look at the clock between. False: none is left.
     fn flush_few(&mut self) -> bool {
         let few = self.0.as_slice().iter().take(FEW);
         few.clone().for_each(|wire| prefetch(Arc::as_ptr(wire), LINES));
