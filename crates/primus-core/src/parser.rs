@@ -264,9 +264,7 @@ fn decode_by<'de, T: Deserialize<'de>>(
     payload: &'de Payload,
 ) -> Result<T, DecodeError> {
     let decoded = match (own, payload) {
-        (Some(Kind::Json), Payload::Text(text)) => {
-            serde_json::from_str(text).map_err(DecodeError::new)
-        }
+        (Some(Kind::Json), Payload::Text(text)) => json::decode_text(text),
         (Some(Kind::Raw), Payload::Text(text)) if !text.is_empty() => {
             T::deserialize(BorrowedStrDeserializer::new(text))
                 .map_err(|error: value::Error| DecodeError::new(error))

@@ -4,7 +4,10 @@ use std::io;
 
 use serde::{
     Deserialize, Deserializer, Serialize as _, de,
-    de::{Visitor, value::Error},
+    de::{
+        Visitor,
+        value::{BorrowedStrDeserializer, Error},
+    },
     forward_to_deserialize_any,
 };
 use serde_json::ser::Formatter;
@@ -83,6 +86,23 @@ impl Parser for Json {
             }
         }
     }
+}
+
+/// Decodes a JSON text. A string without escapes is what stands between its quotes, which is found out in a fraction
+/// of the time; where that does not fit, serde_json says what is wrong.
+pub(super) fn decode_text<'de, T: Deserialize<'de>>(json: &'de str) -> Result<T, DecodeError> {
+    plain_string(json)
+        .and_then(|string| T::deserialize(BorrowedStrDeserializer::<Error>::new(string)).ok())
+        .map_or_else(|| serde_json::from_str(json).map_err(DecodeError::new), Ok)
+}
+
+/// What a JSON text says that is nothing but a string without escapes (RFC 8259 §7).
+fn plain_string(json: &str) -> Option<&str> {
+    let string = json.strip_prefix('"')?.strip_suffix('"')?;
+    let special = |byte: &u8| matches!(byte, 0..=0x1f | b'"' | b'\\');
+    // A block is looked at as a whole, many bytes at a time.
+    let plain = |block: &[u8]| !block.iter().fold(false, |found, byte| found | special(byte));
+    string.as_bytes().chunks(128).all(plain).then_some(string)
 }
 
 /// Decodes JSON, whatever it came in.
@@ -174,7 +194,7 @@ impl<'de> Deserializer<'de> for Whole<'de> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
+    use std::{collections::BTreeMap, error::Error as _};
 
     use bytes::Bytes;
     use serde::Serialize;
@@ -193,6 +213,75 @@ mod tests {
         assert_eq!(decode::<Vec<u8>>(&Json, &payload).unwrap(), [1, 2]);
         assert!(decode::<Vec<u8>>(&Json, &"[1] x".into()).is_err());
         assert!(decode::<u8>(&Json, &"".into()).is_err());
+    }
+
+    /// As serde_json has it, the value or the error.
+    fn is_as_by_serde_json<'de, T: Deserialize<'de> + std::fmt::Debug>(json: &'de str) {
+        let expected = serde_json::from_str::<T>(json).map_err(|it| it.to_string());
+        let decoded = decode_text::<T>(json).map_err(|it| it.source().unwrap().to_string());
+        let type_name = std::any::type_name::<T>();
+        assert_eq!(format!("{decoded:?}"), format!("{expected:?}"), "{type_name} of {json:?}");
+    }
+
+    #[test]
+    fn a_string_is_what_serde_json_makes_of_it_whatever_is_asked_for() {
+        #[derive(Debug, Deserialize)]
+        #[allow(dead_code, reason = "its Debug is compared")]
+        struct Name<T>(T);
+        #[derive(Debug, Deserialize)]
+        enum Kind {
+            #[serde(rename = "ab")]
+            Ab,
+        }
+        let strings = [
+            "",
+            "ab",
+            "x",
+            "1",
+            "é𝄞",
+            "127.0.0.1",
+            "\u{7f}",
+            "\u{1f}",
+            "a\tb",
+            "a\nb",
+            "a\0",
+            r"a\n",
+            r#"\""#,
+            r"\",
+            r"\ud834\udd1e",
+            r"\ud834",
+            r#"","b"#,
+            "\"",
+        ];
+        let long = ["x".repeat(300), "é".repeat(300), format!("{}\\n", "x".repeat(200))];
+        for string in strings.into_iter().chain(long.iter().map(String::as_str)) {
+            for json in [
+                format!("\"{string}\""),
+                format!(" \"{string}\""),
+                format!("\"{string}\" "),
+                format!("\t\"{string}\""),
+                format!("\"{string}"),
+                format!("[\"{string}\"]"),
+                string.to_owned(),
+            ] {
+                is_as_by_serde_json::<String>(&json);
+                is_as_by_serde_json::<&str>(&json);
+                is_as_by_serde_json::<std::borrow::Cow<'_, str>>(&json);
+                is_as_by_serde_json::<Option<String>>(&json);
+                is_as_by_serde_json::<Name<String>>(&json);
+                is_as_by_serde_json::<Name<Option<Box<str>>>>(&json);
+                is_as_by_serde_json::<Kind>(&json);
+                is_as_by_serde_json::<serde_json::Value>(&json);
+                is_as_by_serde_json::<char>(&json);
+                is_as_by_serde_json::<u8>(&json);
+                is_as_by_serde_json::<()>(&json);
+                is_as_by_serde_json::<de::IgnoredAny>(&json);
+                is_as_by_serde_json::<std::net::IpAddr>(&json);
+                is_as_by_serde_json::<Vec<u8>>(&json);
+                is_as_by_serde_json::<ByteBuf>(&json);
+                is_as_by_serde_json::<Bytes>(&json);
+            }
+        }
     }
 
     #[test]
