@@ -262,7 +262,11 @@ impl MailBox for Seat {
         work(&mut self.mail.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn take<R>(&self, take: impl FnOnce(&mut Mail) -> Result<Envelope, R>) -> Result<Envelope, R> {
+    fn take<R>(
+        &self,
+        _: Lane,
+        take: impl FnOnce(&mut Mail) -> Result<Envelope, R>,
+    ) -> Result<Envelope, R> {
         self.mail(take).inspect(|envelope| self.session.released(1, envelope.len()))
     }
 

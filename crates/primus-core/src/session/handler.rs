@@ -160,20 +160,20 @@ impl Session {
         };
         let stage = {
             let mut slot = self.slot();
-            slot.woken |= self.take_woken();
-            if !slot.woken || matches!(slot.stage, Stage::Held | Stage::Busy | Stage::Done) {
+            if !(slot.woken || self.is_woken_at_hand())
+                || matches!(slot.stage, Stage::Held | Stage::Busy | Stage::Done)
+            {
                 end_turn();
                 return;
             }
             slot.woken = false;
+            self.take_woken();
             std::mem::replace(&mut slot.stage, Stage::Busy)
         };
         let waker = Waker::from(Arc::clone(self));
         let mut cx = Context::from_waker(&waker);
         let polled = catch_unwind(AssertUnwindSafe(|| self.poll_stage(stage, &mut cx)));
-        if let Some(turn) = turn {
-            turn.put_back();
-        }
+        turn.and_then(Turn::put_back).into_iter().for_each(Waker::wake);
         let stage = match polled {
             Ok(Outcome::Pending(future)) => Stage::Waiting(future),
             Ok(Outcome::Callbacks) if self.is_input_over() => {

@@ -159,24 +159,11 @@ impl Mail {
         }
     }
 
-    /// Whether no event may have to be served between the data, and none of it is on its way.
-    #[inline]
-    fn is_alone(&self) -> bool {
-        self.data.transforming.is_none()
-            && self.events.as_deref().is_none_or(|events| events.behind.is_empty())
-    }
-
-    /// Takes note of so many messages of data that are taken at once, if nothing may have to be served before.
-    #[inline]
-    pub(super) fn pass(&mut self, messages: u64) -> bool {
-        let passes = self.data.waiting.is_empty() && self.is_alone();
-        self.count += if passes { messages } else { 0 };
-        passes
-    }
-
     /// Takes all data that waits, and its bytes, if no event may have to be served between.
     pub(super) fn claim(&mut self) -> Option<(VecDeque<Envelope>, usize)> {
-        (self.is_alone() && !self.data.waiting.is_empty())
+        let alone = self.data.transforming.is_none()
+            && self.events.as_deref().is_none_or(|events| events.behind.is_empty());
+        (alone && !self.data.waiting.is_empty())
             .then(|| (std::mem::take(&mut self.data.waiting), std::mem::take(&mut self.bytes)))
     }
 
@@ -270,8 +257,12 @@ pub(crate) trait MailBox {
     fn waits_at_hand(&self, _: Lane, _: &Context<'_>) -> bool {
         false
     }
-    /// Takes a message out, under its lock. That makes room for who waits to deliver one.
-    fn take<R>(&self, take: impl FnOnce(&mut Mail) -> Result<Envelope, R>) -> Result<Envelope, R>;
+    /// Takes a message of a lane out, under its lock. That makes room for who waits to deliver one.
+    fn take<R>(
+        &self,
+        lane: Lane,
+        take: impl FnOnce(&mut Mail) -> Result<Envelope, R>,
+    ) -> Result<Envelope, R>;
     /// Whose parser and transforms it passes.
     fn mount(&self) -> &Arc<Mount>;
 }
@@ -373,7 +364,7 @@ fn poll_mail_box(
 ) -> Poll<Option<Message>> {
     let mount = mailbox.mount();
     loop {
-        let taken = mailbox.take(|mail| mail.pop(lane).ok_or_else(|| mail.rest(lane, cx)));
+        let taken = mailbox.take(lane, |mail| mail.pop(lane).ok_or_else(|| mail.rest(lane, cx)));
         let mut transforming = match taken {
             Ok(envelope) => {
                 let message = Message::unpack(envelope, mount.format());

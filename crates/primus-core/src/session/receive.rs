@@ -159,13 +159,9 @@ impl Session {
         // Under the lock, while they are here: a recorder of metrics knows no session.
         batch.messages.iter().for_each(|message| meters.received(message.len()));
         let first = !inbox.mail.has(Lane::Data);
-        let wakes = self.claim_batch(&mut inbox, batch).unwrap_or_else(|| {
-            inbox.mail.append(&mut batch.messages, bytes);
-            true
-        });
-        batch.bytes = 0;
+        inbox.mail.append(&mut batch.messages, std::mem::take(&mut batch.bytes));
         inbox.intake.took(number + u64::from(count) - 1);
-        if wakes {
+        if !self.wakes_reader_at_hand(&inbox) {
             let reader = inbox.mail.reader.take();
             drop(inbox);
             self.wake_reader(reader, first);
@@ -414,15 +410,21 @@ impl MailBox for Session {
 
     #[inline]
     fn waits_at_hand(&self, lane: Lane, cx: &Context<'_>) -> bool {
-        lane == Lane::Data && Self::waits_at_hand(self, cx)
+        lane == Lane::Data && self.may_wait_at_hand(cx)
     }
 
     #[inline]
-    fn take<R>(&self, take: impl FnOnce(&mut Mail) -> Result<Envelope, R>) -> Result<Envelope, R> {
+    fn take<R>(
+        &self,
+        lane: Lane,
+        take: impl FnOnce(&mut Mail) -> Result<Envelope, R>,
+    ) -> Result<Envelope, R> {
         let mut inbox = self.inbox();
         let taken = take(&mut inbox.mail);
         if taken.is_ok() {
             self.claim(&mut inbox);
+        } else if lane == Lane::Data {
+            self.waits_in_inbox();
         }
         // Also when who waited for room has gone away meanwhile.
         let awaited = !inbox.room.is_empty() || self.paused.load(Ordering::Relaxed);

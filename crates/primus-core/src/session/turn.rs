@@ -11,6 +11,11 @@
 //! Order is kept for them, too. A message is written at hand only while nobody has had the outbox since its
 //! carrier found it empty. So what others push comes later than all that is at hand, which goes in front of
 //! it; and what the handler writes once it may know of that goes behind it.
+//!
+//! Whoever wakes the handler on that thread leaves a note, which is taken when it is polled, or handed on when the turn
+//! ends. What its own carrier brings also leaves its waker in the inbox. As long as nobody has had the inbox since
+//! there was that waker and nothing else ([`Session::watched`]), the handler may wait for more without a look.
+//! Messages are claimed by who polls the handler, which is one at a time, so what two carriers bring stays in order.
 
 use std::{
     cell::{Cell, RefCell},
@@ -22,7 +27,7 @@ use std::{
     task::{Context, Waker},
 };
 
-use super::{Batch, Lane, Resume, Session, inbox::Inbox, mail, outbox::Outbox};
+use super::{Lane, Resume, Session, inbox::Inbox, mail, outbox::Outbox};
 use crate::{envelope::Envelope, message::Payload, packet::Outgoing};
 
 thread_local! {
@@ -43,8 +48,8 @@ struct Hand {
     claimed_bytes: usize,
     /// Some of it was put back.
     returned: bool,
-    /// The handler has come to what was claimed, and has not waited for more since.
-    reading: bool,
+    /// The handler's own waker was left in the inbox when it was woken, and it has not waited for more since.
+    left_reader: bool,
     /// Places, of which the first `count` are taken. A message that is put into one is moved once; a list
     /// that may have to grow would have it moved three times.
     written: Vec<Option<Outgoing>>,
@@ -56,7 +61,7 @@ impl Hand {
     /// Not all that was claimed has been read, or the handler waits for something else, if for anything.
     #[inline]
     fn is_left(&self) -> bool {
-        self.returned || self.reading || !self.claimed.is_empty()
+        self.returned || self.left_reader || !self.claimed.is_empty()
     }
 
     #[inline]
@@ -109,36 +114,34 @@ impl Turn {
         self.session.run_in(Some(self));
     }
 
-    /// What has not been read is there for others again, and who does not wait for more is not woken by it.
+    /// What has not been read is there for others again: who waits for it is to be woken. The handler, which has been
+    /// polled, is not, if it does not wait for more.
     #[inline]
-    pub(super) fn put_back(&self) {
-        if self.at_hand && HAND.with_borrow(Hand::is_left) {
-            self.put_back_left();
-        }
+    pub(super) fn put_back(&self) -> Option<Waker> {
+        if self.at_hand && HAND.with_borrow(Hand::is_left) { self.put_back_left() } else { None }
     }
 
-    fn put_back_left(&self) {
+    fn put_back_left(&self) -> Option<Waker> {
         let session = &self.session;
-        let watched = session.watched.load(Ordering::Acquire);
-        let reading = HAND.with_borrow_mut(|hand| std::mem::take(&mut hand.reading));
-        let reader = {
-            let mail = &mut session.inbox().mail;
-            let own = mail.reader.as_ref().is_some_and(|reader| session.is_woken_by(reader));
-            if watched && reading && own {
-                mail.reader = None; // it was left there for when the handler waits
-            }
-            // Somebody else may have found nothing meanwhile, and waits.
-            if mail.has(Lane::Data) { mail.reader.take() } else { None }
-        };
-        HAND.with_borrow_mut(|hand| hand.returned = false);
-        reader.into_iter().for_each(Waker::wake);
+        let mail = &mut session.inbox().mail;
+        let left = HAND.with_borrow_mut(|hand| {
+            hand.returned = false;
+            std::mem::take(&mut hand.left_reader)
+        });
+        if left && session.is_own(mail.reader.as_ref()) {
+            mail.reader = None;
+        }
+        // Somebody else may have found nothing meanwhile, and waits.
+        if mail.has(Lane::Data) { mail.reader.take() } else { None }
     }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
         if self.at_hand {
-            self.put_back();
+            // Where the handler has not been polled it waits still.
+            HAND.with_borrow_mut(|hand| hand.left_reader = false);
+            let reader = self.put_back();
             if HAND.with_borrow(|hand| hand.count > 0) {
                 drop(self.session.outbox());
             }
@@ -146,6 +149,7 @@ impl Drop for Turn {
             if WOKEN.take() {
                 self.session.schedule();
             }
+            reader.into_iter().for_each(Waker::wake);
         }
         if !self.over {
             self.session.end_turn();
@@ -190,23 +194,43 @@ impl Session {
 
     /// Whether this waker is the handler's own.
     #[inline]
-    fn is_woken_by(&self, waker: &Waker) -> bool {
-        ptr::eq(waker.data().cast(), self)
+    fn is_own(&self, waker: Option<&Waker>) -> bool {
+        waker.is_some_and(|waker| ptr::eq(waker.data().cast(), self))
     }
 
-    /// In its turn, whether the handler may wait for a message without a look into the inbox: its waker is there still,
-    /// and nothing else.
-    // Whoever comes afterwards wakes it. Who came before has said so in `watched` first, and did that before the handler
-    // was woken, if it was for that that it is polled now.
+    /// In its turn, wakes the handler if it is the one who waits for data. Its waker stays in the inbox. False: somebody
+    /// else may wait.
     #[inline]
-    pub(super) fn waits_at_hand(&self, cx: &Context<'_>) -> bool {
+    pub(super) fn wakes_reader_at_hand(&self, inbox: &Inbox) -> bool {
+        let wakes = self.has_turn() && self.is_own(inbox.mail.reader.as_ref());
+        if wakes {
+            HAND.with_borrow_mut(|hand| hand.left_reader = true);
+            WOKEN.set(true);
+        }
+        wakes
+    }
+
+    /// In its turn, whether the handler may wait for data without a look into the inbox.
+    // Whoever has come since then has said so in `watched`, before he wakes the handler under the lock of its slot. So
+    // where that is not seen yet, the handler is woken once more.
+    #[inline]
+    pub(super) fn may_wait_at_hand(&self, cx: &Context<'_>) -> bool {
         self.has_turn()
-            && self.is_woken_by(cx.waker())
-            && self.watched.load(Ordering::Acquire)
+            && self.is_own(Some(cx.waker()))
+            && self.watched.load(Ordering::Relaxed)
             && HAND.with_borrow_mut(|hand| {
-                hand.reading = !hand.claimed.is_empty();
-                !hand.reading
+                let waits = hand.claimed.is_empty();
+                hand.left_reader &= !waits;
+                waits
             })
+    }
+
+    /// In its turn, takes note that the handler waits for data as its waker in the inbox says.
+    #[inline]
+    pub(super) fn waits_in_inbox(&self) {
+        if self.has_turn() {
+            HAND.with_borrow_mut(|hand| hand.left_reader = false);
+        }
     }
 
     /// The next message, if it is claimed and has no head.
@@ -227,39 +251,25 @@ impl Session {
         next.ok().flatten()
     }
 
-    /// In its turn, takes messages that have just come and are nowhere yet, for who reads them one by one. `None`: they
-    /// have to go into the inbox. True: who reads is to be woken; else the handler has been.
-    #[inline]
-    pub(super) fn claim_batch(&self, inbox: &mut Inbox, batch: &mut Batch) -> Option<bool> {
-        if !self.has_turn() || !inbox.mail.pass(batch.messages.len() as u64) {
-            return None;
-        }
-        let awaited = !inbox.room.is_empty() || self.paused.load(Ordering::Relaxed);
-        let reader = inbox.mail.reader.as_ref();
-        let watched = !awaited && reader.is_some_and(|reader| self.is_woken_by(reader));
-        HAND.with_borrow_mut(|hand| {
-            // Nothing is left in it: who looks into the inbox has had it put back.
-            let buffer = std::mem::take(&mut hand.claimed).into();
-            hand.claimed = std::mem::replace(&mut batch.messages, buffer).into();
-            hand.claimed_bytes = batch.bytes;
-            hand.reading = true;
-        });
-        self.watched.store(watched, Ordering::Release);
-        WOKEN.set(WOKEN.get() | watched);
-        Some(!watched)
-    }
-
     /// In its turn, takes what waits for who reads messages one by one.
     #[inline]
     pub(super) fn claim(&self, inbox: &mut Inbox) {
-        if self.has_turn()
-            && let Some((claimed, bytes)) = inbox.mail.claim()
-        {
+        if !self.has_turn() {
+            return;
+        }
+        if let Some((claimed, bytes)) = inbox.mail.claim() {
             HAND.with_borrow_mut(|hand| {
                 mail::give_back(std::mem::replace(&mut hand.claimed, claimed).into());
                 hand.claimed_bytes = bytes;
             });
         }
+        // Nor does anybody wait for room.
+        let watched = self.is_own(inbox.mail.reader.as_ref())
+            && !inbox.mail.has(Lane::Data)
+            && !inbox.mail.closed
+            && inbox.room.is_empty()
+            && !self.paused.load(Ordering::Relaxed);
+        self.watched.store(watched, Ordering::Relaxed);
     }
 
     /// Who looks into the inbox finds all that has not been read.
