@@ -15,7 +15,7 @@ use std::{
 
 use primus::{CloseReason, Spark, WriteError};
 use primus_tests::{
-    server::Server,
+    server::{Server, soon},
     ws::{Raw, frame, opcode},
 };
 use tokio::sync::Notify;
@@ -285,5 +285,64 @@ async fn a_handler_that_waits_for_something_else_is_not_polled_for_messages() {
         go.notify_one();
         assert_eq!(texts(&mut raw, 1).await, [text]);
         assert_eq!(polls.load(Ordering::Relaxed), polled);
+    }
+}
+
+/// Reads in a thread of its own, and tells what it read. Returns when it has looked once.
+fn read_elsewhere(spark: &Spark, tell: tokio::sync::mpsc::Sender<Option<String>>) -> bool {
+    let mut spark = spark.clone();
+    let (say, said) = mpsc::channel();
+    let runtime = tokio::runtime::Handle::current();
+    thread::spawn(move || {
+        runtime.block_on(async {
+            let mut looked = false;
+            loop {
+                let mut next = pin!(spark.next());
+                let message = poll_fn(|cx| {
+                    let polled = next.as_mut().poll(cx);
+                    if !std::mem::replace(&mut looked, true) {
+                        say.send(polled.is_pending()).unwrap();
+                    }
+                    polled
+                })
+                .await;
+                let text = message.map(|message| message.as_text().unwrap().to_owned());
+                let over = text.is_none();
+                tell.send(text).await.unwrap();
+                if over {
+                    return;
+                }
+            }
+        });
+    });
+    said.recv().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_what_a_handler_has_at_hand_nothing_is_lost_to_another_reader_when_the_spark_ends() {
+    // So many the handler reads itself, after the other one has found nothing.
+    for itself in 0..3 {
+        // When that is over, all who wait are woken anyway.
+        let server = Server::start(websocket().close_timeout(Duration::from_secs(60))).await;
+        let (tell, mut told) = tokio::sync::mpsc::channel(8);
+        server.on_connection(move |mut spark| {
+            let tell = tell.clone();
+            async move {
+                let first = spark.next().await.map(|message| message.as_text().unwrap().to_owned());
+                tell.send(first).await?;
+                elsewhere(|| spark.end(CloseReason::NORMAL));
+                assert!(read_elsewhere(&spark, tell.clone()));
+                for _ in 0..itself {
+                    let message = spark.next().await.unwrap();
+                    tell.send(Some(message.as_text().unwrap().to_owned())).await?;
+                }
+                Ok(())
+            }
+        });
+        let mut raw = Raw::open(server.address(), "/primus").await;
+        burst(&mut raw, 3).await;
+        for text in [Some("0"), Some("1"), Some("2"), None] {
+            assert_eq!(soon(told.recv()).await.unwrap().as_deref(), text, "{itself} by itself");
+        }
     }
 }

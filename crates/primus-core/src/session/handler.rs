@@ -85,7 +85,7 @@ impl Session {
 
     /// Sees to it that `run` is called soon.
     pub(crate) fn schedule(self: &Arc<Self>) {
-        if self.wakes_at_hand() {
+        if self.wake_at_hand() {
             return; // who polls looks at that, as the turn does when it ends
         }
         {
@@ -172,8 +172,11 @@ impl Session {
         };
         let waker = Waker::from(Arc::clone(self));
         let mut cx = Context::from_waker(&waker);
+        if let Some(turn) = turn {
+            turn.begin_poll();
+        }
         let polled = catch_unwind(AssertUnwindSafe(|| self.poll_stage(stage, &mut cx)));
-        turn.and_then(Turn::put_back).into_iter().for_each(Waker::wake);
+        turn.and_then(Turn::end_poll).into_iter().for_each(Waker::wake);
         let stage = match polled {
             Ok(Outcome::Pending(future)) => Stage::Waiting(future),
             Ok(Outcome::Callbacks) if self.is_input_over() => {

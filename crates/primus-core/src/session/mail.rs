@@ -55,6 +55,8 @@ pub(crate) struct Mail {
     /// How many messages of data have come.
     count: u64,
     bytes: usize,
+    /// The handler has taken data that it may put back, which comes first.
+    pub(super) claimed: bool,
     /// No more will come.
     pub(crate) closed: bool,
     /// The handler, waiting in `next`.
@@ -163,21 +165,27 @@ impl Mail {
     pub(super) fn claim(&mut self) -> Option<(VecDeque<Envelope>, usize)> {
         let alone = self.data.transforming.is_none()
             && self.events.as_deref().is_none_or(|events| events.behind.is_empty());
-        (alone && !self.data.waiting.is_empty())
+        self.claimed = alone && !self.data.waiting.is_empty();
+        self.claimed
             .then(|| (std::mem::take(&mut self.data.waiting), std::mem::take(&mut self.bytes)))
     }
 
     /// Puts back what was claimed: it is before all that waits.
     pub(super) fn put_back(&mut self, mut claimed: VecDeque<Envelope>, bytes: usize) {
+        self.claimed = false;
+        self.bytes += bytes;
+        if claimed.is_empty() {
+            return give_back(claimed.into());
+        }
         claimed.append(&mut self.data.waiting);
         self.data.waiting = claimed;
-        self.bytes += bytes;
     }
 
     /// The next of a lane, unless one before it is on its way still.
     #[inline(always)]
     fn pop(&mut self, lane: Lane) -> Option<Envelope> {
         let envelope = match lane {
+            Lane::Data if self.claimed => return None,
             Lane::Data => self.data.pop()?,
             Lane::Events => self.events.as_mut()?.pop()?,
         };
@@ -254,7 +262,7 @@ pub(crate) trait MailBox {
     }
     /// Where there is none at hand, whether who waits for one is woken by it without a look under the lock.
     #[inline]
-    fn waits_at_hand(&self, _: Lane, _: &Context<'_>) -> bool {
+    fn wait_at_hand(&self, _: Lane, _: &Context<'_>) -> bool {
         false
     }
     /// Takes a message of a lane out, under its lock. That makes room for who waits to deliver one.
@@ -321,7 +329,7 @@ impl Mail {
         if let Some(transforming) = self.queue(lane).transforming.take() {
             return Rest::Transforming(transforming);
         }
-        if self.closed {
+        if self.closed && !(lane == Lane::Data && self.claimed) {
             return Rest::Over;
         }
         if lane == Lane::Data {
@@ -347,7 +355,7 @@ pub(crate) fn poll_mail(
         if let Some(payload) = mailbox.at_hand(lane) {
             return Poll::Ready(Some(Message::bare(payload, mount.format())));
         }
-        if mailbox.waits_at_hand(lane, cx) {
+        if mailbox.wait_at_hand(lane, cx) {
             return Poll::Pending;
         }
     }
@@ -423,5 +431,32 @@ mod tests {
             let kept = [&mail.data.waiting, &queue.waiting].map(VecDeque::capacity);
             assert_eq!((kept, behind.capacity()), ([0, 0], 0));
         }
+    }
+    #[test]
+    fn while_some_is_claimed_nothing_behind_it_is_taken_and_nothing_is_over() {
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut mail = Mail::default();
+        mail.append(&mut ["a", "b"].map(Envelope::from).to_vec(), 2);
+        assert!(mail.pop(Lane::Data).is_some());
+        let (claimed, bytes) = mail.claim().unwrap();
+        mail.push(Lane::Data, "c".into());
+        mail.close().for_each(drop);
+        assert!(mail.pop(Lane::Data).is_none());
+        assert!(matches!(mail.rest(Lane::Data, &mut cx), Rest::Later) && mail.reader.is_some());
+        assert!(matches!(mail.rest(Lane::Events, &mut cx), Rest::Over));
+        mail.put_back(claimed, bytes);
+        assert_eq!(mail.size(), (2, 2));
+        for text in ["b", "c"] {
+            assert_eq!(mail.pop(Lane::Data).unwrap().body().as_text(), Some(text));
+        }
+        assert!(matches!(mail.rest(Lane::Data, &mut cx), Rest::Over));
+
+        // What was put back when nothing was left of it leaves no buffer.
+        let mut mail = Mail::default();
+        mail.append(&mut vec!["a".into()], 1);
+        let (mut claimed, _) = mail.claim().unwrap();
+        claimed.clear();
+        mail.put_back(claimed, 0);
+        assert_eq!((mail.claimed, mail.data.waiting.capacity()), (false, 0));
     }
 }

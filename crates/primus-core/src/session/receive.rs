@@ -161,7 +161,7 @@ impl Session {
         let first = !inbox.mail.has(Lane::Data);
         inbox.mail.append(&mut batch.messages, std::mem::take(&mut batch.bytes));
         inbox.intake.took(number + u64::from(count) - 1);
-        if !self.wakes_reader_at_hand(&inbox) {
+        if !self.wake_reader_at_hand(&inbox) {
             let reader = inbox.mail.reader.take();
             drop(inbox);
             self.wake_reader(reader, first);
@@ -409,8 +409,8 @@ impl MailBox for Session {
     }
 
     #[inline]
-    fn waits_at_hand(&self, lane: Lane, cx: &Context<'_>) -> bool {
-        lane == Lane::Data && self.may_wait_at_hand(cx)
+    fn wait_at_hand(&self, lane: Lane, cx: &Context<'_>) -> bool {
+        lane == Lane::Data && Self::wait_at_hand(self, cx)
     }
 
     #[inline]
@@ -424,7 +424,7 @@ impl MailBox for Session {
         if taken.is_ok() {
             self.claim(&mut inbox);
         } else if lane == Lane::Data {
-            self.waits_in_inbox();
+            self.wait_in_inbox();
         }
         // Also when who waited for room has gone away meanwhile.
         let awaited = !inbox.room.is_empty() || self.paused.load(Ordering::Relaxed);

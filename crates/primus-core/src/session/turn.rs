@@ -14,8 +14,12 @@
 //!
 //! Whoever wakes the handler on that thread leaves a note, which is taken when it is polled, or handed on when the turn
 //! ends. What its own carrier brings also leaves its waker in the inbox. As long as nobody has had the inbox since
-//! there was that waker and nothing else ([`Session::watched`]), the handler may wait for more without a look.
-//! Messages are claimed by who polls the handler, which is one at a time, so what two carriers bring stays in order.
+//! there was that waker and nothing else (`Session::watched`), the handler may wait for more without a look: who comes
+//! afterwards resets that before he wakes the handler under the lock of its slot, so where it is not seen yet, the
+//! handler is polled once more.
+//!
+//! Messages are claimed while the handler is polled, by one thread at a time, and are back before anybody else may poll
+//! it. Until then the inbox says so (`Mail::claimed`): who reads beside the handler waits, for these come first.
 
 use std::{
     cell::{Cell, RefCell},
@@ -46,8 +50,10 @@ const MOST: usize = 256;
 struct Hand {
     claimed: VecDeque<Envelope>,
     claimed_bytes: usize,
-    /// Some of it was put back.
-    returned: bool,
+    /// The handler is being polled.
+    polls: bool,
+    /// Since then something has been claimed.
+    claims: bool,
     /// The handler's own waker was left in the inbox when it was woken, and it has not waited for more since.
     left_reader: bool,
     /// Places, of which the first `count` are taken. A message that is put into one is moved once; a list
@@ -58,12 +64,6 @@ struct Hand {
 }
 
 impl Hand {
-    /// Not all that was claimed has been read, or the handler waits for something else, if for anything.
-    #[inline]
-    fn is_left(&self) -> bool {
-        self.returned || self.left_reader || !self.claimed.is_empty()
-    }
-
     #[inline]
     fn put(&mut self, envelope: Envelope) {
         let size = envelope.len();
@@ -114,42 +114,57 @@ impl Turn {
         self.session.run_in(Some(self));
     }
 
-    /// What has not been read is there for others again: who waits for it is to be woken. The handler, which has been
-    /// polled, is not, if it does not wait for more.
+    /// The handler is polled: it may claim.
     #[inline]
-    pub(super) fn put_back(&self) -> Option<Waker> {
-        if self.at_hand && HAND.with_borrow(Hand::is_left) { self.put_back_left() } else { None }
+    pub(super) fn begin_poll(&self) {
+        if self.at_hand {
+            HAND.with_borrow_mut(|hand| hand.polls = true);
+        }
     }
 
-    fn put_back_left(&self) -> Option<Waker> {
-        let session = &self.session;
-        let mail = &mut session.inbox().mail;
+    /// The handler has been polled: what it has not read is there for others again. Returns who waits for that.
+    #[inline]
+    pub(super) fn end_poll(&self) -> Option<Waker> {
+        if !self.at_hand {
+            return None;
+        }
         let left = HAND.with_borrow_mut(|hand| {
-            hand.returned = false;
+            hand.polls = false;
+            hand.claims || hand.left_reader
+        });
+        if left { self.leave_inbox() } else { None }
+    }
+
+    /// Also takes the handler's own waker away, if it does not wait for data.
+    fn leave_inbox(&self) -> Option<Waker> {
+        let session = &self.session;
+        let mail = &mut session.inbox().mail; // into which what is left has been put back by this
+        let left_reader = HAND.with_borrow_mut(|hand| {
+            hand.claims = false;
             std::mem::take(&mut hand.left_reader)
         });
-        if left && session.is_own(mail.reader.as_ref()) {
+        let over = mail.has(Lane::Data) || mail.closed;
+        if (left_reader || over) && session.is_own(mail.reader.as_ref()) {
             mail.reader = None;
         }
-        // Somebody else may have found nothing meanwhile, and waits.
-        if mail.has(Lane::Data) { mail.reader.take() } else { None }
+        if over { mail.reader.take() } else { None }
     }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
         if self.at_hand {
-            // Where the handler has not been polled it waits still.
-            HAND.with_borrow_mut(|hand| hand.left_reader = false);
-            let reader = self.put_back();
-            if HAND.with_borrow(|hand| hand.count > 0) {
+            let written = HAND.with_borrow_mut(|hand| {
+                hand.left_reader = false; // where the handler has not been polled it waits still
+                hand.count > 0
+            });
+            if written {
                 drop(self.session.outbox());
             }
             SESSION.set(ptr::null());
             if WOKEN.take() {
                 self.session.schedule();
             }
-            reader.into_iter().for_each(Waker::wake);
         }
         if !self.over {
             self.session.end_turn();
@@ -172,7 +187,7 @@ impl Session {
     /// In its turn, takes note that the handler is to be polled: no lock is needed for that. False: it is not its
     /// turn.
     #[inline]
-    pub(super) fn wakes_at_hand(&self) -> bool {
+    pub(super) fn wake_at_hand(&self) -> bool {
         let its = self.has_turn();
         if its {
             WOKEN.set(true);
@@ -201,7 +216,7 @@ impl Session {
     /// In its turn, wakes the handler if it is the one who waits for data. Its waker stays in the inbox. False: somebody
     /// else may wait.
     #[inline]
-    pub(super) fn wakes_reader_at_hand(&self, inbox: &Inbox) -> bool {
+    pub(super) fn wake_reader_at_hand(&self, inbox: &Inbox) -> bool {
         let wakes = self.has_turn() && self.is_own(inbox.mail.reader.as_ref());
         if wakes {
             HAND.with_borrow_mut(|hand| hand.left_reader = true);
@@ -211,23 +226,23 @@ impl Session {
     }
 
     /// In its turn, whether the handler may wait for data without a look into the inbox.
-    // Whoever has come since then has said so in `watched`, before he wakes the handler under the lock of its slot. So
-    // where that is not seen yet, the handler is woken once more.
     #[inline]
-    pub(super) fn may_wait_at_hand(&self, cx: &Context<'_>) -> bool {
+    pub(super) fn wait_at_hand(&self, cx: &Context<'_>) -> bool {
         self.has_turn()
             && self.is_own(Some(cx.waker()))
             && self.watched.load(Ordering::Relaxed)
             && HAND.with_borrow_mut(|hand| {
                 let waits = hand.claimed.is_empty();
-                hand.left_reader &= !waits;
+                if waits {
+                    hand.left_reader = false;
+                }
                 waits
             })
     }
 
     /// In its turn, takes note that the handler waits for data as its waker in the inbox says.
     #[inline]
-    pub(super) fn waits_in_inbox(&self) {
+    pub(super) fn wait_in_inbox(&self) {
         if self.has_turn() {
             HAND.with_borrow_mut(|hand| hand.left_reader = false);
         }
@@ -251,16 +266,16 @@ impl Session {
         next.ok().flatten()
     }
 
-    /// In its turn, takes what waits for who reads messages one by one.
+    /// While its handler is polled in its turn, takes what waits for who reads messages one by one.
     #[inline]
     pub(super) fn claim(&self, inbox: &mut Inbox) {
-        if !self.has_turn() {
+        if !self.has_turn() || !HAND.with_borrow(|hand| hand.polls) {
             return;
         }
         if let Some((claimed, bytes)) = inbox.mail.claim() {
             HAND.with_borrow_mut(|hand| {
                 mail::give_back(std::mem::replace(&mut hand.claimed, claimed).into());
-                hand.claimed_bytes = bytes;
+                (hand.claimed_bytes, hand.claims) = (bytes, true);
             });
         }
         // Nor does anybody wait for room.
@@ -272,15 +287,14 @@ impl Session {
         self.watched.store(watched, Ordering::Relaxed);
     }
 
-    /// Who looks into the inbox finds all that has not been read.
+    /// Who looks into the inbox in that turn finds all that has not been read.
     #[inline]
     pub(super) fn put_back_claimed(&self, inbox: &mut Inbox) {
-        if self.has_turn() {
+        if inbox.mail.claimed && self.has_turn() {
             HAND.with_borrow_mut(|hand| {
-                if !hand.claimed.is_empty() {
+                if hand.claims {
                     let bytes = std::mem::take(&mut hand.claimed_bytes);
                     inbox.mail.put_back(std::mem::take(&mut hand.claimed), bytes);
-                    hand.returned = true;
                 }
             });
         }
