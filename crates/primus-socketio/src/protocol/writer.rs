@@ -287,9 +287,12 @@ pub(crate) fn namespace(channel: &str) -> String {
 }
 
 /// Takes the bytes out of a JSON text, where they are arrays of numbers behind a mark.
+///
+/// Not where something looks like an attachment already: there is no other way to write that, and a receiver who
+/// finds it beside attachments takes it for one, or gives up where there is none of its number. Numbers harm nobody.
 fn lift(text: ByteString) -> (ByteString, Vec<Bytes>) {
     let mut attachments: Vec<Bytes> = Vec::new();
-    if !text.contains("[\t") {
+    if !text.contains("[\t") || has_placeholder(&text) {
         return (text, attachments);
     }
     let (mut lifted, mut rest) = (String::with_capacity(text.len()), &*text);
@@ -317,6 +320,23 @@ fn lift(text: ByteString) -> (ByteString, Vec<Bytes>) {
     }
     lifted.push_str(rest);
     (lifted.into(), attachments)
+}
+
+/// Whether a JSON text has what stands for an attachment in a packet; or may have, where it is too deep.
+fn has_placeholder(json: &str) -> bool {
+    // Characters of its name may be escaped.
+    let may = json.contains("_placeholder") || json.contains("\\u");
+    may && serde_json::from_str(json).map_or(true, |value| is_placeholder(&value))
+}
+
+fn is_placeholder(value: &Value) -> bool {
+    match value {
+        Value::Array(values) => values.iter().any(is_placeholder),
+        Value::Object(members) => members.iter().any(|(name, value)| {
+            name == "_placeholder" && *value == Value::Bool(true) || is_placeholder(value)
+        }),
+        _ => false,
+    }
 }
 
 fn bytes(numbers: &str) -> Option<Bytes> {
@@ -434,6 +454,31 @@ mod tests {
             sent,
             [r#"51-["message",{"_placeholder":true,"num":0}]"#.into(), Payload::from(vec![7])]
         );
+    }
+
+    #[test]
+    fn bytes_beside_what_looks_like_an_attachment_are_numbers() {
+        let packed = Writing { version: Version::Five, msgpack: true };
+        let bytes = ByteBuf::from([1, 2]);
+        for alike in [
+            r#"{"_placeholder":true,"num":9}"#,
+            r#"{"_placeholder":true,"num":0}"#,
+            r#"{"x":[{"\u005fplaceholder" : true}]}"#,
+        ] {
+            let body = format!("\t[[\t1,2],{alike}]");
+            let event = Envelope::event(None, "x", &body.into()).unwrap();
+            let said = format!("2[\"x\",[\t1,2],{alike}]");
+            assert_eq!(text(FIVE.message(&event, &Json, None)), said);
+            let packet = packed.message(&event, &Json, None).unwrap();
+            let packet: serde_json::Value = parser::decode(&Msgpack, &packet[0]).unwrap();
+            let alike: serde_json::Value = serde_json::from_str(alike).unwrap();
+            assert_eq!(packet["data"], json!(["x", [1, 2], alike]));
+        }
+        // A text of that name is none, and a name with another value is none.
+        for harmless in [json!("_placeholder"), json!({ "_placeholder": 1 }), json!("\u{1}")] {
+            let sent = FIVE.message(&event("x", &Args((&bytes, harmless))), &Json, None).unwrap();
+            assert_eq!(sent[1..], [Payload::from(vec![1, 2])]);
+        }
     }
 
     #[test]
