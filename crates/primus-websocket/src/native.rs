@@ -69,7 +69,7 @@ impl Native {
         Ok(Incoming::Nothing)
     }
 
-    /// Writes what has a head, or could be taken for something that has one.
+    /// Writes everything else: as Primus 8 has it, taken apart, or escaped where it could be taken for control.
     #[inline(never)]
     fn write_framed(&mut self, outgoing: &Outgoing, parser: &dyn Parser, out: &mut Out) {
         match self {

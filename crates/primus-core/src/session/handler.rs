@@ -3,7 +3,7 @@
 //! The future lives in a slot. Who polls it takes it out under a short lock, polls it without the
 //! lock and puts it back; an empty slot means that someone else is polling. Its waker is the
 //! session's own: it marks the slot woken, and wakes the carrier that drives or spawns a task that
-//! polls once. Carriers come and go; none of them owns the future.
+//! polls once; in a turn on its thread it leaves a note there. Carriers come and go; none of them owns the future.
 
 use std::{
     any::Any,
