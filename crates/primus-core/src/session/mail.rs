@@ -434,7 +434,7 @@ mod tests {
     }
     #[test]
     fn while_some_is_claimed_nothing_behind_it_is_taken_and_nothing_is_over() {
-        let mut cx = Context::from_waker(Waker::noop());
+        let cx = Context::from_waker(Waker::noop());
         let mut mail = Mail::default();
         mail.append(&mut ["a", "b"].map(Envelope::from).to_vec(), 2);
         assert!(mail.pop(Lane::Data).is_some());
@@ -442,14 +442,14 @@ mod tests {
         mail.push(Lane::Data, "c".into());
         mail.close().for_each(drop);
         assert!(mail.pop(Lane::Data).is_none());
-        assert!(matches!(mail.rest(Lane::Data, &mut cx), Rest::Later) && mail.reader.is_some());
-        assert!(matches!(mail.rest(Lane::Events, &mut cx), Rest::Over));
+        assert!(matches!(mail.rest(Lane::Data, &cx), Rest::Later) && mail.reader.is_some());
+        assert!(matches!(mail.rest(Lane::Events, &cx), Rest::Over));
         mail.put_back(claimed, bytes);
         assert_eq!(mail.size(), (2, 2));
         for text in ["b", "c"] {
             assert_eq!(mail.pop(Lane::Data).unwrap().body().as_text(), Some(text));
         }
-        assert!(matches!(mail.rest(Lane::Data, &mut cx), Rest::Over));
+        assert!(matches!(mail.rest(Lane::Data, &cx), Rest::Over));
 
         // What was put back when nothing was left of it leaves no buffer.
         let mut mail = Mail::default();
