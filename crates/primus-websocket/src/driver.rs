@@ -155,10 +155,17 @@ impl<D: Dialect> Driver<D> {
             return Poll::Ready(());
         }
         for _ in 0..TURNS {
-            let turn = carrier.begin_turn();
-            let read = self.read(cx, carrier);
-            let waits = self.waits(carrier);
-            let taken = self.run(turn, cx, carrier);
+            let mut turn = carrier.begin_turn();
+            let read = self.read(cx, &mut turn);
+            let waits = self.waits(&turn);
+            let ran = self.run(turn, cx);
+            if let Some(reason) = self.failed.take() {
+                // Now that what came before the fault has been answered.
+                carrier.end(*reason);
+            }
+            let taken = ran
+                .and_then(|taken| self.took(taken, carrier))
+                .unwrap_or_else(|| self.take(cx, carrier));
             if taken == Taken::Gone {
                 return Poll::Ready(());
             }
@@ -226,22 +233,17 @@ impl<D: Dialect> Driver<D> {
         (self.dialect.is_full(carrier.session()), self.dialect.has_ready())
     }
 
-    /// Runs the handler, and takes what is to be written.
-    fn run(&mut self, turn: Turn, cx: &mut Context<'_>, carrier: &mut Carrier) -> Taken {
-        if self.stage == Stage::Open && self.failed.is_none() && self.connection.out.len() < BATCH {
-            let Self { connection, dialect, .. } = self;
-            let parser = &*carrier.session().mount().settings().parser;
-            let taken = carrier.run_and_take(turn, cx, BATCH, |outgoing| {
-                dialect.write(outgoing, parser, &mut connection.out);
-            });
-            return self.took(taken, carrier).unwrap_or_else(|| self.take(cx, carrier));
+    /// Runs the handler, and takes what is to be written, if that is to be taken at once.
+    fn run(&mut self, turn: Turn<'_>, cx: &mut Context<'_>) -> Option<Poll<primus_core::Taken>> {
+        if self.stage != Stage::Open || self.failed.is_some() || self.connection.out.len() >= BATCH {
+            turn.run();
+            return None;
         }
-        turn.run();
-        if let Some(reason) = self.failed.take() {
-            // Now that what came before the fault has been answered.
-            carrier.end(*reason);
-        }
-        self.take(cx, carrier)
+        let Self { connection, dialect, .. } = self;
+        let parser = &*turn.session().mount().settings().parser;
+        Some(turn.run_and_take(cx, BATCH, |outgoing| {
+            dialect.write(outgoing, parser, &mut connection.out);
+        }))
     }
 
     /// Takes what is to be written.

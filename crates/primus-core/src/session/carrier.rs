@@ -382,22 +382,9 @@ impl Carrier {
         poll_fn(|cx| self.poll_work(cx)).await
     }
 
-    /// Begins a turn, in which messages are delivered, the handler is run and what it writes is taken.
-    pub fn begin_turn(&self) -> Turn {
-        Turn::begin(&self.session)
-    }
-
-    /// [Runs](Turn::run) the handler, and then [takes](Self::poll_take) what is to be written, which costs less
-    /// than one after the other: what the handler writes goes straight to `each`.
-    pub fn run_and_take(
-        &self,
-        mut turn: Turn,
-        cx: &mut Context<'_>,
-        budget: usize,
-        each: impl FnMut(&Outgoing),
-    ) -> Poll<Taken> {
-        turn.run_handler();
-        self.poll_take(cx, budget, each)
+    /// Begins a turn, in which messages are delivered by it, the handler is run and what that writes is taken.
+    pub fn begin_turn(&mut self) -> Turn<'_> {
+        Turn::begin(self)
     }
 
     /// Polls the handler if it has something to do, outside of a turn. Call [`poll_take`](Self::poll_take) after it.

@@ -9,8 +9,10 @@ use std::{
     any::Any,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, atomic::Ordering},
-    task::{Context, Poll, Wake, Waker},
+    task::{Context, Poll, Waker},
 };
+
+use futures_task::{ArcWake, waker_ref};
 
 use super::{Session, notices::Notice, outbox::Place, turn::Turn};
 use crate::{
@@ -52,13 +54,9 @@ enum Outcome {
     Callbacks,
 }
 
-impl Wake for Session {
-    fn wake(self: Arc<Self>) {
-        self.schedule();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        self.schedule();
+impl ArcWake for Session {
+    fn wake_by_ref(session: &Arc<Self>) {
+        session.schedule();
     }
 }
 
@@ -151,7 +149,7 @@ impl Session {
     }
 
     /// The same, in a `turn` of the carrier, which ends by it.
-    pub(super) fn run_in(self: &Arc<Self>, turn: Option<&Turn>) {
+    pub(super) fn run_in(self: &Arc<Self>, turn: Option<&Turn<'_>>) {
         // Under the slot's lock, as who wakes the handler looks at it under that.
         let end_turn = || {
             if turn.is_some() {
@@ -170,7 +168,7 @@ impl Session {
             self.take_woken();
             std::mem::replace(&mut slot.stage, Stage::Busy)
         };
-        let waker = Waker::from(Arc::clone(self));
+        let waker = waker_ref(self);
         let mut cx = Context::from_waker(&waker);
         if let Some(turn) = turn {
             turn.begin_poll();

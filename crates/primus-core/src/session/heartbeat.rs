@@ -17,6 +17,7 @@ impl Session {
         let micros = |duration: Duration| duration.as_micros() as u64;
         let interval = u64::from(self.ping_interval) * 1000;
         let timeout = micros(settings.ping_timeout);
+        let seen = self.last_seen(clock);
         let mut outbox = self.outbox();
         let generation = outbox.claim.generation;
         if let Place::Detached { since, reason, .. } = &outbox.place {
@@ -39,7 +40,6 @@ impl Session {
             // What it was not told it may still come back for.
             return self.detach(generation, CloseReason::GOING_AWAY);
         }
-        let seen = self.last_seen.load(Ordering::Relaxed);
         if let Place::Parked { since, patience } = outbox.place {
             // A client between two polls has to come back, or to send something.
             let silent = Duration::from_micros(clock.saturating_sub(seen));
@@ -83,6 +83,14 @@ impl Session {
                 drop(outbox);
                 carrier.wake();
             }
+        }
+    }
+
+    /// When its client gave the last sign of life, not before that and at most one sweep after it.
+    fn last_seen(&self, clock: u64) -> u64 {
+        match self.last_seen.compare_exchange(Self::LATELY, clock, Ordering::Relaxed, Ordering::Relaxed) {
+            Ok(_) => clock,
+            Err(seen) => seen,
         }
     }
 

@@ -101,7 +101,7 @@ pub struct Session {
     inbox: Mutex<Inbox>,
     slot: Mutex<Slot>,
     callbacks: Mutex<Callbacks>,
-    /// Microseconds on the mount's clock.
+    /// Microseconds on the mount's clock; or [`LATELY`](Self::LATELY), so that a message need not read it.
     last_seen: AtomicU64,
     last_ping: AtomicU64,
     /// Round trip of the last ping in microseconds; 0: not known.
@@ -133,6 +133,8 @@ pub struct Session {
 impl Session {
     /// Cache lines with all that a message looks at, behind the counters of an `Arc`.
     const LINES: usize = 4;
+    /// Since the last sweep.
+    const LATELY: u64 = u64::MAX;
 }
 
 const _: () = assert!(COUNTERS + offset_of!(Session, ping_interval) < Session::LINES * LINE);

@@ -26,12 +26,13 @@ use std::{
     collections::VecDeque,
     fmt,
     marker::PhantomData,
+    ops::{Deref, DerefMut},
     ptr,
     sync::{Arc, atomic::Ordering},
-    task::{Context, Waker},
+    task::{Context, Poll, Waker},
 };
 
-use super::{Lane, Resume, Session, inbox::Inbox, mail, outbox::Outbox};
+use super::{Carrier, Lane, Resume, Session, Taken, inbox::Inbox, mail, outbox::Outbox};
 use crate::{envelope::Envelope, message::Payload, packet::Outgoing};
 
 thread_local! {
@@ -77,41 +78,52 @@ impl Hand {
 }
 
 /// A turn of a carrier: it delivers what it has read, runs the handler and takes what that writes, without a wait
-/// between. Made by [`Carrier::begin_turn`](super::Carrier::begin_turn).
+/// between. Made by [`Carrier::begin_turn`].
 ///
 /// What wakes the handler meanwhile does not wake the carrier's task. Dropped, the turn ends without a run of the
 /// handler. It stays on its thread, so a task that moves between threads cannot wait while it has one.
 #[must_use = "a turn ends when it is dropped"]
-pub struct Turn {
-    session: Arc<Session>,
+pub struct Turn<'a> {
+    carrier: &'a mut Carrier,
     /// Otherwise another session has a turn on this thread, and its handler drives this one.
     at_hand: bool,
-    over: bool,
+    over: Cell<bool>,
     here: PhantomData<*const ()>,
 }
 
-impl Turn {
-    pub(super) fn begin(session: &Arc<Session>) -> Self {
+impl<'a> Turn<'a> {
+    pub(super) fn begin(carrier: &'a mut Carrier) -> Self {
+        let session = carrier.session();
         session.begin_turn();
         let make_places = || HAND.try_with(|it| it.borrow_mut().written.resize_with(MOST, || None));
         let at_hand = SESSION.get().is_null() && make_places().is_ok();
         if at_hand {
             SESSION.set(Arc::as_ptr(session));
         }
-        Self { session: Arc::clone(session), at_hand, over: false, here: PhantomData }
+        Self { carrier, at_hand, over: Cell::new(false), here: PhantomData }
     }
 
-    /// Polls the handler if it has something to do, and ends the turn. Call
-    /// [`poll_take`](super::Carrier::poll_take) after it.
-    pub fn run(mut self) {
+    /// Polls the handler if it has something to do, and ends the turn. Call [`Carrier::poll_take`] after it.
+    pub fn run(self) {
         self.run_handler();
     }
 
-    /// The same, but what the handler has written is at hand until this is dropped.
+    /// The same, and then [takes](Carrier::poll_take) what is to be written, which costs less while this is there: what
+    /// the handler writes goes straight to `each`.
+    pub fn run_and_take(
+        &self,
+        cx: &mut Context<'_>,
+        budget: usize,
+        each: impl FnMut(&Outgoing),
+    ) -> Poll<Taken> {
+        self.run_handler();
+        self.poll_take(cx, budget, each)
+    }
+
     #[inline]
-    pub(super) fn run_handler(&mut self) {
-        self.over = true;
-        self.session.run_in(Some(self));
+    fn run_handler(&self) {
+        self.over.set(true);
+        self.session().run_in(Some(self));
     }
 
     /// The handler is polled: it may claim.
@@ -137,7 +149,7 @@ impl Turn {
 
     /// Also takes the handler's own waker away, if it does not wait for data.
     fn leave_inbox(&self) -> Option<Waker> {
-        let session = &self.session;
+        let session = self.session();
         let mail = &mut session.inbox().mail; // into which what is left has been put back by this
         let left_reader = HAND.with_borrow_mut(|hand| {
             hand.claims = false;
@@ -151,7 +163,21 @@ impl Turn {
     }
 }
 
-impl Drop for Turn {
+impl Deref for Turn<'_> {
+    type Target = Carrier;
+
+    fn deref(&self) -> &Carrier {
+        self.carrier
+    }
+}
+
+impl DerefMut for Turn<'_> {
+    fn deref_mut(&mut self) -> &mut Carrier {
+        self.carrier
+    }
+}
+
+impl Drop for Turn<'_> {
     fn drop(&mut self) {
         if self.at_hand {
             let written = HAND.with_borrow_mut(|hand| {
@@ -159,22 +185,22 @@ impl Drop for Turn {
                 hand.count > 0
             });
             if written {
-                drop(self.session.outbox());
+                drop(self.session().outbox());
             }
             SESSION.set(ptr::null());
             if WOKEN.take() {
-                self.session.schedule();
+                self.session().schedule();
             }
         }
-        if !self.over {
-            self.session.end_turn();
+        if !self.over.get() {
+            self.session().end_turn();
         }
     }
 }
 
-impl fmt::Debug for Turn {
+impl fmt::Debug for Turn<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Turn").field("session", &self.session).finish_non_exhaustive()
+        f.debug_struct("Turn").field("session", self.session()).finish_non_exhaustive()
     }
 }
 

@@ -25,7 +25,7 @@ impl Server {
         now: Ms,
         cx: &mut Context<'_>,
     ) -> (End, bool) {
-        let turn = carrier.begin_turn();
+        let mut turn = carrier.begin_turn();
         let mut progress = false;
         let mut closed = false;
         loop {
@@ -35,23 +35,23 @@ impl Server {
                     None => break,
                     Some(up) => {
                         progress = true;
-                        carrier.session().seen();
+                        turn.session().seen();
                         match up {
                             Up::Data(payload) => payload,
                             Up::Ack { recv, next } => {
-                                let acked = carrier.acked(recv, next);
-                                self.must(acked, &carrier, "ack");
+                                let acked = turn.acked(recv, next);
+                                self.must(acked, &turn, "ack");
                                 continue;
                             }
                             Up::Pong { recv } => {
-                                carrier.session().ponged();
-                                let acked = carrier.acked(recv, None);
-                                self.must(acked, &carrier, "pong");
+                                turn.session().ponged();
+                                let acked = turn.acked(recv, None);
+                                self.must(acked, &turn, "pong");
                                 continue;
                             }
                             Up::End => {
                                 ended = true;
-                                carrier.session().end(CloseReason::NORMAL);
+                                turn.session().end(CloseReason::NORMAL);
                                 continue;
                             }
                             Up::Close => {
@@ -65,22 +65,22 @@ impl Server {
                     }
                 },
             };
-            let (recv, generation) = (carrier.session().recv(), carrier.session().generation());
+            let (recv, generation) = (turn.session().recv(), turn.session().generation());
             // One after the other, or as what a driver reads at once.
             let alone = now.is_multiple_of(2);
             let delivered =
-                if alone { carrier.deliver(payload) } else { together(&mut carrier, payload) };
+                if alone { turn.deliver(payload) } else { together(&mut turn, payload) };
             match delivered {
                 Ok(()) => {
-                    let delivered = carrier.session().recv() != recv;
-                    if delivered && carrier.generation() != generation {
+                    let delivered = turn.session().recv() != recv;
+                    if delivered && turn.generation() != generation {
                         self.verdict.fail("a fenced carrier delivered".into());
                     }
                     air.coverage.duplicates += u64::from(alone && !delivered);
                 }
                 Err(DeliverError::Full(payload)) => {
                     held = Some(payload.body());
-                    if carrier.session().poll_room(cx).is_ready() {
+                    if turn.session().poll_room(cx).is_ready() {
                         continue;
                     }
                     break;
