@@ -235,7 +235,8 @@ impl<D: Dialect> Driver<D> {
 
     /// Runs the handler, and takes what is to be written, if that is to be taken at once.
     fn run(&mut self, turn: Turn<'_>, cx: &mut Context<'_>) -> Option<Poll<primus_core::Taken>> {
-        if self.stage != Stage::Open || self.failed.is_some() || self.connection.out.len() >= BATCH {
+        if self.stage != Stage::Open || self.failed.is_some() || self.connection.out.len() >= BATCH
+        {
             turn.run();
             return None;
         }

@@ -88,7 +88,8 @@ impl Session {
 
     /// When its client gave the last sign of life, not before that and at most one sweep after it.
     fn last_seen(&self, clock: u64) -> u64 {
-        match self.last_seen.compare_exchange(Self::LATELY, clock, Ordering::Relaxed, Ordering::Relaxed) {
+        let (lately, relaxed) = (Self::LATELY, Ordering::Relaxed);
+        match self.last_seen.compare_exchange(lately, clock, relaxed, relaxed) {
             Ok(_) => clock,
             Err(seen) => seen,
         }
