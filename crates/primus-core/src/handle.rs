@@ -320,7 +320,7 @@ impl Spark {
     }
 
     /// The next message; `None` when no more will come. Safe in `select!`: nothing is lost when
-    /// the future is dropped.
+    /// the future is dropped. One task reads at a time.
     pub async fn next(&mut self) -> Option<Message> {
         poll_fn(|cx| self.poll_message(cx)).await
     }

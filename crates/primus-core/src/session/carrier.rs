@@ -50,7 +50,7 @@ pub struct Taken {
 /// How a carrier carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Carriage {
-    /// Its task also polls the handler: it calls [`Carrier::begin_turn`] and [`Carrier::run`].
+    /// Its task also polls the handler: it calls [`Carrier::begin_turn`] and [`Turn::run`].
     pub drives: bool,
     /// Pings are written while this carrier is there.
     pub heartbeat: bool,
@@ -297,7 +297,7 @@ impl Carrier {
                 taken.end = Some(end.reason.clone());
             } else if let Place::Carried(carried) = &mut outbox.place {
                 taken.drained = true;
-                session.is_untouched();
+                session.leave_untouched();
                 first = carried.waker.as_ref().is_none_or(|waker| !waker.will_wake(cx.waker()));
                 match &mut carried.waker {
                     Some(waker) => waker.clone_from(cx.waker()),

@@ -86,7 +86,7 @@ impl Session {
         }
     }
 
-    /// When its client gave the last sign of life, not before that and at most one sweep after it.
+    /// When its client gave the last sign of life, or at most one sweep after that.
     fn last_seen(&self, clock: u64) -> u64 {
         let (lately, relaxed) = (Self::LATELY, Ordering::Relaxed);
         match self.last_seen.compare_exchange(lately, clock, relaxed, relaxed) {

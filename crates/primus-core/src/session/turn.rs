@@ -32,7 +32,7 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use super::{Carrier, Lane, Resume, Session, Taken, inbox::Inbox, mail, outbox::Outbox};
+use super::{Carrier, Lane, Resume, Session, Taken, inbox::Inbox, outbox::Outbox};
 use crate::{envelope::Envelope, message::Payload, packet::Outgoing};
 
 thread_local! {
@@ -65,6 +65,16 @@ struct Hand {
 }
 
 impl Hand {
+    /// Makes places. A turn leaves nothing in them, unless its session was exchanged under it.
+    #[inline]
+    fn prepare(&mut self) {
+        if self.count > 0 {
+            self.written.clear();
+            (self.count, self.written_bytes) = (0, 0);
+        }
+        self.written.resize_with(MOST, || None);
+    }
+
     #[inline]
     fn put(&mut self, envelope: Envelope) {
         let size = envelope.len();
@@ -95,8 +105,8 @@ impl<'a> Turn<'a> {
     pub(super) fn begin(carrier: &'a mut Carrier) -> Self {
         let session = carrier.session();
         session.begin_turn();
-        let make_places = || HAND.try_with(|it| it.borrow_mut().written.resize_with(MOST, || None));
-        let at_hand = SESSION.get().is_null() && make_places().is_ok();
+        let at_hand =
+            SESSION.get().is_null() && HAND.try_with(|it| it.borrow_mut().prepare()).is_ok();
         if at_hand {
             SESSION.set(Arc::as_ptr(session));
         }
@@ -108,8 +118,8 @@ impl<'a> Turn<'a> {
         self.run_handler();
     }
 
-    /// The same, and then [takes](Carrier::poll_take) what is to be written, which costs less while this is there: what
-    /// the handler writes goes straight to `each`.
+    /// Polls the handler likewise, and then [takes](Carrier::poll_take) what is to be written, which costs less while this
+    /// is there: what the handler writes goes straight to `each`. To be dropped then.
     pub fn run_and_take(
         &self,
         cx: &mut Context<'_>,
@@ -147,7 +157,7 @@ impl<'a> Turn<'a> {
         if left { self.leave_inbox() } else { None }
     }
 
-    /// Also takes the handler's own waker away, if it does not wait for data.
+    /// Also takes the handler's own waker away, if it does not wait for data, or need not: who brought some has woken it.
     fn leave_inbox(&self) -> Option<Waker> {
         let session = self.session();
         let mail = &mut session.inbox().mail; // into which what is left has been put back by this
@@ -300,7 +310,7 @@ impl Session {
         }
         if let Some((claimed, bytes)) = inbox.mail.claim() {
             HAND.with_borrow_mut(|hand| {
-                mail::give_back(std::mem::replace(&mut hand.claimed, claimed).into());
+                hand.claimed = claimed; // there was nothing: who has the inbox has had that put back
                 (hand.claimed_bytes, hand.claims) = (bytes, true);
             });
         }
@@ -390,7 +400,7 @@ impl Session {
 
     /// Its carrier has found the outbox empty, and has it locked still.
     #[inline]
-    pub(super) fn is_untouched(&self) {
+    pub(super) fn leave_untouched(&self) {
         self.untouched.store(self.resume == Resume::Never, Ordering::Relaxed);
     }
 }

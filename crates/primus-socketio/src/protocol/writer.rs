@@ -324,8 +324,8 @@ fn lift(text: ByteString) -> (ByteString, Vec<Bytes>) {
 
 /// Whether a JSON text has what stands for an attachment in a packet; or may have, where it is too deep.
 fn has_placeholder(json: &str) -> bool {
-    // Characters of its name may be escaped.
-    let may = json.contains("_placeholder") || json.contains("\\u");
+    // Characters of its name may be escaped: from 5F to 72.
+    let may = ["_placeholder", "\\u005", "\\u006", "\\u007"].iter().any(|it| json.contains(it));
     may && serde_json::from_str(json).map_or(true, |value| is_placeholder(&value))
 }
 
@@ -333,7 +333,9 @@ fn is_placeholder(value: &Value) -> bool {
     match value {
         Value::Array(values) => values.iter().any(is_placeholder),
         Value::Object(members) => members.iter().any(|(name, value)| {
-            name == "_placeholder" && *value == Value::Bool(true) || is_placeholder(value)
+            // Older clients ask whether JavaScript takes it for true.
+            let is = name == "_placeholder" && !matches!(value, Value::Null | Value::Bool(false));
+            is || is_placeholder(value)
         }),
         _ => false,
     }
@@ -474,8 +476,8 @@ mod tests {
             let alike: serde_json::Value = serde_json::from_str(alike).unwrap();
             assert_eq!(packet["data"], json!(["x", [1, 2], alike]));
         }
-        // A text of that name is none, and a name with another value is none.
-        for harmless in [json!("_placeholder"), json!({ "_placeholder": 1 }), json!("\u{1}")] {
+        // A text of that name is none, and a name without a value is none.
+        for harmless in [json!("_placeholder"), json!({ "_placeholder": false }), json!("\u{1}")] {
             let sent = FIVE.message(&event("x", &Args((&bytes, harmless))), &Json, None).unwrap();
             assert_eq!(sent[1..], [Payload::from(vec![1, 2])]);
         }
