@@ -43,7 +43,7 @@ impl Session {
         if let Place::Parked { since, patience } = outbox.place {
             // A client between two polls has to come back, or to send something.
             let silent = Duration::from_micros(clock.saturating_sub(seen));
-            if now.duration_since(since).min(silent) > patience {
+            if now.duration_since(since).min(silent) >= patience {
                 drop(outbox);
                 self.detach(generation, CloseReason::HEARTBEAT);
             }
@@ -51,7 +51,7 @@ impl Session {
         }
         if matches!(outbox.place, Place::Nowhere) {
             // Opened by a transformer that never attached it.
-            if clock.saturating_sub(seen) > micros(self.limits().attach_timeout) {
+            if clock.saturating_sub(seen) >= micros(self.limits().attach_timeout) {
                 drop(outbox);
                 self.cut(CloseReason::GOING_AWAY);
             }
@@ -65,7 +65,7 @@ impl Session {
             return self.seen();
         }
         let answers = self.answers.load(Ordering::Relaxed);
-        if answers && clock.saturating_sub(seen) > interval + timeout {
+        if answers && clock.saturating_sub(seen) >= interval + timeout {
             drop(outbox);
             if self.is_resumable() {
                 self.detach(generation, CloseReason::HEARTBEAT);
