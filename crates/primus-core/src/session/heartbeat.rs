@@ -86,7 +86,8 @@ impl Session {
         }
     }
 
-    /// When its client gave the last sign of life, or at most one sweep after that.
+    /// When its client gave the last sign of life, or the first sweep after that: never too early, so the sweep that
+    /// finds it silent for just as long as it may be gives it up.
     fn last_seen(&self, clock: u64) -> u64 {
         let (lately, relaxed) = (Self::LATELY, Ordering::Relaxed);
         match self.last_seen.compare_exchange(lately, clock, relaxed, relaxed) {

@@ -322,7 +322,7 @@ fn lift(text: ByteString) -> (ByteString, Vec<Bytes>) {
     (lifted.into(), attachments)
 }
 
-/// Whether a JSON text has what stands for an attachment in a packet; or may have, where it is too deep.
+/// Whether a JSON text has what stands for an attachment in a packet; or may have, where it cannot be read.
 fn has_placeholder(json: &str) -> bool {
     // Characters of its name may be escaped: from 5F to 72.
     let may = ["_placeholder", "\\u005", "\\u006", "\\u007"].iter().any(|it| json.contains(it));
@@ -465,6 +465,7 @@ mod tests {
         for alike in [
             r#"{"_placeholder":true,"num":9}"#,
             r#"{"_placeholder":true,"num":0}"#,
+            r#"{"_placeholder":1,"num":0}"#,
             r#"{"x":[{"\u005fplaceholder" : true}]}"#,
         ] {
             let body = format!("\t[[\t1,2],{alike}]");
