@@ -6,7 +6,7 @@ use std::{
     future::poll_fn,
     io,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -59,7 +59,6 @@ pub struct Connection {
     pub(crate) io: Socket,
     /// Read and not yet parsed: what came with the handshake, or behind a full inbox.
     backlog: Option<Box<BytesMut>>,
-    max_message: usize,
     pub(crate) frames: Frames,
 }
 
@@ -76,7 +75,6 @@ impl Connection {
         let mut connection = Self {
             io: upgraded.io.into(),
             frames: frames.inflating(compression.map(Inflate::new)),
-            max_message: limits.max_message,
             backlog: None,
             out,
         };
@@ -100,40 +98,41 @@ impl Connection {
     /// # Errors
     /// Why the connection cannot go on: what the client did wrong, or that it has gone.
     pub async fn receive(&mut self, max: usize) -> Result<Payload, CloseReason> {
-        self.frames.limit(max);
-        let received = poll_fn(|cx| {
-            loop {
-                let mut backlog = self.take_back().unwrap_or_default();
-                let mut input = &mut backlog[..];
-                let received = self.frames.next(&mut input, &mut self.out)?;
-                let left = input.len();
-                backlog.advance(backlog.len() - left);
-                self.put_back(*backlog);
-                let written = self.out.poll_write(cx, &mut self.io);
-                if let Poll::Ready(Err(_)) = written {
-                    return Poll::Ready(Err(CloseReason::GOING_AWAY));
-                }
-                match received {
-                    Some(Received::Close(_)) => return Poll::Ready(Err(CloseReason::GOING_AWAY)),
-                    Some(Received::Pong) => {}
-                    Some(Received::Message(message)) => return Poll::Ready(Ok(message)),
-                    None => {
-                        let mut scratch = Scratch::take();
-                        match self.poll_read(cx, &mut scratch) {
-                            Poll::Pending => return Poll::Pending,
-                            Poll::Ready(Ok(read)) if !read.is_empty() => {
-                                let read = BytesMut::from(&*read);
-                                self.put_back(read);
-                            }
-                            Poll::Ready(_) => return Poll::Ready(Err(CloseReason::GOING_AWAY)),
-                        }
-                    }
+        poll_fn(|cx| {
+            let usual = self.frames.limit(max);
+            let received = self.poll_receive(cx);
+            self.frames.limit(usual);
+            received
+        })
+        .await
+    }
+
+    fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<Payload, CloseReason>> {
+        loop {
+            let mut backlog = self.take_back().unwrap_or_default();
+            let mut input = &mut backlog[..];
+            let received = self.frames.next(&mut input, &mut self.out)?;
+            let left = input.len();
+            backlog.advance(backlog.len() - left);
+            self.put_back(*backlog);
+            let written = self.out.poll_write(cx, &mut self.io);
+            if let Poll::Ready(Err(_)) = written {
+                return Poll::Ready(Err(CloseReason::GOING_AWAY));
+            }
+            match received {
+                Some(Received::Close(_)) => return Poll::Ready(Err(CloseReason::GOING_AWAY)),
+                Some(Received::Pong) => {}
+                Some(Received::Message(message)) => return Poll::Ready(Ok(message)),
+                None => {
+                    let mut scratch = Scratch::take();
+                    let read = match ready!(self.poll_read(cx, &mut scratch)) {
+                        Ok(read) if !read.is_empty() => BytesMut::from(&*read),
+                        _ => return Poll::Ready(Err(CloseReason::GOING_AWAY)),
+                    };
+                    self.put_back(read);
                 }
             }
-        })
-        .await;
-        self.frames.limit(self.max_message);
-        received
+        }
     }
 
     /// Queues a message. It leaves with the next [`receive`](Self::receive) or
@@ -162,7 +161,7 @@ impl Connection {
         scratch: &'a mut Scratch,
     ) -> Poll<io::Result<&'a mut [u8]>> {
         let mut buffer = ReadBuf::new(&mut scratch.0);
-        std::task::ready!(Pin::new(&mut self.io).poll_read(cx, &mut buffer))?;
+        ready!(Pin::new(&mut self.io).poll_read(cx, &mut buffer))?;
         let read = buffer.filled().len();
         Poll::Ready(Ok(&mut scratch.0[..read]))
     }

@@ -79,12 +79,17 @@ pub(crate) struct Driver<D> {
     connection: Connection,
     /// What found the inbox full.
     held: Option<Box<Held>>,
-    /// What the peer did wrong in this turn.
-    failed: Option<Box<CloseReason>>,
-    /// Why the peer went, once it did.
-    gone: Option<Box<CloseReason>>,
+    fate: Option<Box<Fate>>,
+}
+
+/// What ends it, and why.
+enum Fate {
+    /// The peer did something wrong in this turn.
+    Failed(CloseReason),
+    /// The peer went.
+    Gone(CloseReason),
     /// Another carrier has the session, or it waits without one; the peer is told this.
-    fenced: Option<Box<CloseReason>>,
+    Fenced(CloseReason),
 }
 
 impl<D: Dialect> Driver<D> {
@@ -98,9 +103,7 @@ impl<D: Dialect> Driver<D> {
             answered: false,
             broken: false,
             held: None,
-            failed: None,
-            gone: None,
-            fenced: None,
+            fate: None,
         }
     }
 
@@ -112,25 +115,30 @@ impl<D: Dialect> Driver<D> {
         }
         let patience = carrier.session().limits().close_timeout;
         let told = self.is_told(carrier.session().is_resumable());
-        let Self { mut connection, dialect, gone, fenced, answered, .. } = self;
-        let cut = gone.is_none() && fenced.is_none();
-        match gone {
-            Some(_) if told => {
+        let Self { mut connection, dialect, fate, answered, .. } = self;
+        let Some(fate) = fate else {
+            drop(carrier); // it was cut
+            return None;
+        };
+        let mut fenced = false;
+        match *fate {
+            Fate::Gone(_) if told => {
                 if answered {
                     carrier.answered();
                 }
                 carrier.finish();
             }
-            Some(reason) => carrier.lost(*reason),
-            None => drop(carrier),
-        }
-        if let Some(reason) = &fenced {
-            // The session has gone on elsewhere, or waits: this connection alone is over.
-            connection.close(&dialect.close_frame(reason));
+            Fate::Gone(reason) | Fate::Failed(reason) => carrier.lost(reason),
+            Fate::Fenced(reason) => {
+                // The session has gone on elsewhere, or waits: this connection alone is over.
+                drop(carrier);
+                connection.close(&dialect.close_frame(&reason));
+                fenced = true;
+            }
         }
         drop(dialect);
         let last = async move {
-            if fenced.is_some() {
+            if fenced {
                 let last = poll_fn(|cx| connection.out.poll_write(cx, &mut connection.io));
                 let _ = tokio::time::timeout(patience, last).await;
             }
@@ -138,7 +146,7 @@ impl<D: Dialect> Driver<D> {
             // that does not read can hold up.
             let _ = tokio::time::timeout(patience, connection.io.shutdown()).await;
         };
-        (!cut).then(|| Box::pin(last) as _)
+        Some(Box::pin(last))
     }
 
     /// Whether the peer, which is gone, knows that the session is over: it answered our close, or
@@ -159,9 +167,9 @@ impl<D: Dialect> Driver<D> {
             let read = self.read(cx, &mut turn);
             let waits = self.waits(&turn);
             let ran = self.run(turn, cx);
-            if let Some(reason) = self.failed.take() {
+            if let Some(reason) = self.fault() {
                 // Now that what came before the fault has been answered.
-                carrier.end(*reason);
+                carrier.end(reason);
             }
             let taken = ran
                 .and_then(|taken| self.took(taken, carrier))
@@ -169,7 +177,7 @@ impl<D: Dialect> Driver<D> {
             if taken == Taken::Gone {
                 return Poll::Ready(());
             }
-            if self.gone.is_some() {
+            if self.is_gone() {
                 self.connection.answer_close();
             }
             let written = match self.connection.out.poll_write(cx, &mut self.connection.io) {
@@ -179,11 +187,11 @@ impl<D: Dialect> Driver<D> {
                     false
                 }
                 Poll::Ready(Err(_)) => {
-                    self.gone.get_or_insert_with(|| Box::new(CloseReason::GOING_AWAY));
+                    self.lost();
                     return Poll::Ready(());
                 }
             };
-            if self.gone.is_some() {
+            if self.is_gone() {
                 return Poll::Ready(());
             }
             if written
@@ -221,7 +229,7 @@ impl<D: Dialect> Driver<D> {
                 taken != Taken::Gone
             }
             Poll::Ready(Err(_)) => {
-                self.gone.get_or_insert_with(|| Box::new(CloseReason::GOING_AWAY));
+                self.lost();
                 false
             }
         }
@@ -235,8 +243,7 @@ impl<D: Dialect> Driver<D> {
 
     /// Runs the handler, and takes what is to be written, if that is to be taken at once.
     fn run(&mut self, turn: Turn<'_>, cx: &mut Context<'_>) -> Option<Poll<primus_core::Taken>> {
-        if self.stage != Stage::Open || self.failed.is_some() || self.connection.out.len() >= BATCH
-        {
+        if self.stage != Stage::Open || self.has_failed() || self.connection.out.len() >= BATCH {
             turn.run();
             return None;
         }
@@ -303,7 +310,29 @@ impl<D: Dialect> Driver<D> {
     }
 
     fn fenced(&mut self, reason: CloseReason) -> Taken {
-        self.fenced = matches!(reason.code(), 4004 | 4006).then(|| Box::new(reason));
+        if matches!(reason.code(), 4004 | 4006) {
+            self.fate = Some(Box::new(Fate::Fenced(reason)));
+        }
         Taken::Gone
+    }
+
+    /// The peer cannot be reached any more.
+    fn lost(&mut self) {
+        self.fate.get_or_insert_with(|| Box::new(Fate::Gone(CloseReason::GOING_AWAY)));
+    }
+
+    fn is_gone(&self) -> bool {
+        matches!(self.fate.as_deref(), Some(Fate::Gone(_)))
+    }
+
+    fn has_failed(&self) -> bool {
+        matches!(self.fate.as_deref(), Some(Fate::Failed(_)))
+    }
+
+    /// What the peer did wrong, once.
+    fn fault(&mut self) -> Option<CloseReason> {
+        match *self.fate.take_if(|fate| matches!(**fate, Fate::Failed(_)))? {
+            Fate::Failed(reason) | Fate::Gone(reason) | Fate::Fenced(reason) => Some(reason),
+        }
     }
 }

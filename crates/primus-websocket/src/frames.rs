@@ -47,7 +47,7 @@ pub(crate) struct Frames {
     max_message: usize,
     max_fragments: usize,
     /// What was agreed on in the handshake. `None`: nothing may be compressed.
-    inflate: Option<Inflate>,
+    inflate: Option<Box<Inflate>>,
     /// In the midst of a message, or closing.
     slow: Option<Box<Slow>>,
 }
@@ -59,12 +59,12 @@ impl Frames {
 
     /// Messages may be compressed from now on.
     pub(crate) fn inflating(self, inflate: Option<Inflate>) -> Self {
-        Self { inflate, ..self }
+        Self { inflate: inflate.map(Box::new), ..self }
     }
 
-    /// Bounds the messages from the next one on.
-    pub(crate) fn limit(&mut self, max_message: usize) {
-        self.max_message = max_message;
+    /// Bounds the messages from the next one on. Returns what bounded them.
+    pub(crate) fn limit(&mut self, max_message: usize) -> usize {
+        std::mem::replace(&mut self.max_message, max_message)
     }
 
     /// The next message of `input`, if it is one of those that nearly all are: whole, and not compressed.

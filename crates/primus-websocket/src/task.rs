@@ -10,7 +10,9 @@ use std::{
 use primus_core::{BoxFuture, Carrier, Session, Wire};
 use tracing::{Instrument as _, Span};
 
-use crate::{connection::Connection, dialect::Dialect, driver::Driver, turns::Turns};
+use crate::{
+    connection::Connection, dialect::Dialect, driver::Driver, native::Native, turns::Turns,
+};
 
 /// Drives a connection until it is over.
 pub(crate) struct Task<D: Dialect> {
@@ -36,6 +38,9 @@ struct Work<D: Dialect> {
     waker: Waker,
     driver: Driver<D>,
 }
+
+/// With the two counters of an `Arc`, what a native connection takes fills a size class of the allocators.
+const _: () = assert!(size_of::<SocketWire<Native>>() <= 256 - 2 * size_of::<usize>());
 
 impl<D: Dialect> Task<D> {
     pub(crate) fn spawn(connection: Connection, carrier: Carrier, dialect: D) {
@@ -64,7 +69,10 @@ impl<D: Dialect> Task<D> {
     fn poll_work(&self, cx: &mut Context<'_>) -> Poll<Option<Work<D>>> {
         let (polled, again) = self.wire.work.take(|place| {
             let Some(Work { driver, carrier, waker }) = place else { return Poll::Ready(None) };
-            waker.clone_from(cx.waker());
+            if !waker.will_wake(cx.waker()) {
+                *waker = cx.waker().clone();
+                carrier.moved();
+            }
             driver.poll(cx, carrier).map(|()| place.take())
         });
         if polled.is_pending() && again {

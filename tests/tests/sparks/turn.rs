@@ -166,16 +166,23 @@ async fn behind_an_end_that_another_thread_wants_nothing_is_written() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_handler_leaves_is_for_who_found_nothing_during_its_turn() {
-    left_to_another(false).await;
-    // Also where somebody has looked into the inbox before the end of the turn: who serves events.
-    left_to_another(true).await;
+    for waited in [false, true] {
+        left_to_another(false, waited).await;
+        // Also where somebody has looked into the inbox before the end of the turn: who serves events.
+        left_to_another(true, waited).await;
+    }
 }
 
-async fn left_to_another(listens: bool) {
+/// `waited`: what comes finds the handler waiting for it.
+async fn left_to_another(listens: bool, waited: bool) {
     let server = Server::start(websocket()).await;
     server.on_connection(move |mut spark| async move {
         if listens {
             spark.on("anything", async |_: Spark, (): ()| Ok::<(), primus::Rejection>(()))?;
+        }
+        if waited {
+            spark.next().await;
+            write(&spark, "waits".to_owned());
         }
         let message = spark.next().await.unwrap();
         write(&spark, format!("handler: {}", message.as_text().unwrap()));
@@ -207,6 +214,10 @@ async fn left_to_another(listens: bool) {
         std::future::pending().await
     });
     let mut raw = Raw::open(server.address(), "/primus").await;
+    if waited {
+        burst(&mut raw, 1).await;
+        assert_eq!(texts(&mut raw, 1).await, ["waits"]);
+    }
     burst(&mut raw, 3).await;
     let expected = ["handler: 0", "nothing: true", "other: 1", "other: 2"];
     assert_eq!(texts(&mut raw, 4).await, expected);
@@ -321,13 +332,17 @@ fn read_elsewhere(spark: &Spark, tell: tokio::sync::mpsc::Sender<Option<String>>
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_what_a_handler_has_at_hand_nothing_is_lost_to_another_reader_when_the_spark_ends() {
     // So many the handler reads itself, after the other one has found nothing.
-    for itself in 0..3 {
+    for (itself, waited) in (0..3).flat_map(|itself| [(itself, false), (itself, true)]) {
         // When that is over, all who wait are woken anyway.
         let server = Server::start(websocket().close_timeout(Duration::from_secs(60))).await;
         let (tell, mut told) = tokio::sync::mpsc::channel(8);
         server.on_connection(move |mut spark| {
             let tell = tell.clone();
             async move {
+                if waited {
+                    spark.next().await;
+                    write(&spark, "waits".to_owned());
+                }
                 let first = spark.next().await.map(|message| message.as_text().unwrap().to_owned());
                 tell.send(first).await?;
                 elsewhere(|| spark.end(CloseReason::NORMAL));
@@ -336,13 +351,22 @@ async fn of_what_a_handler_has_at_hand_nothing_is_lost_to_another_reader_when_th
                     let message = spark.next().await.unwrap();
                     tell.send(Some(message.as_text().unwrap().to_owned())).await?;
                 }
+                if itself == 2 {
+                    assert!(spark.next().await.is_none());
+                    std::future::pending::<()>().await; // so that its return wakes nobody
+                }
                 Ok(())
             }
         });
         let mut raw = Raw::open(server.address(), "/primus").await;
+        if waited {
+            burst(&mut raw, 1).await;
+            assert_eq!(texts(&mut raw, 1).await, ["waits"]);
+        }
         burst(&mut raw, 3).await;
         for text in [Some("0"), Some("1"), Some("2"), None] {
-            assert_eq!(soon(told.recv()).await.unwrap().as_deref(), text, "{itself} by itself");
+            let told = soon(told.recv()).await.unwrap();
+            assert_eq!(told.as_deref(), text, "{itself} by itself, waited: {waited}");
         }
     }
 }

@@ -17,7 +17,10 @@ const FULL: (usize, usize) = (64, 64 << 10);
 /// Fresh, it holds no heap.
 #[derive(Debug, Default)]
 pub struct Batch {
-    pub(super) messages: Vec<Envelope>,
+    /// The only one, which needs no list.
+    one: Option<Envelope>,
+    /// Two or more.
+    many: Vec<Envelope>,
     pub(super) bytes: usize,
     /// Some of them have heads.
     pub(super) headed: bool,
@@ -28,24 +31,48 @@ impl Batch {
     #[inline]
     pub fn push(&mut self, message: impl Into<Envelope>) -> bool {
         let message = message.into();
-        if self.messages.capacity() == 0 {
-            self.messages = mail::borrow();
-        }
         self.bytes += message.len();
         self.headed |= !message.is_bare();
-        self.messages.push(message);
-        self.messages.len() < FULL.0 && self.bytes < FULL.1
+        if self.is_empty() {
+            self.one = Some(message);
+        } else {
+            if self.many.capacity() == 0 {
+                self.many = mail::borrow();
+            }
+            self.many.extend(self.one.take());
+            self.many.push(message);
+        }
+        self.many.len() < FULL.0 && self.bytes < FULL.1
     }
 
     /// Whether nothing is left.
+    #[inline]
     pub fn is_empty(&self) -> bool {
-        self.messages.is_empty()
+        self.one.is_none() && self.many.is_empty()
+    }
+
+    #[inline]
+    pub(super) fn len(&self) -> usize {
+        if self.one.is_some() { 1 } else { self.many.len() }
+    }
+
+    #[inline]
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Envelope> {
+        self.one.iter().chain(&self.many)
+    }
+
+    /// Empties it: what it had, if that was one, or else the list.
+    #[inline]
+    pub(super) fn take(&mut self) -> Result<Envelope, Vec<Envelope>> {
+        (self.bytes, self.headed) = (0, false);
+        self.one.take().ok_or_else(|| std::mem::take(&mut self.many))
     }
 
     /// Gives each to `take`, in their order, until one comes back: that one and the rest are kept.
     pub(super) fn drain_while(&mut self, mut take: impl FnMut(Envelope) -> Option<Envelope>) {
-        let mut messages = std::mem::take(&mut self.messages).into_iter();
+        let (one, many) = (self.one.take(), std::mem::take(&mut self.many));
         (self.bytes, self.headed) = (0, false);
+        let mut messages = one.into_iter().chain(many);
         while let Some(message) = messages.next() {
             if let Some(message) = take(message) {
                 for message in std::iter::once(message).chain(messages) {
@@ -59,6 +86,8 @@ impl Batch {
 
 impl Drop for Batch {
     fn drop(&mut self) {
-        mail::give_back(std::mem::take(&mut self.messages));
+        if self.many.capacity() > 0 {
+            mail::give_back(std::mem::take(&mut self.many));
+        }
     }
 }

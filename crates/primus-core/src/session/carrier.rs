@@ -78,16 +78,18 @@ pub struct Carrier {
     generation: u64,
     /// The number of the next message from the client; 0: what comes is dropped until it says.
     expected: u64,
-    /// Messages received and not acknowledged yet, and their bytes.
-    untold: (u32, u32),
+    /// Bytes of messages received and not acknowledged yet.
+    untold_bytes: u32,
+    /// How many they are.
+    untold: u16,
     done: bool,
 }
 
 /// Acknowledgements go alone after so many messages, or so many bytes of them: half of what a peer
 /// keeps by default.
-const ACK_AFTER: (u32, u32) = (128, 32 << 10);
+const ACK_AFTER: (u16, u32) = (128, 32 << 10);
 /// They ride on messages from so many on.
-const RIDE_AFTER: u32 = 16;
+const RIDE_AFTER: u16 = 16;
 
 impl Carrier {
     pub(super) fn new(
@@ -97,7 +99,7 @@ impl Carrier {
         expected: u64,
     ) -> Self {
         let meters = session.mount.meters(transport);
-        Self { session, meters, generation, expected, untold: (0, 0), done: false }
+        Self { session, meters, generation, expected, untold_bytes: 0, untold: 0, done: false }
     }
 
     /// The session that is carried.
@@ -161,6 +163,10 @@ impl Carrier {
         }
         let message = message.into();
         let size = message.len();
+        let Err(message) = self.session.bring_one(message) else {
+            self.meters.received(size);
+            return Ok(());
+        };
         if self.session.take_in(self.generation, self.expected, message)? {
             self.meters.received(size);
         }
@@ -180,6 +186,10 @@ impl Carrier {
             *batch = Batch::default();
             return true;
         }
+        self.session.bring(batch, &self.meters);
+        if batch.is_empty() {
+            return true;
+        }
         if let Some((count, bytes)) =
             self.session.take_in_all(self.generation, self.expected, batch, &self.meters)
         {
@@ -196,8 +206,9 @@ impl Carrier {
     #[inline]
     fn took(&mut self, messages: u32, bytes: usize) {
         self.expected += u64::from(messages);
-        self.untold.0 = self.untold.0.saturating_add(messages);
-        self.untold.1 = self.untold.1.saturating_add(u32::try_from(bytes).unwrap_or(u32::MAX));
+        self.untold = self.untold.saturating_add(u16::try_from(messages).unwrap_or(u16::MAX));
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        self.untold_bytes = self.untold_bytes.saturating_add(bytes);
     }
 
     /// The client has everything up to `recv`; with `next`, its next message has that number.
@@ -242,15 +253,15 @@ impl Carrier {
     /// The number to acknowledge, if it is time: alone after half of what the client keeps, and
     /// earlier where it rides on messages.
     pub fn ack(&mut self, riding: bool) -> Option<u64> {
-        let (messages, bytes) = self.untold;
-        let due =
-            messages >= ACK_AFTER.0 || bytes >= ACK_AFTER.1 || riding && messages >= RIDE_AFTER;
+        let due = self.untold >= ACK_AFTER.0
+            || self.untold_bytes >= ACK_AFTER.1
+            || riding && self.untold >= RIDE_AFTER;
         due.then(|| self.ack_now())
     }
 
     /// The number to acknowledge, where a frame has room for it anyway.
     pub fn ack_now(&mut self) -> u64 {
-        self.untold = (0, 0);
+        (self.untold, self.untold_bytes) = (0, 0);
         self.session.recv()
     }
 
@@ -297,7 +308,7 @@ impl Carrier {
                 taken.end = Some(end.reason.clone());
             } else if let Place::Carried(carried) = &mut outbox.place {
                 taken.drained = true;
-                session.leave_untouched();
+                session.leave_untouched(self.generation);
                 first = carried.waker.as_ref().is_none_or(|waker| !waker.will_wake(cx.waker()));
                 match &mut carried.waker {
                     Some(waker) => waker.clone_from(cx.waker()),
@@ -320,6 +331,27 @@ impl Carrier {
         self.meters.sent(count, bytes);
         waiting.wake();
         Poll::Ready(taken)
+    }
+
+    /// In a turn, the same of what has been written in it, where nobody else has had the outbox since it was found empty:
+    /// without its lock. Who has it later wakes the task.
+    #[inline]
+    pub(super) fn take_at_hand(
+        &self,
+        budget: usize,
+        each: impl FnMut(&Outgoing),
+    ) -> Option<Poll<Taken>> {
+        let (count, bytes) = self.session.drain_untouched(budget, each)?;
+        if count == 0 {
+            return Some(Poll::Pending);
+        }
+        self.meters.sent(count, bytes);
+        Some(Poll::Ready(Taken { drained: true, ..Taken::default() }))
+    }
+
+    /// Its task is woken by another waker from now on.
+    pub fn moved(&self) {
+        drop(self.session.outbox()); // so that it is looked at, and the waker left there
     }
 
     /// Why this is not the carrier any more.

@@ -86,6 +86,7 @@ impl Session {
             ping_interval: u32::try_from(ping_interval.as_micros().div_ceil(1000))
                 .unwrap_or(u32::MAX),
             hears_presence: presence,
+            brought: AtomicBool::new(false),
             mount,
         })
     }
@@ -115,8 +116,12 @@ impl Session {
     #[inline]
     pub(super) fn inbox(&self) -> MutexGuard<'_, Inbox> {
         let mut inbox = self.inbox.lock().unwrap_or_else(PoisonError::into_inner);
-        self.watched.store(false, Ordering::Relaxed);
-        self.put_back_claimed(&mut inbox);
+        if self.has_turn() {
+            self.watched.store(false, Ordering::Relaxed);
+            self.put_back_claimed(&mut inbox);
+        } else {
+            inbox.mail.claimed |= self.look_in();
+        }
         inbox
     }
 

@@ -1,7 +1,7 @@
 //! What was received and waits for the handler.
 
 use super::{
-    mail::{Mail, OVERHEAD},
+    mail::{Lane, Mail, OVERHEAD},
     wakers::Wakers,
 };
 use crate::{resume::Intake, settings::Limits};
@@ -23,6 +23,11 @@ impl Inbox {
         let (messages, bytes) = self.mail.size();
         let (elsewhere, their_bytes) = self.elsewhere.as_deref().copied().unwrap_or_default();
         (messages + elsewhere, bytes + their_bytes)
+    }
+
+    /// Whether nothing waits, for whomever.
+    pub(super) fn is_empty(&self) -> bool {
+        self.size() == (0, 0) && !self.mail.has(Lane::Data)
     }
 
     /// At the mark above which the carrier stops reading. Below it any one message has room.

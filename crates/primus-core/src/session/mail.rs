@@ -8,6 +8,7 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
+use super::Batch;
 use crate::{
     envelope::Envelope,
     handle::Spark,
@@ -71,7 +72,7 @@ thread_local! {
 }
 
 /// A thread keeps no buffer for more messages than this.
-const LARGEST: usize = 64;
+pub(super) const LARGEST: usize = 64;
 
 /// A buffer, for who will be empty again soon.
 pub(super) fn borrow() -> Vec<Envelope> {
@@ -151,13 +152,17 @@ impl Mail {
     }
 
     /// Takes all messages of a batch, which are data.
-    pub(super) fn append(&mut self, batch: &mut Vec<Envelope>, bytes: usize) {
-        self.bytes += bytes;
+    pub(super) fn append(&mut self, batch: &mut Batch) {
+        self.bytes += batch.bytes;
         self.count += batch.len() as u64;
-        if self.data.waiting.is_empty() {
-            self.data.waiting = std::mem::take(batch).into(); // which is the thread's buffer, as its own is
-        } else {
-            self.data.waiting.extend(batch.drain(..));
+        match batch.take() {
+            Ok(one) => self.data.push(one),
+            // Which is the thread's buffer, as its own is.
+            Err(many) if self.data.waiting.is_empty() => self.data.waiting = many.into(),
+            Err(mut many) => {
+                self.data.waiting.extend(many.drain(..));
+                give_back(many);
+            }
         }
     }
 
@@ -170,9 +175,17 @@ impl Mail {
             .then(|| (std::mem::take(&mut self.data.waiting), std::mem::take(&mut self.bytes)))
     }
 
-    /// Puts back what was claimed: it is before all that waits.
-    pub(super) fn put_back(&mut self, mut claimed: VecDeque<Envelope>, bytes: usize) {
+    /// Puts back what was claimed: it is before all that waits. `brought`: it has never been here.
+    pub(super) fn put_back(
+        &mut self,
+        mut claimed: VecDeque<Envelope>,
+        bytes: usize,
+        brought: bool,
+    ) {
         self.claimed = false;
+        if brought {
+            self.count += claimed.len() as u64;
+        }
         self.bytes += bytes;
         if claimed.is_empty() {
             return give_back(claimed.into());
@@ -404,6 +417,14 @@ fn poll_mail_box(
 mod tests {
     use super::*;
 
+    fn batch(texts: &[&str]) -> Batch {
+        let mut batch = Batch::default();
+        for text in texts {
+            assert!(batch.push(*text));
+        }
+        batch
+    }
+
     #[test]
     fn both_lanes_are_served_in_the_order_in_which_they_came_and_keep_no_buffer() {
         let message = |text: &str| Envelope::from(text);
@@ -413,7 +434,7 @@ mod tests {
                 mail.push(Lane::Data, message("d0"));
                 mail.push(Lane::Events, message("e1"));
             }
-            mail.append(&mut vec![message("d2"), message("d3")], 4);
+            mail.append(&mut batch(&["d2", "d3"]));
             mail.push(Lane::Events, message("e4"));
             mail.push(Lane::Events, message("e5"));
             mail.push(Lane::Data, message("d6"));
@@ -436,7 +457,7 @@ mod tests {
     fn while_some_is_claimed_nothing_behind_it_is_taken_and_nothing_is_over() {
         let cx = Context::from_waker(Waker::noop());
         let mut mail = Mail::default();
-        mail.append(&mut ["a", "b"].map(Envelope::from).to_vec(), 2);
+        mail.append(&mut batch(&["a", "b"]));
         assert!(mail.pop(Lane::Data).is_some());
         let (claimed, bytes) = mail.claim().unwrap();
         mail.push(Lane::Data, "c".into());
@@ -444,7 +465,7 @@ mod tests {
         assert!(mail.pop(Lane::Data).is_none());
         assert!(matches!(mail.rest(Lane::Data, &cx), Rest::Later) && mail.reader.is_some());
         assert!(matches!(mail.rest(Lane::Events, &cx), Rest::Over));
-        mail.put_back(claimed, bytes);
+        mail.put_back(claimed, bytes, false);
         assert_eq!(mail.size(), (2, 2));
         for text in ["b", "c"] {
             assert_eq!(mail.pop(Lane::Data).unwrap().body().as_text(), Some(text));
@@ -453,10 +474,10 @@ mod tests {
 
         // What was put back when nothing was left of it leaves no buffer.
         let mut mail = Mail::default();
-        mail.append(&mut vec!["a".into()], 1);
+        mail.append(&mut batch(&["a"]));
         let (mut claimed, _) = mail.claim().unwrap();
         claimed.clear();
-        mail.put_back(claimed, 0);
+        mail.put_back(claimed, 0, false);
         assert_eq!((mail.claimed, mail.data.waiting.capacity()), (false, 0));
     }
 }

@@ -125,6 +125,8 @@ pub struct Session {
     answers_requests: bool,
     /// It is told who is present.
     hears_presence: bool,
+    /// The handler has messages at hand that were never in the inbox.
+    brought: AtomicBool,
     notices: Notices,
     /// In a box of its own: most have none, and a pointer to a `dyn` is two.
     extension: OnceLock<Box<Box<dyn Any + Send + Sync>>>,

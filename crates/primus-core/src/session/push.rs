@@ -91,7 +91,7 @@ impl Session {
             return self.offer_tight(outbox, Entry { outgoing, delivery }, wires);
         }
         let wake = outbox.append(Entry { outgoing, delivery }, self.resume);
-        if wake && !self.driving.load(Ordering::Acquire) {
+        if wake && !self.has_turn() {
             wake_carrier(outbox, wires);
         }
         Offered::Queued
@@ -123,7 +123,7 @@ impl Session {
                 return Offered::Dropped;
             }
         };
-        if wake && !self.driving.load(Ordering::Acquire) {
+        if wake && !self.has_turn() {
             wake_carrier(outbox, wires);
         } else {
             drop(outbox);

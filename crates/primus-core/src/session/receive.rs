@@ -133,9 +133,7 @@ impl Session {
         let first = !inbox.mail.has(Lane::Data);
         inbox.mail.push(Lane::Data, message);
         inbox.intake.took(number);
-        let reader = inbox.mail.reader.take();
-        drop(inbox);
-        self.wake_reader(reader, first);
+        self.wake_reader(inbox, first);
         Ok(())
     }
 
@@ -148,7 +146,7 @@ impl Session {
         batch: &mut Batch,
         meters: &Meters,
     ) -> Option<(u32, usize)> {
-        let (count, bytes) = (u32::try_from(batch.messages.len()).ok()?, batch.bytes);
+        let (count, bytes) = (u32::try_from(batch.len()).ok()?, batch.bytes);
         let mut inbox = self.inbox();
         let whole = !batch.headed
             && !inbox.mail.closed
@@ -158,20 +156,22 @@ impl Session {
             return None;
         }
         // Under the lock, while they are here: a recorder of metrics knows no session.
-        batch.messages.iter().for_each(|message| meters.received(message.len()));
+        batch.iter().for_each(|message| meters.received(message.len()));
         let first = !inbox.mail.has(Lane::Data);
-        inbox.mail.append(&mut batch.messages, std::mem::take(&mut batch.bytes));
+        inbox.mail.append(batch);
         inbox.intake.took(number + u64::from(count) - 1);
-        if !self.wake_reader_at_hand(&inbox) {
-            let reader = inbox.mail.reader.take();
-            drop(inbox);
-            self.wake_reader(reader, first);
-        }
+        self.wake_reader(inbox, first);
         Some((count, bytes))
     }
 
     /// Data has come; it is the `first` that waits.
-    fn wake_reader(self: &Arc<Self>, reader: Option<Waker>, first: bool) {
+    #[inline]
+    fn wake_reader(self: &Arc<Self>, mut inbox: MutexGuard<'_, Inbox>, first: bool) {
+        if self.wake_reader_at_hand(&inbox) {
+            return;
+        }
+        let reader = inbox.mail.reader.take();
+        drop(inbox);
         match reader {
             Some(reader) => reader.wake(),
             // Who serves them goes on until none is left.

@@ -2,6 +2,8 @@
 //!
 //! ```text
 //! inbox ══ all at once ══▶ claimed ──next──▶ handler ──write──▶ written ══ all at once ══▶ outbox
+//!                             ▲                                     ║
+//! carrier ═════ brought ══════╝                                     ╚═ not touched ══▶ carrier
 //! ```
 //!
 //! Both are the thread's that runs the turn. Whoever looks into the inbox or the outbox on that thread has
@@ -20,10 +22,14 @@
 //!
 //! Messages are claimed while the handler is polled, by one thread at a time, and are back before anybody else may poll
 //! it. Until then the inbox says so (`Mail::claimed`): who reads beside the handler waits, for these come first.
+//!
+//! The messages of a client that may not come back have no numbers to be checked under a lock. To a handler that waits
+//! in that state such messages are brought without the inbox. Who has that meanwhile finds out (`Session::brought`) and
+//! has the inbox say so, as if they had been claimed. And a carrier takes what was written at hand without the outbox, if
+//! nobody has had that since its carrier left its waker there: who has it later wakes the carrier, also in its turn.
 
 use std::{
     cell::{Cell, RefCell},
-    collections::VecDeque,
     fmt,
     marker::PhantomData,
     ops::{Deref, DerefMut},
@@ -32,8 +38,13 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use super::{Carrier, Lane, Resume, Session, Taken, inbox::Inbox, outbox::Outbox};
-use crate::{envelope::Envelope, message::Payload, packet::Outgoing};
+use self::hand::Hand;
+use super::{Batch, Carrier, Lane, Resume, Session, Taken, inbox::Inbox, outbox::Outbox};
+use crate::{envelope::Envelope, message::Payload, metrics::Meters, packet::Outgoing};
+
+mod hand;
+#[cfg(test)]
+mod tests;
 
 thread_local! {
     /// Whose turn it is.
@@ -41,50 +52,6 @@ thread_local! {
     /// Its handler has been woken on this thread.
     static WOKEN: Cell<bool> = const { Cell::new(false) };
     static HAND: RefCell<Hand> = RefCell::default();
-}
-
-/// So many messages are written at hand; the others go to the outbox one by one.
-const MOST: usize = 256;
-
-/// What is at hand.
-#[derive(Default)]
-struct Hand {
-    claimed: VecDeque<Envelope>,
-    claimed_bytes: usize,
-    /// The handler is being polled.
-    polls: bool,
-    /// Since then something has been claimed.
-    claims: bool,
-    /// The handler's own waker was left in the inbox when it was woken, and it has not waited for more since.
-    left_reader: bool,
-    /// Places, of which the first `count` are taken. A message that is put into one is moved once; a list
-    /// that may have to grow would have it moved three times.
-    written: Vec<Option<Outgoing>>,
-    count: usize,
-    written_bytes: usize,
-}
-
-impl Hand {
-    /// Makes places. A turn leaves nothing in them, unless its session was exchanged under it.
-    #[inline]
-    fn prepare(&mut self) {
-        if self.count > 0 {
-            self.written.clear();
-            (self.count, self.written_bytes) = (0, 0);
-        }
-        self.written.resize_with(MOST, || None);
-    }
-
-    #[inline]
-    fn put(&mut self, envelope: Envelope) {
-        let size = envelope.len();
-        if let Some(place) = self.written.get_mut(self.count) {
-            // Nothing is in it that would have to be dropped.
-            std::mem::forget(place.replace(Outgoing::Own(envelope)));
-            self.count += 1;
-            self.written_bytes += size;
-        }
-    }
 }
 
 /// A turn of a carrier: it delivers what it has read, runs the handler and takes what that writes, without a wait
@@ -124,9 +91,14 @@ impl<'a> Turn<'a> {
         &self,
         cx: &mut Context<'_>,
         budget: usize,
-        each: impl FnMut(&Outgoing),
+        mut each: impl FnMut(&Outgoing),
     ) -> Poll<Taken> {
         self.run_handler();
+        if self.at_hand
+            && let Some(taken) = self.take_at_hand(budget, &mut each)
+        {
+            return taken;
+        }
         self.poll_take(cx, budget, each)
     }
 
@@ -152,7 +124,11 @@ impl<'a> Turn<'a> {
         }
         let left = HAND.with_borrow_mut(|hand| {
             hand.polls = false;
-            hand.claims || hand.left_reader
+            if hand.claims || hand.left_reader || !hand.claimed.is_empty() {
+                return true;
+            }
+            hand.brought = hand.brought && self.session().is_looked_into();
+            hand.brought
         });
         if left { self.leave_inbox() } else { None }
     }
@@ -190,12 +166,15 @@ impl DerefMut for Turn<'_> {
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
         if self.at_hand {
-            let written = HAND.with_borrow_mut(|hand| {
+            let (written, brought) = HAND.with_borrow_mut(|hand| {
                 hand.left_reader = false; // where the handler has not been polled it waits still
-                hand.count > 0
+                (hand.count > 0, hand.brought)
             });
             if written {
                 drop(self.session().outbox());
+            }
+            if brought {
+                self.leave_inbox().into_iter().for_each(Waker::wake);
             }
             SESSION.set(ptr::null());
             if WOKEN.take() {
@@ -216,7 +195,7 @@ impl fmt::Debug for Turn<'_> {
 
 impl Session {
     #[inline]
-    fn has_turn(&self) -> bool {
+    pub(super) fn has_turn(&self) -> bool {
         ptr::eq(SESSION.get(), self)
     }
 
@@ -284,6 +263,58 @@ impl Session {
         }
     }
 
+    /// In its turn, whether what has come from a client whose messages have no numbers may be handed over without the
+    /// inbox: the handler waits for data there, and nothing else is there.
+    #[inline]
+    fn may_bring(&self, messages: usize, bytes: usize) -> bool {
+        self.resume == Resume::Never
+            && self.has_turn()
+            && self.watched.load(Ordering::Relaxed)
+            && HAND.with_borrow(|hand| hand.may_bring(messages, bytes, self.limits()))
+    }
+
+    /// Hands over a message likewise, or gives it back.
+    #[inline]
+    pub(super) fn bring_one(&self, message: Envelope) -> Result<(), Envelope> {
+        if !message.is_bare() || !self.may_bring(1, message.len()) {
+            return Err(message);
+        }
+        HAND.with_borrow_mut(|hand| hand.bring_one(message));
+        self.wake_for_brought();
+        Ok(())
+    }
+
+    /// Hands over a batch likewise, or leaves it.
+    #[inline]
+    pub(super) fn bring(&self, batch: &mut Batch, meters: &Meters) {
+        if !batch.headed && self.may_bring(batch.len(), batch.bytes) {
+            // Before anything is borrowed: a recorder of metrics is not ours.
+            batch.iter().for_each(|message| meters.received(message.len()));
+            HAND.with_borrow_mut(|hand| hand.bring(batch));
+            self.wake_for_brought();
+        }
+    }
+
+    #[inline]
+    fn wake_for_brought(&self) {
+        self.brought.store(true, Ordering::Relaxed);
+        WOKEN.set(true);
+    }
+
+    /// The handler has read all that was brought: whether somebody has had the inbox meanwhile, who may wait for that. Each
+    /// side writes before it reads, so one of them at least sees the other.
+    #[inline]
+    fn is_looked_into(&self) -> bool {
+        self.brought.swap(false, Ordering::SeqCst);
+        !self.watched.load(Ordering::SeqCst)
+    }
+
+    /// Somebody else has the inbox: whether the handler has messages at hand that come before all that is there.
+    pub(super) fn look_in(&self) -> bool {
+        self.watched.swap(false, Ordering::SeqCst);
+        self.brought.load(Ordering::SeqCst)
+    }
+
     /// The next message, if it is claimed and has no head.
     #[inline]
     pub(super) fn next_claimed(&self) -> Option<Payload> {
@@ -316,7 +347,7 @@ impl Session {
         }
         // Nor does anybody wait for room.
         let watched = self.is_own(inbox.mail.reader.as_ref())
-            && !inbox.mail.has(Lane::Data)
+            && inbox.is_empty()
             && !inbox.mail.closed
             && inbox.room.is_empty()
             && !self.paused.load(Ordering::Relaxed);
@@ -326,22 +357,21 @@ impl Session {
     /// Who looks into the inbox in that turn finds all that has not been read.
     #[inline]
     pub(super) fn put_back_claimed(&self, inbox: &mut Inbox) {
-        if inbox.mail.claimed && self.has_turn() {
-            HAND.with_borrow_mut(|hand| {
-                if hand.claims {
-                    let bytes = std::mem::take(&mut hand.claimed_bytes);
-                    inbox.mail.put_back(std::mem::take(&mut hand.claimed), bytes);
+        HAND.with(|hand| {
+            // While it is borrowed the handler is not polled, and nothing is claimed.
+            if let Ok(mut hand) = hand.try_borrow_mut() {
+                if hand.brought {
+                    self.brought.store(false, Ordering::Relaxed);
                 }
-            });
-        }
+                hand.put_back(&mut inbox.mail);
+            }
+        });
     }
 
     /// Whether a message of this size may be written at hand: it is its turn, and order and limits allow it.
     #[inline]
     pub(crate) fn writes_at_hand(&self, size: usize) -> bool {
-        let fits = |hand: &Hand| {
-            hand.count < hand.written.len() && hand.written_bytes + size <= self.limits().pressure
-        };
+        let fits = |hand: &Hand| hand.has_place(size, self.limits().pressure);
         self.has_turn()
             && self.untouched.load(Ordering::Relaxed)
             && HAND.try_with(|hand| hand.try_borrow().is_ok_and(|hand| fits(&hand))) == Ok(true)
@@ -362,12 +392,7 @@ impl Session {
     #[inline]
     pub(super) fn put_down_written(&self, outbox: &mut Outbox) {
         if self.has_turn() {
-            HAND.with_borrow_mut(|hand| {
-                if hand.count > 0 {
-                    outbox.prepend(hand.written[..hand.count].iter_mut().filter_map(Option::take));
-                    (hand.count, hand.written_bytes) = (0, 0);
-                }
-            });
+            HAND.with_borrow_mut(|hand| hand.put_down(outbox));
         }
     }
 
@@ -378,29 +403,39 @@ impl Session {
         &self,
         outbox: &mut Outbox,
         budget: usize,
-        mut each: impl FnMut(&Outgoing),
+        each: impl FnMut(&Outgoing),
     ) -> (u64, usize) {
-        if !self.has_turn() {
-            return (0, 0);
-        }
-        if outbox.ring.len() > 0 || HAND.with_borrow(|it| it.written_bytes + it.count > budget) {
+        if self.has_turn() {
+            if outbox.ring.len() == 0
+                && let Some(drained) = HAND.with_borrow_mut(|hand| hand.drain(budget, each))
+            {
+                outbox.ring.pass(drained.0);
+                return drained;
+            }
             self.put_down_written(outbox);
-            return (0, 0);
         }
-        HAND.with_borrow_mut(|hand| {
-            let written = &mut hand.written[..hand.count];
-            written.iter().flatten().for_each(&mut each); // which may panic
-            written.fill_with(|| None);
-            let drained = (hand.count as u64, hand.written_bytes);
-            (hand.count, hand.written_bytes) = (0, 0);
-            outbox.ring.pass(drained.0);
-            drained
-        })
+        (0, 0)
     }
 
-    /// Its carrier has found the outbox empty, and has it locked still.
+    /// The same for a carrier who found the outbox empty before, while nobody has had it since. `None`: there may be
+    /// something in it.
     #[inline]
-    pub(super) fn leave_untouched(&self) {
-        self.untouched.store(self.resume == Resume::Never, Ordering::Relaxed);
+    pub(super) fn drain_untouched(
+        &self,
+        budget: usize,
+        each: impl FnMut(&Outgoing),
+    ) -> Option<(u64, usize)> {
+        if !self.untouched.load(Ordering::Relaxed) {
+            return None;
+        }
+        HAND.with_borrow_mut(|hand| hand.drain(budget, each))
+    }
+
+    /// Its carrier, of this generation, has found the outbox empty, and has it locked still. Where there may be another
+    /// carrier, neither knows of what the other found.
+    #[inline]
+    pub(super) fn leave_untouched(&self, generation: u64) {
+        let alone = self.resume == Resume::Never && generation == 1;
+        self.untouched.store(alone, Ordering::Relaxed);
     }
 }

@@ -10,7 +10,7 @@ use primus_core::{
     Batch, Carrier, CloseReason, DeliverError, Envelope, Payload, classic::Incoming,
 };
 
-use super::{Context, Dialect, Driver, HIGH, Poll, Progress, Stage};
+use super::{Context, Dialect, Driver, Fate, HIGH, Poll, Progress, Stage};
 use crate::{
     connection::{SCRATCH, Scratch},
     frames::Received,
@@ -28,7 +28,7 @@ pub(super) struct Held {
 impl<D: Dialect> Driver<D> {
     /// Reads what there is and handles every complete frame of it.
     pub(super) fn read(&mut self, cx: &mut Context<'_>, carrier: &mut Carrier) -> Progress {
-        if self.gone.is_some() {
+        if self.is_gone() {
             return Progress::Waiting;
         }
         if self.connection.out.len() >= HIGH {
@@ -38,7 +38,10 @@ impl<D: Dialect> Driver<D> {
             return match self.connection.poll_discard(cx) {
                 Poll::Pending => Progress::Waiting,
                 Poll::Ready(Ok(true)) => Progress::More,
-                Poll::Ready(_) => self.lost(),
+                Poll::Ready(_) => {
+                    self.lost();
+                    Progress::Waiting
+                }
             };
         }
         if let Some(progress) = self.go_on_with_held(carrier, cx) {
@@ -70,7 +73,7 @@ impl<D: Dialect> Driver<D> {
         let mut input = &mut backlog[..];
         let progress = self.read_frames(&mut input, carrier, cx).unwrap_or(Progress::More);
         let left = input.len();
-        if left > 0 && self.failed.is_none() {
+        if left > 0 && !self.has_failed() {
             backlog.advance(backlog.len() - left);
             self.connection.put_back(*backlog);
         }
@@ -86,12 +89,15 @@ impl<D: Dialect> Driver<D> {
         let mut input = match self.connection.poll_read(cx, scratch) {
             Poll::Pending => return Progress::Waiting,
             Poll::Ready(Ok(read)) if !read.is_empty() => read,
-            Poll::Ready(_) => return self.lost(),
+            Poll::Ready(_) => {
+                self.lost();
+                return Progress::Waiting;
+            }
         };
         carrier.session().seen();
         let all = if input.len() < SCRATCH { Progress::Drained } else { Progress::More };
         let progress = self.read_frames(&mut input, carrier, cx).unwrap_or(all);
-        if !input.is_empty() && self.failed.is_none() {
+        if !input.is_empty() && !self.has_failed() {
             self.connection.put_back(BytesMut::from(&*input));
         }
         progress
@@ -150,14 +156,9 @@ impl<D: Dialect> Driver<D> {
         (!self.deliver_ready(carrier, cx)).then_some(Progress::Waiting)
     }
 
-    fn lost(&mut self) -> Progress {
-        self.gone = Some(Box::new(CloseReason::GOING_AWAY));
-        Progress::Waiting
-    }
-
     /// The peer broke the protocol.
     fn fail(&mut self, reason: CloseReason) {
-        self.failed = Some(Box::new(reason));
+        self.fate = Some(Box::new(Fate::Failed(reason)));
         self.broken = true;
         if self.stage == Stage::Closing {
             self.stage = Stage::Failing;
@@ -184,9 +185,9 @@ impl<D: Dialect> Driver<D> {
                 return Some(self.drop_rest());
             }
         };
-        if !on || self.gone.is_some() {
+        if !on || self.is_gone() {
             Some(Progress::Waiting)
-        } else if self.failed.is_some() {
+        } else if self.has_failed() {
             Some(self.drop_rest())
         } else if self.connection.out.len() >= HIGH {
             Some(Progress::Blocked)
@@ -206,7 +207,8 @@ impl<D: Dialect> Driver<D> {
             Received::Close(reason) => {
                 self.answered = true;
                 let unusual = reason.filter(|reason| reason.code() != 1000);
-                self.gone = Some(Box::new(unusual.unwrap_or(CloseReason::NORMAL)));
+                let reason = unusual.unwrap_or(CloseReason::NORMAL);
+                self.fate = Some(Box::new(Fate::Gone(reason)));
                 return true;
             }
         };
@@ -221,7 +223,7 @@ impl<D: Dialect> Driver<D> {
                 return !self.dialect.stays(&CloseReason::NORMAL);
             }
             Ok(Incoming::Nothing) => {}
-            Err(reason) => self.failed = Some(Box::new(reason)),
+            Err(reason) => self.fate = Some(Box::new(Fate::Failed(reason))),
         }
         true
     }

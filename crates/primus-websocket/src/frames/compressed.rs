@@ -302,7 +302,9 @@ fn without_context_takeover_nothing_is_held_between_messages() {
     for _ in 0..3 {
         let (received, error) = read(&mut without, &client.message(&sent), 500);
         assert_eq!((received, error), (vec![sent.content.clone()], None));
-        assert!(matches!(without.inflate, Some(Inflate::Each)) && without.slow.is_none());
+        assert!(
+            matches!(without.inflate.as_deref(), Some(Inflate::Each)) && without.slow.is_none()
+        );
     }
     assert!(Fragments::default().is_between_messages());
 }
