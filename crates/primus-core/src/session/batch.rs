@@ -33,14 +33,15 @@ impl Batch {
         let message = message.into();
         self.bytes += message.len();
         self.headed |= !message.is_bare();
-        if self.is_empty() {
-            self.one = Some(message);
-        } else {
+        if !self.many.is_empty() {
+            self.many.push(message);
+        } else if let Some(first) = self.one.take() {
             if self.many.capacity() == 0 {
                 self.many = mail::borrow();
             }
-            self.many.extend(self.one.take());
-            self.many.push(message);
+            self.many.extend([first, message]);
+        } else {
+            self.one = Some(message);
         }
         self.many.len() < FULL.0 && self.bytes < FULL.1
     }
