@@ -1,18 +1,43 @@
-//! All orders in which the task of a connection, a publisher and a flusher may meet, by model checking.
+//! All orders in which the task of a connection, a publisher and a flusher may meet, by model checking; and those in
+//! which its handler and another one who reads may.
 //!
-//! The outbox and the handler are a model, by the rules of `Session::offer` and `Driver::poll`; whose turn it
-//! is, is decided by the code itself.
+//! Outbox, inbox and handler are a model, by the rules of `Session::offer`, `Driver::poll` and `Turn`; whose turn it
+//! is, and who finds out what the handler has been brought, is decided by the code itself.
 
+#[path = "../../crates/primus-core/src/session/brought.rs"]
+mod brought;
 #[path = "../../crates/primus-websocket/src/turns.rs"]
 mod turns;
 
 mod sync {
     pub(crate) use std::sync::{PoisonError, TryLockError};
 
-    pub(crate) use loom::sync::{
-        Mutex, MutexGuard,
-        atomic::{AtomicBool, Ordering},
-    };
+    use loom::sync::atomic::{self, fence};
+    pub(crate) use loom::sync::{Mutex, MutexGuard, atomic::Ordering};
+
+    /// loom takes `SeqCst` for `AcqRel`, but knows what a fence is: one between two such accesses orders them.
+    pub(crate) struct AtomicBool(atomic::AtomicBool);
+
+    impl AtomicBool {
+        pub(crate) fn new(value: bool) -> Self {
+            Self(atomic::AtomicBool::new(value))
+        }
+
+        pub(crate) fn load(&self, order: Ordering) -> bool {
+            if order == Ordering::SeqCst {
+                fence(Ordering::SeqCst);
+            }
+            self.0.load(order)
+        }
+
+        pub(crate) fn store(&self, value: bool, order: Ordering) {
+            self.0.store(value, order);
+        }
+
+        pub(crate) fn swap(&self, value: bool, order: Ordering) -> bool {
+            self.0.swap(value, order)
+        }
+    }
 }
 
 use std::sync::Arc;
@@ -20,7 +45,8 @@ use std::sync::Arc;
 use loom::{sync::atomic::AtomicUsize, thread};
 
 use self::{
-    sync::{AtomicBool, Mutex, Ordering},
+    brought::Brought,
+    sync::{AtomicBool, Mutex, MutexGuard, Ordering},
     turns::Turns,
 };
 
@@ -29,8 +55,8 @@ type Written = Vec<u32>;
 
 struct Connection {
     outbox: Mutex<Vec<u32>>,
-    /// Its task is in a turn and will write before it waits.
-    driving: AtomicBool,
+    /// Nobody has had the outbox since the task found it empty.
+    untouched: AtomicBool,
     socket: AtomicUsize,
     turns: Turns<Written>,
 }
@@ -39,39 +65,62 @@ impl Connection {
     fn new() -> Arc<Self> {
         Arc::new(Self {
             outbox: Mutex::new(Vec::new()),
-            driving: AtomicBool::new(false),
+            untouched: AtomicBool::new(true),
             socket: AtomicUsize::new(0),
             turns: Turns::new(Vec::new()),
         })
     }
 
-    /// True: it was empty, and nobody is there who writes, so it has to be flushed.
-    fn push(&self, message: u32) -> bool {
-        let mut outbox = self.outbox.lock().unwrap();
-        let drained = outbox.is_empty();
-        outbox.push(message);
-        drained && !self.driving.load(Ordering::Acquire)
+    fn outbox(&self) -> MutexGuard<'_, Vec<u32>> {
+        let outbox = self.outbox.lock().unwrap();
+        self.untouched.store(false, Ordering::Relaxed);
+        outbox
     }
 
-    fn write(&self, written: &mut Written) {
-        written.append(&mut self.outbox.lock().unwrap());
-        // The system call: what happens elsewhere may happen while it is made, too.
+    /// True: it was empty, so it has to be flushed.
+    fn push(&self, message: u32) -> bool {
+        let mut outbox = self.outbox();
+        let drained = outbox.is_empty();
+        outbox.push(message);
+        drained
+    }
+
+    /// What is in the outbox goes behind what is at hand.
+    fn write(&self, written: &mut Written, mut at_hand: Vec<u32>) {
+        let mut outbox = self.outbox();
+        written.append(&mut at_hand);
+        written.append(&mut outbox);
+        self.untouched.store(true, Ordering::Relaxed);
+        drop(outbox);
+        self.send();
+    }
+
+    /// The system call: what happens elsewhere may happen while it is made, too.
+    fn send(&self) {
         self.socket.fetch_add(1, Ordering::Relaxed);
     }
 
     fn flush(&self) {
-        self.turns.visit(|written| self.write(written));
+        self.turns.visit(|written| self.write(written, Vec::new()));
     }
 
     /// One turn of its task, in which the handler may write something. True: it was woken meanwhile.
     fn poll(&self, message: Option<u32>) -> bool {
         let ((), again) = self.turns.take(|written| {
-            self.driving.store(true, Ordering::Release);
+            let mut at_hand = Vec::new();
             if let Some(message) = message {
-                self.push(message);
+                if self.untouched.load(Ordering::Relaxed) {
+                    at_hand.push(message);
+                } else {
+                    self.push(message);
+                }
             }
-            self.driving.store(false, Ordering::Release);
-            self.write(written);
+            if self.untouched.load(Ordering::Relaxed) {
+                written.append(&mut at_hand); // without the outbox
+                self.send();
+            } else {
+                self.write(written, at_hand);
+            }
         });
         again
     }
@@ -145,5 +194,48 @@ fn nobody_but_the_task_waits() {
             held.flush();
         });
         assert_eq!(visitors, ((), true));
+    });
+}
+
+/// What waits for who reads messages one by one.
+#[derive(Default)]
+struct Inbox {
+    /// Who has it need not think that he has found all.
+    claimed: bool,
+    /// Somebody else waits for that.
+    reader: bool,
+}
+
+#[test]
+fn who_waits_behind_what_a_handler_was_brought_is_woken_when_that_has_been_read() {
+    in_all_orders(|| {
+        let session = Arc::new((Mutex::new(Inbox::default()), Brought::new()));
+        session.1.watch(true);
+        session.1.bring();
+        let other = {
+            let session = Arc::clone(&session);
+            thread::spawn(move || {
+                let (inbox, brought) = &*session;
+                let mut inbox = inbox.lock().unwrap();
+                inbox.claimed |= brought.look_in();
+                inbox.reader = inbox.claimed;
+                inbox.reader
+            })
+        };
+        let (inbox, brought) = &*session;
+        // The handler has read it, and waits for more without a look.
+        let mut woken = false;
+        if brought.is_watched() && !brought.finish() {
+            // Nobody was there.
+        } else {
+            let mut inbox = inbox.lock().unwrap();
+            brought.put_back();
+            inbox.claimed = false;
+            woken = std::mem::take(&mut inbox.reader);
+        }
+        let waited = other.join().unwrap();
+        let inbox = inbox.lock().unwrap();
+        assert!(!inbox.claimed && !inbox.reader, "nothing more is expected, and nobody waits");
+        assert_eq!(woken, waited);
     });
 }

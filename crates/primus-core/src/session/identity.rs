@@ -11,7 +11,8 @@ use std::{
 };
 
 use super::{
-    Callbacks, Resume, Session, handler::Slot, inbox::Inbox, notices::Notices, outbox::Outbox,
+    Callbacks, Resume, Session, brought::Brought, handler::Slot, inbox::Inbox, notices::Notices,
+    outbox::Outbox,
 };
 use crate::{
     admission::Permit,
@@ -73,7 +74,6 @@ impl Session {
             paused: AtomicBool::new(false),
             driving: AtomicBool::new(false),
             untouched: AtomicBool::new(false),
-            watched: AtomicBool::new(false),
             served: AtomicBool::new(false),
             announced: AtomicBool::new(false),
             admitted: AtomicBool::new(true),
@@ -86,7 +86,7 @@ impl Session {
             ping_interval: u32::try_from(ping_interval.as_micros().div_ceil(1000))
                 .unwrap_or(u32::MAX),
             hears_presence: presence,
-            brought: AtomicBool::new(false),
+            brought: Brought::new(),
             mount,
         })
     }
@@ -117,10 +117,10 @@ impl Session {
     pub(super) fn inbox(&self) -> MutexGuard<'_, Inbox> {
         let mut inbox = self.inbox.lock().unwrap_or_else(PoisonError::into_inner);
         if self.has_turn() {
-            self.watched.store(false, Ordering::Relaxed);
+            self.brought.watch(false);
             self.put_back_claimed(&mut inbox);
         } else {
-            inbox.mail.claimed |= self.look_in();
+            inbox.mail.claimed |= self.brought.look_in();
         }
         inbox
     }

@@ -21,6 +21,7 @@
 
 mod attach;
 mod batch;
+mod brought;
 mod callbacks;
 mod carrier;
 mod control;
@@ -36,6 +37,7 @@ mod notices;
 mod outbox;
 mod push;
 mod receive;
+mod sync;
 mod turn;
 mod wakers;
 mod wire;
@@ -60,6 +62,9 @@ pub use self::{
     turn::Turn,
     wire::Wire,
 };
+use self::{
+    brought::Brought, extras::Extras, handler::Slot, inbox::Inbox, notices::Notices, outbox::Outbox,
+};
 pub(crate) use self::{
     callbacks::OnData,
     detach::Waiting,
@@ -68,7 +73,6 @@ pub(crate) use self::{
     push::Offered,
     wire::Wires,
 };
-use self::{extras::Extras, handler::Slot, inbox::Inbox, notices::Notices, outbox::Outbox};
 use crate::{
     authorize::User,
     handshake::Handshake,
@@ -85,12 +89,9 @@ pub struct Session {
     outbox: Mutex<Outbox>,
     pub(crate) mount: Arc<Mount>,
     extras: OnceLock<Box<Extras>>,
-    /// The carrier is in a turn and will run the handler and write before it waits, so nobody need wake it.
-    driving: AtomicBool,
     /// Nobody has had the outbox since its carrier found it empty.
     untouched: AtomicBool,
-    /// Nobody has had the inbox since the handler's own waker was left in it, and nothing else.
-    watched: AtomicBool,
+    brought: Brought,
     resume: Resume,
     /// How often its client is pinged, in milliseconds.
     ping_interval: u32,
@@ -125,8 +126,8 @@ pub struct Session {
     answers_requests: bool,
     /// It is told who is present.
     hears_presence: bool,
-    /// The handler has messages at hand that were never in the inbox.
-    brought: AtomicBool,
+    /// The carrier is in a turn and will run the handler before it waits, so nobody need wake it for that.
+    driving: AtomicBool,
     notices: Notices,
     /// In a box of its own: most have none, and a pointer to a `dyn` is two.
     extension: OnceLock<Box<Box<dyn Any + Send + Sync>>>,

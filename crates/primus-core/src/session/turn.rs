@@ -16,7 +16,7 @@
 //!
 //! Whoever wakes the handler on that thread leaves a note, which is taken when it is polled, or handed on when the turn
 //! ends. What its own carrier brings also leaves its waker in the inbox. As long as nobody has had the inbox since
-//! there was that waker and nothing else (`Session::watched`), the handler may wait for more without a look: who comes
+//! there was that waker and nothing else (`Brought`), the handler may wait for more without a look: who comes
 //! afterwards resets that before he wakes the handler under the lock of its slot, so where it is not seen yet, the
 //! handler is polled once more.
 //!
@@ -24,7 +24,7 @@
 //! it. Until then the inbox says so (`Mail::claimed`): who reads beside the handler waits, for these come first.
 //!
 //! The messages of a client that may not come back have no numbers to be checked under a lock. To a handler that waits
-//! in that state such messages are brought without the inbox. Who has that meanwhile finds out (`Session::brought`) and
+//! in that state such messages are brought without the inbox. Who has that meanwhile finds out (`Brought`) and
 //! has the inbox say so, as if they had been claimed. And a carrier takes what was written at hand without the outbox, if
 //! nobody has had that since its carrier left its waker there: who has it later wakes the carrier, also in its turn.
 
@@ -127,7 +127,7 @@ impl<'a> Turn<'a> {
             if hand.claims || hand.left_reader || !hand.claimed.is_empty() {
                 return true;
             }
-            hand.brought = hand.brought && self.session().is_looked_into();
+            hand.brought = hand.brought && self.session().brought.finish();
             hand.brought
         });
         if left { self.leave_inbox() } else { None }
@@ -245,7 +245,7 @@ impl Session {
     pub(super) fn wait_at_hand(&self, cx: &Context<'_>) -> bool {
         self.has_turn()
             && self.is_own(Some(cx.waker()))
-            && self.watched.load(Ordering::Relaxed)
+            && self.brought.is_watched()
             && HAND.with_borrow_mut(|hand| {
                 let waits = hand.claimed.is_empty();
                 if waits {
@@ -269,7 +269,7 @@ impl Session {
     fn may_bring(&self, messages: usize, bytes: usize) -> bool {
         self.resume == Resume::Never
             && self.has_turn()
-            && self.watched.load(Ordering::Relaxed)
+            && self.brought.is_watched()
             && HAND.with_borrow(|hand| hand.may_bring(messages, bytes, self.limits()))
     }
 
@@ -297,22 +297,8 @@ impl Session {
 
     #[inline]
     fn wake_for_brought(&self) {
-        self.brought.store(true, Ordering::Relaxed);
+        self.brought.bring();
         WOKEN.set(true);
-    }
-
-    /// The handler has read all that was brought: whether somebody has had the inbox meanwhile, who may wait for that. Each
-    /// side writes before it reads, so one of them at least sees the other.
-    #[inline]
-    fn is_looked_into(&self) -> bool {
-        self.brought.swap(false, Ordering::SeqCst);
-        !self.watched.load(Ordering::SeqCst)
-    }
-
-    /// Somebody else has the inbox: whether the handler has messages at hand that come before all that is there.
-    pub(super) fn look_in(&self) -> bool {
-        self.watched.swap(false, Ordering::SeqCst);
-        self.brought.load(Ordering::SeqCst)
     }
 
     /// The next message, if it is claimed and has no head.
@@ -351,7 +337,7 @@ impl Session {
             && !inbox.mail.closed
             && inbox.room.is_empty()
             && !self.paused.load(Ordering::Relaxed);
-        self.watched.store(watched, Ordering::Relaxed);
+        self.brought.watch(watched);
     }
 
     /// Who looks into the inbox in that turn finds all that has not been read.
@@ -361,7 +347,7 @@ impl Session {
             // While it is borrowed the handler is not polled, and nothing is claimed.
             if let Ok(mut hand) = hand.try_borrow_mut() {
                 if hand.brought {
-                    self.brought.store(false, Ordering::Relaxed);
+                    self.brought.put_back();
                 }
                 hand.put_back(&mut inbox.mail);
             }
