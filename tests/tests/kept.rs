@@ -7,6 +7,7 @@ use primus_tests::{
     http,
     peer::Peer,
     server::{Server, soon, until},
+    ws::Client,
 };
 use serde_json::json;
 use tokio::sync::{mpsc, oneshot};
@@ -312,6 +313,17 @@ async fn without_a_window_a_session_ends_with_its_carrier() {
         (&peer.attach["resumed"], &peer.attach["reason"]),
         (&json!(false), &json!("expired"))
     );
+}
+
+#[tokio::test]
+async fn without_a_window_both_sides_count_as_ever() {
+    let server = Server::echo(Builder::new().resume_window(Duration::ZERO)).await;
+    let mut client = Client::resumable(server.address()).await;
+    for sent in 1..=5 {
+        client.echoes("\"a\"").await;
+        client.send(format!("primus::ping:{sent}:{sent}::")).await;
+        assert_eq!(client.text().await, format!("primus::pong:{sent}:{sent}::"));
+    }
 }
 
 #[tokio::test]

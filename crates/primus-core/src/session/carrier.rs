@@ -163,9 +163,16 @@ impl Carrier {
         }
         let message = message.into();
         let size = message.len();
-        let Err(message) = self.session.bring_one(message) else {
-            self.meters.received(size);
-            return Ok(());
+        let message = if self.generation == 1 {
+            match self.session.bring_one(message) {
+                Ok(()) => {
+                    self.meters.received(size);
+                    return Ok(());
+                }
+                Err(message) => message,
+            }
+        } else {
+            message
         };
         if self.session.take_in(self.generation, self.expected, message)? {
             self.meters.received(size);
@@ -186,9 +193,11 @@ impl Carrier {
             *batch = Batch::default();
             return true;
         }
-        self.session.bring(batch, &self.meters);
-        if batch.is_empty() {
-            return true;
+        if self.generation == 1 {
+            self.session.bring(batch, &self.meters);
+            if batch.is_empty() {
+                return true;
+            }
         }
         if let Some((count, bytes)) =
             self.session.take_in_all(self.generation, self.expected, batch, &self.meters)

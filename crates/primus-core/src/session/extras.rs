@@ -10,7 +10,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::{Session, control::Decisions};
+use super::{Client, Session, control::Decisions};
 use crate::{
     channel::Seat,
     events::{Belongings, Collector, Pending, RequestError},
@@ -73,7 +73,7 @@ impl Session {
         spark: &Spark,
         collector: &Arc<Collector>,
     ) -> Result<(), RequestError> {
-        if !self.answers_requests {
+        if !self.client.is(Client::ANSWERS) {
             return Err(RequestError::Unanswerable);
         }
         // From here on the end of the session finds it, so that it is not forgotten.

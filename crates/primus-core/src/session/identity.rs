@@ -11,8 +11,8 @@ use std::{
 };
 
 use super::{
-    Callbacks, Resume, Session, brought::Brought, handler::Slot, inbox::Inbox, notices::Notices,
-    outbox::Outbox,
+    Callbacks, Client, Resume, Session, brought::Brought, handler::Slot, inbox::Inbox,
+    notices::Notices, outbox::Outbox,
 };
 use crate::{
     admission::Permit,
@@ -45,7 +45,7 @@ impl Session {
         permit: Permit,
         kind: SessionKind,
     ) -> Arc<Self> {
-        let SessionKind { resume, answers: answers_requests, held, ping_interval, presence } = kind;
+        let SessionKind { resume, answers, held, ping_interval, presence } = kind;
         let (id, key) = id_and_key();
         let now = mount.clock();
         let meters = mount.meters(handshake.transformer());
@@ -82,10 +82,9 @@ impl Session {
             extras: OnceLock::new(),
             awaits_room: AtomicBool::new(false),
             backlog: AtomicBool::new(false),
-            answers_requests,
             ping_interval: u32::try_from(ping_interval.as_micros().div_ceil(1000))
                 .unwrap_or(u32::MAX),
-            hears_presence: presence,
+            client: Client::new(answers, presence, resume != Resume::Never),
             brought: Brought::new(),
             mount,
         })
@@ -189,12 +188,12 @@ impl Session {
 
     /// Whether its client understands what the protocol says by events of its own.
     pub(crate) fn hears_us(&self) -> bool {
-        self.answers_requests
+        self.client.is(Client::ANSWERS)
     }
 
     /// Whether it is told who comes to its rooms, and who leaves them.
     pub(crate) fn hears_presence(&self) -> bool {
-        self.hears_presence
+        self.client.is(Client::HEARS_PRESENCE)
     }
 
     /// Sets the token of its HTTP carrier; what it was before comes back.

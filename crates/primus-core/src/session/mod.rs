@@ -122,15 +122,39 @@ pub struct Session {
     awaits_room: AtomicBool,
     /// That had to be given up: its client sends too much that nobody reads.
     backlog: AtomicBool,
-    /// Its client can answer requests.
-    answers_requests: bool,
-    /// It is told who is present.
-    hears_presence: bool,
+    client: Client,
     /// The carrier is in a turn and will run the handler before it waits, so nobody need wake it for that.
     driving: AtomicBool,
     notices: Notices,
     /// In a box of its own: most have none, and a pointer to a `dyn` is two.
     extension: OnceLock<Box<Box<dyn Any + Send + Sync>>>,
+}
+
+/// What its client can, in one byte.
+#[derive(Debug, Clone, Copy)]
+struct Client(u8);
+
+impl Client {
+    /// It can answer requests.
+    const ANSWERS: u8 = 1;
+    /// It is told who is present.
+    const HEARS_PRESENCE: u8 = 2;
+    /// Its messages have numbers, and it counts ours: also where nothing is kept for its return.
+    const COUNTS: u8 = 4;
+
+    fn new(answers: bool, presence: bool, counts: bool) -> Self {
+        let bit = |bit, is: bool| if is { bit } else { 0 };
+        Self(
+            bit(Self::ANSWERS, answers)
+                | bit(Self::HEARS_PRESENCE, presence)
+                | bit(Self::COUNTS, counts),
+        )
+    }
+
+    #[inline]
+    fn is(self, bit: u8) -> bool {
+        self.0 & bit != 0
+    }
 }
 
 impl Session {

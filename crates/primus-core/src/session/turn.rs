@@ -23,7 +23,7 @@
 //! Messages are claimed while the handler is polled, by one thread at a time, and are back before anybody else may poll
 //! it. Until then the inbox says so (`Mail::claimed`): who reads beside the handler waits, for these come first.
 //!
-//! The messages of a client that may not come back have no numbers to be checked under a lock. To a handler that waits
+//! The messages of a client that does not count have no numbers to be checked under a lock. To a handler that waits
 //! in that state such messages are brought without the inbox. Who has that meanwhile finds out (`Brought`) and
 //! has the inbox say so, as if they had been claimed. And a carrier takes what was written at hand without the outbox, if
 //! nobody has had that since its carrier left its waker there: who has it later wakes the carrier, also in its turn.
@@ -39,7 +39,7 @@ use std::{
 };
 
 use self::hand::Hand;
-use super::{Batch, Carrier, Lane, Resume, Session, Taken, inbox::Inbox, outbox::Outbox};
+use super::{Batch, Carrier, Client, Lane, Resume, Session, Taken, inbox::Inbox, outbox::Outbox};
 use crate::{envelope::Envelope, message::Payload, metrics::Meters, packet::Outgoing};
 
 mod hand;
@@ -173,10 +173,9 @@ impl Drop for Turn<'_> {
             if written {
                 drop(self.session().outbox());
             }
-            if brought {
-                self.leave_inbox().into_iter().for_each(Waker::wake);
-            }
+            let waits = if brought { self.leave_inbox() } else { None };
             SESSION.set(ptr::null());
+            waits.into_iter().for_each(Waker::wake);
             if WOKEN.take() {
                 self.session().schedule();
             }
@@ -267,7 +266,7 @@ impl Session {
     /// inbox: the handler waits for data there, and nothing else is there.
     #[inline]
     fn may_bring(&self, messages: usize, bytes: usize) -> bool {
-        self.resume == Resume::Never
+        !self.client.is(Client::COUNTS)
             && self.has_turn()
             && self.brought.is_watched()
             && HAND.with_borrow(|hand| hand.may_bring(messages, bytes, self.limits()))
@@ -411,8 +410,8 @@ impl Session {
         budget: usize,
         each: impl FnMut(&Outgoing),
     ) -> Option<(u64, usize)> {
-        if !self.untouched.load(Ordering::Relaxed) {
-            return None;
+        if self.client.is(Client::COUNTS) || !self.untouched.load(Ordering::Relaxed) {
+            return None; // what such a client is sent has to be counted
         }
         HAND.with_borrow_mut(|hand| hand.drain(budget, each))
     }

@@ -36,7 +36,7 @@ impl Hand {
     /// Makes places. A turn leaves nothing, unless its session was exchanged under it; and no large buffer is kept.
     #[inline]
     pub(super) fn prepare(&mut self) {
-        if self.count > 0 || self.brought {
+        if self.count > 0 || !self.claimed.is_empty() {
             *self = Self::default();
         }
         if self.claimed.capacity() > LARGEST {
