@@ -148,7 +148,7 @@ async fn sessions_that_reconnect_for_long_leave_nothing_behind() {
     for visitor in 0..3 {
         visit(to, 200 + visitor, Instant::now()).await;
     }
-    let tasks = server.idle(None).await;
+    let tasks = server.tasks_at_rest().await;
 
     let begin = Instant::now();
     let end = begin + scale.end;

@@ -67,14 +67,28 @@ impl Server {
         line.trim().trim_end_matches(" kB").parse().expect("a number")
     }
 
-    /// Waits until it holds no more than it does without clients; returns how many tasks that are.
+    /// How many tasks it has without clients: as many as stay for longer than what a client leaves behind may.
+    pub(crate) async fn tasks_at_rest(&self) -> u64 {
+        let mut tasks = self.idle(None).await;
+        let mut since = Instant::now();
+        while since.elapsed() < PING_TIMEOUT {
+            sleep(Duration::from_millis(200)).await;
+            let now = self.idle(None).await;
+            if now != tasks {
+                (tasks, since) = (now, Instant::now());
+            }
+        }
+        tasks
+    }
+
+    /// Waits until it holds as much as it does without clients; returns how many tasks that are.
     pub(crate) async fn idle(&self, tasks: Option<u64>) -> u64 {
         let deadline = Instant::now() + self.patience;
         loop {
             let stats = self.stats().await;
             let is = |what: &str, number| stats[what].as_u64() == Some(number);
             let alive = stats["tasks"].as_u64().expect("a number");
-            if is("sessions", 0) && is("kept", 0) && tasks.is_none_or(|tasks| alive <= tasks) {
+            if is("sessions", 0) && is("kept", 0) && tasks.is_none_or(|tasks| alive == tasks) {
                 return alive;
             }
             let (sessions, kept) = (&stats["sessions"], &stats["kept"]);
