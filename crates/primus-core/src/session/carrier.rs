@@ -163,16 +163,9 @@ impl Carrier {
         }
         let message = message.into();
         let size = message.len();
-        let message = if self.generation == 1 {
-            match self.session.bring_one(message) {
-                Ok(()) => {
-                    self.meters.received(size);
-                    return Ok(());
-                }
-                Err(message) => message,
-            }
-        } else {
-            message
+        let Err(message) = self.session.bring_one(self.generation, message) else {
+            self.meters.received(size);
+            return Ok(());
         };
         if self.session.take_in(self.generation, self.expected, message)? {
             self.meters.received(size);
@@ -193,11 +186,9 @@ impl Carrier {
             *batch = Batch::default();
             return true;
         }
-        if self.generation == 1 {
-            self.session.bring(batch, &self.meters);
-            if batch.is_empty() {
-                return true;
-            }
+        self.session.bring(self.generation, batch, &self.meters);
+        if batch.is_empty() {
+            return true;
         }
         if let Some((count, bytes)) =
             self.session.take_in_all(self.generation, self.expected, batch, &self.meters)

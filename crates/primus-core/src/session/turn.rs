@@ -263,10 +263,12 @@ impl Session {
     }
 
     /// In its turn, whether what has come from a client whose messages have no numbers may be handed over without the
-    /// inbox: the handler waits for data there, and nothing else is there.
+    /// inbox: the handler waits for data there, and nothing else is there. Only by the first carrier, of generation 1:
+    /// where there is another one, the inbox judges which is heard.
     #[inline]
-    fn may_bring(&self, messages: usize, bytes: usize) -> bool {
-        !self.client.is(Client::COUNTS)
+    fn may_bring(&self, generation: u64, messages: usize, bytes: usize) -> bool {
+        generation == 1
+            && !self.client.is(Client::COUNTS)
             && self.has_turn()
             && self.brought.is_watched()
             && HAND.with_borrow(|hand| hand.may_bring(messages, bytes, self.limits()))
@@ -274,8 +276,8 @@ impl Session {
 
     /// Hands over a message likewise, or gives it back.
     #[inline]
-    pub(super) fn bring_one(&self, message: Envelope) -> Result<(), Envelope> {
-        if !message.is_bare() || !self.may_bring(1, message.len()) {
+    pub(super) fn bring_one(&self, generation: u64, message: Envelope) -> Result<(), Envelope> {
+        if !message.is_bare() || !self.may_bring(generation, 1, message.len()) {
             return Err(message);
         }
         HAND.with_borrow_mut(|hand| hand.bring_one(message));
@@ -285,8 +287,8 @@ impl Session {
 
     /// Hands over a batch likewise, or leaves it.
     #[inline]
-    pub(super) fn bring(&self, batch: &mut Batch, meters: &Meters) {
-        if !batch.headed && self.may_bring(batch.len(), batch.bytes) {
+    pub(super) fn bring(&self, generation: u64, batch: &mut Batch, meters: &Meters) {
+        if !batch.headed && self.may_bring(generation, batch.len(), batch.bytes) {
             // Before anything is borrowed: a recorder of metrics is not ours.
             batch.iter().for_each(|message| meters.received(message.len()));
             HAND.with_borrow_mut(|hand| hand.bring(batch));
