@@ -82,7 +82,7 @@ impl Line {
                 if let Some(carrier) = self.carrier.take() {
                     carrier.finish();
                 }
-                return Poll::Ready(Told::End(reason));
+                return Poll::Ready(Told::End(*reason));
             }
         }
     }

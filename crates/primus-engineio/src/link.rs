@@ -136,13 +136,13 @@ impl Link {
                         speaker.end(&reason, &mut writer);
                         if speaker.after(&reason) == After::Close {
                             writer.packet(&Packet::Close);
-                            over = Some(reason);
+                            over = Some(*reason);
                         }
                         finished = carrier.take();
                         talk.stay();
                     } else if let Some(reason) = taken.gone {
                         writer.packet(&Packet::Close);
-                        over = Some(reason);
+                        over = Some(*reason);
                     }
                 }
             }

@@ -48,7 +48,7 @@ impl Batch {
             taken = carrier.poll_take(cx, budget, |message| messages.push(message.clone()));
         }
         if let Poll::Ready(Taken { gone: Some(reason), .. }) = taken {
-            return Poll::Ready(Self::gone(carrier, resumable, reason));
+            return Poll::Ready(Self::gone(carrier, resumable, *reason));
         }
         let session = carrier.session();
         let requests = session.extension::<Requests>();
@@ -73,7 +73,7 @@ impl Batch {
             lines.extend(pongs.iter().map(|number| format!("primus::pong:{number}::\n").into()));
             lines.extend(end.as_ref().map(|reason| line(&end_frame(reason, session.recv()))));
         }
-        Poll::Ready(Self { lines, end, gone: false })
+        Poll::Ready(Self { lines, end: end.map(|reason| *reason), gone: false })
     }
 
     /// Where an answer that is lost has to be repeated, it has no more than is kept for that.

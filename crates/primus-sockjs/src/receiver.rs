@@ -67,7 +67,7 @@ impl Receiver {
                 Poll::Ready(taken) => taken,
             };
             if let Some(reason) = taken.gone {
-                return Poll::Ready(self.last(reason));
+                return Poll::Ready(self.last(*reason));
             }
             let parser = &*session.mount().settings().parser;
             let mut own = answers;
@@ -83,7 +83,7 @@ impl Receiver {
             }
             // The end comes alone: it is a frame of its own, and asked for once more until it has been told.
             if let Some(reason) = taken.end {
-                return Poll::Ready(self.last(link.face().reason(reason)));
+                return Poll::Ready(self.last(link.face().reason(*reason)));
             }
             deliver_ready(link, &session);
         }

@@ -5,14 +5,13 @@ use std::{
     cell::Cell,
     future::poll_fn,
     io,
-    pin::Pin,
     task::{Context, Poll, ready},
     time::Duration,
 };
 
 use bytes::{Buf as _, BytesMut};
 use primus_core::{Carrier, CloseReason, MountSettings, Payload, Upgraded};
-use tokio::io::{AsyncRead as _, AsyncWriteExt as _, ReadBuf};
+use tokio::io::AsyncWriteExt as _;
 
 use crate::{
     deflate::{Agreed, Deflate, Inflate},
@@ -155,14 +154,13 @@ impl Connection {
     }
 
     /// Reads once. Nothing at the end of the stream.
+    #[inline]
     pub(crate) fn poll_read<'a>(
         &mut self,
         cx: &mut Context<'_>,
         scratch: &'a mut Scratch,
     ) -> Poll<io::Result<&'a mut [u8]>> {
-        let mut buffer = ReadBuf::new(&mut scratch.0);
-        ready!(Pin::new(&mut self.io).poll_read(cx, &mut buffer))?;
-        let read = buffer.filled().len();
+        let read = ready!(self.io.poll_read(cx, &mut scratch.0))?;
         Poll::Ready(Ok(&mut scratch.0[..read]))
     }
 

@@ -278,14 +278,26 @@ impl<D: Dialect> Driver<D> {
     }
 
     /// Messages were taken; says the rest. `None`: there may be more.
+    #[inline(always)]
     fn took(&mut self, taken: Poll<primus_core::Taken>, carrier: &mut Carrier) -> Option<Taken> {
+        match taken {
+            Poll::Ready(taken) if taken.gone.is_some() || taken.end.is_some() || taken.ping => {
+                self.told(taken, carrier)
+            }
+            Poll::Ready(taken) if !taken.drained => None,
+            _ => {
+                self.dialect.write_ack(carrier, &mut self.connection.out);
+                Some(Taken::All)
+            }
+        }
+    }
+
+    /// The same, where something else than messages was found.
+    #[inline(never)]
+    fn told(&mut self, taken: primus_core::Taken, carrier: &mut Carrier) -> Option<Taken> {
         let Self { connection, dialect, stage, onward, ended, broken, .. } = self;
-        let Poll::Ready(taken) = taken else {
-            dialect.write_ack(carrier, &mut connection.out);
-            return Some(Taken::All);
-        };
         if let Some(reason) = taken.gone {
-            return Some(self.fenced(reason));
+            return Some(self.fenced(*reason));
         }
         if taken.ping {
             dialect.write_ping(carrier, &mut connection.out);

@@ -149,6 +149,7 @@ impl Dialect for Native {
         }
     }
 
+    #[inline]
     fn write_ack(&mut self, carrier: &mut Carrier, out: &mut Out) {
         if matches!(self, Self::Resumable)
             && let Some(recv) = carrier.ack(!out.is_empty())

@@ -249,6 +249,7 @@ impl Buffers {
     }
 
     /// To the thread, emptied.
+    #[inline]
     fn give_back(mut self: Box<Self>) {
         if self.tail.capacity() <= LARGEST && self.pieces.capacity() <= SLICES {
             self.pieces.clear();

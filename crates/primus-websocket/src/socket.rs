@@ -4,10 +4,12 @@ use std::{
     any::Any,
     io::{self, IoSlice},
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use primus_core::Io;
+#[cfg(target_os = "linux")]
+use tokio::io::Interest;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
@@ -65,14 +67,81 @@ fn send(_: &TcpStream, _: &[u8]) -> Option<io::Result<usize>> {
     None
 }
 
-impl AsyncRead for Socket {
+/// Reads once.
+///
+/// tokio takes a read that does not fill its buffer for the last one before the next event, and so do we: then the
+/// socket's readiness is given back at once, which otherwise took one more system call to find out.
+#[cfg(target_os = "linux")]
+fn poll_recv(
+    stream: &mut TcpStream,
+    cx: &mut Context<'_>,
+    buffer: &mut [u8],
+) -> Poll<io::Result<usize>> {
+    use rustix::net::{RecvFlags, recv};
+    loop {
+        let mut read = None;
+        let tried = stream.try_io(Interest::READABLE, || {
+            let (length, _) = recv(&*stream, &mut *buffer, RecvFlags::DONTWAIT)?;
+            read = Some(length);
+            let last = 0 < length && length < buffer.len();
+            if last { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+        });
+        if let Some(length) = read {
+            return Poll::Ready(Ok(length));
+        }
+        match tried {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                ready!(stream.poll_read_ready(cx))?;
+            }
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => {
+                return Poll::Ready(Err(error));
+            }
+            _ => {}
+        }
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn poll_recv(
+    stream: &mut TcpStream,
+    cx: &mut Context<'_>,
+    buffer: &mut [u8],
+) -> Poll<io::Result<usize>> {
+    poll_read(Pin::new(stream), cx, buffer)
+}
+
+fn poll_read(
+    io: Pin<&mut (impl AsyncRead + ?Sized)>,
+    cx: &mut Context<'_>,
+    buffer: &mut [u8],
+) -> Poll<io::Result<usize>> {
+    let mut buffer = ReadBuf::new(buffer);
+    ready!(io.poll_read(cx, &mut buffer))?;
+    Poll::Ready(Ok(buffer.filled().len()))
+}
+
+impl Socket {
+    /// Reads once. Nothing at the end of the stream.
     #[inline]
-    fn poll_read(
-        mut self: Pin<&mut Self>,
+    pub(crate) fn poll_read(
+        &mut self,
         cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        self.as_io().poll_read(cx, buffer)
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        match self {
+            Self::Tcp { stream, .. } => poll_recv(stream, cx, buffer),
+            Self::Other(io) => poll_read(Pin::new(&mut **io), cx, buffer),
+        }
+    }
+
+    /// Pending: there is nothing to read, and the task is woken when there is. What is no plain TCP tells that only when
+    /// it is read.
+    #[inline]
+    pub(crate) fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match self {
+            Self::Tcp { stream, .. } => stream.poll_read_ready(cx).map(drop),
+            Self::Other(_) => Poll::Ready(()),
+        }
     }
 }
 
@@ -126,6 +195,8 @@ impl AsyncWrite for Socket {
 
 #[cfg(test)]
 mod tests {
+    use std::future::poll_fn;
+
     use tokio::{
         io::{AsyncReadExt as _, AsyncWriteExt as _, duplex},
         net::TcpListener,
@@ -133,13 +204,17 @@ mod tests {
 
     use super::*;
 
-    #[tokio::test]
-    async fn what_a_full_socket_does_not_take_waits_until_it_has_room() {
+    async fn connected() -> (TcpStream, Socket) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap());
         let (client, server) = tokio::join!(client, listener.accept());
-        let (mut client, server): (_, Box<dyn Io>) = (client.unwrap(), Box::new(server.unwrap().0));
-        let mut server = Socket::from(server);
+        let server: Box<dyn Io> = Box::new(server.unwrap().0);
+        (client.unwrap(), server.into())
+    }
+
+    #[tokio::test]
+    async fn what_a_full_socket_does_not_take_waits_until_it_has_room() {
+        let (mut client, mut server) = connected().await;
         assert!(matches!(server, Socket::Tcp { full: false, .. }));
         let sent: Vec<u8> = (0..16 << 20).map(|index| (index % 251) as u8).collect();
         let mut first = 0;
@@ -167,9 +242,65 @@ mod tests {
         assert!(matches!(server, Socket::Other(_)));
         server.write_all(b"there").await.unwrap();
         client.write_all(b"back").await.unwrap();
-        let (mut there, mut back) = ([0; 5], [0; 4]);
+        let mut there = [0; 5];
         client.read_exact(&mut there).await.unwrap();
-        server.read_exact(&mut back).await.unwrap();
-        assert_eq!((&there, &back), (b"there", b"back"));
+        assert_eq!(&there, b"there");
+        assert_eq!(read(&mut server, 64).await.unwrap(), b"back");
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        assert!(server.poll_readable(&mut cx).is_ready(), "only a read tells");
+        assert!(server.poll_read(&mut cx, &mut [0; 64]).is_pending());
+        drop(client);
+        assert_eq!(read(&mut server, 64).await.unwrap(), b"");
+    }
+
+    async fn read(socket: &mut Socket, room: usize) -> io::Result<Vec<u8>> {
+        let mut buffer = vec![0; room];
+        let length = poll_fn(|cx| socket.poll_read(cx, &mut buffer)).await?;
+        buffer.truncate(length);
+        Ok(buffer)
+    }
+
+    #[tokio::test]
+    async fn a_read_that_does_not_fill_its_buffer_is_the_last_before_the_next_event() {
+        let (mut client, mut server) = connected().await;
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        client.write_all(b"12345678").await.unwrap();
+        // As much as there is room for: there may be more, which only a read tells.
+        assert_eq!(read(&mut server, 8).await.unwrap(), b"12345678");
+        assert!(server.poll_readable(&mut cx).is_ready());
+        assert!(server.poll_read(&mut cx, &mut [0; 8]).is_pending());
+        client.write_all(b"12345678").await.unwrap();
+        assert_eq!(read(&mut server, 5).await.unwrap(), b"12345");
+        assert_eq!(read(&mut server, 5).await.unwrap(), b"678");
+        assert!(server.poll_readable(&mut cx).is_pending());
+        client.write_all(b"9").await.unwrap();
+        poll_fn(|cx| server.poll_readable(cx)).await;
+        assert_eq!(read(&mut server, 5).await.unwrap(), b"9");
+        client.shutdown().await.unwrap();
+        poll_fn(|cx| server.poll_readable(cx)).await;
+        for _ in 0..2 {
+            assert_eq!(read(&mut server, 5).await.unwrap(), b"");
+            assert!(server.poll_readable(&mut cx).is_ready());
+        }
+    }
+
+    #[tokio::test]
+    async fn the_end_is_seen_behind_what_came_with_it() {
+        let (mut client, mut server) = connected().await;
+        client.write_all(b"last").await.unwrap();
+        client.shutdown().await.unwrap();
+        assert_eq!(read(&mut server, 64).await.unwrap(), b"last");
+        poll_fn(|cx| server.poll_readable(cx)).await;
+        assert_eq!(read(&mut server, 64).await.unwrap(), b"");
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_is_reset_is_an_error() {
+        let (client, mut server) = connected().await;
+        server.write_all(b"never read").await.unwrap();
+        client.readable().await.unwrap();
+        drop(client); // with input that was not read
+        let error = read(&mut server, 64).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
     }
 }

@@ -65,15 +65,15 @@ impl<D: Dialect> Task<D> {
         Self { wire, farewell: None }
     }
 
-    /// Ready with what is left of it once the connection is over.
-    fn poll_work(&self, cx: &mut Context<'_>) -> Poll<Option<Work<D>>> {
+    /// Ready with what is left of it once the connection is over; in a box, as it would be moved each time otherwise.
+    fn poll_work(&self, cx: &mut Context<'_>) -> Poll<Option<Box<Work<D>>>> {
         let (polled, again) = self.wire.work.take(|place| {
             let Some(Work { driver, carrier, waker }) = place else { return Poll::Ready(None) };
             if !waker.will_wake(cx.waker()) {
                 *waker = cx.waker().clone();
                 carrier.moved();
             }
-            driver.poll(cx, carrier).map(|()| place.take())
+            driver.poll(cx, carrier).map(|()| place.take().map(Box::new))
         });
         if polled.is_pending() && again {
             cx.waker().wake_by_ref();

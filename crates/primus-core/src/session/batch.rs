@@ -85,6 +85,14 @@ impl Batch {
     }
 }
 
+impl From<Envelope> for Batch {
+    fn from(message: Envelope) -> Self {
+        let mut batch = Self::default();
+        batch.push(message);
+        batch
+    }
+}
+
 impl Drop for Batch {
     fn drop(&mut self) {
         if self.many.capacity() > 0 {

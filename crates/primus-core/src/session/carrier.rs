@@ -39,10 +39,10 @@ pub enum Work {
 pub struct Taken {
     /// A ping is due.
     pub ping: bool,
-    /// As [`Work::End`].
-    pub end: Option<CloseReason>,
+    /// As [`Work::End`]. In a box, as all the other times it costs to move what is rarely there.
+    pub end: Option<Box<CloseReason>>,
     /// As [`Work::Gone`], and why.
-    pub gone: Option<CloseReason>,
+    pub gone: Option<Box<CloseReason>>,
     /// Nothing is left; the task is woken for what comes, as if it had been asked for in vain.
     pub drained: bool,
 }
@@ -178,16 +178,17 @@ impl Carrier {
     /// elsewhere, which taking tells, they are dropped.
     ///
     /// False: the inbox is at its mark, and the rest is left in `batch`. Offer it again later.
+    #[inline]
     pub fn deliver_all(&mut self, batch: &mut Batch) -> bool {
-        if batch.is_empty() {
-            return true;
-        }
+        batch.is_empty()
+            || self.expected != 0 && self.session.bring(self.generation, batch, &self.meters)
+            || self.deliver_to_inbox(batch)
+    }
+
+    /// The same, where the inbox is needed for it.
+    fn deliver_to_inbox(&mut self, batch: &mut Batch) -> bool {
         if self.expected == 0 {
             *batch = Batch::default();
-            return true;
-        }
-        self.session.bring(self.generation, batch, &self.meters);
-        if batch.is_empty() {
             return true;
         }
         if let Some((count, bytes)) =
@@ -280,7 +281,7 @@ impl Carrier {
         let mut outbox = session.outbox_alone();
         if !outbox.is_carried_by(self.generation) {
             session.put_down_written(&mut outbox);
-            taken.gone = Some(self.leave(outbox));
+            taken.gone = Some(Box::new(self.leave(outbox)));
             return Poll::Ready(taken);
         }
         outbox.blocked = false;
@@ -305,7 +306,7 @@ impl Carrier {
         let mut first = false;
         if outbox.ring.is_drained() {
             if let Life::Ending(end) = &outbox.life {
-                taken.end = Some(end.reason.clone());
+                taken.end = Some(Box::new(end.reason.clone()));
             } else if let Place::Carried(carried) = &mut outbox.place {
                 taken.drained = true;
                 session.leave_untouched(self.generation);
@@ -404,7 +405,7 @@ impl Carrier {
             (Some(message), _) => Work::Message(message),
             (None, Taken { gone: Some(_), .. }) => Work::Gone,
             (None, Taken { ping: true, .. }) => Work::Ping,
-            (None, Taken { end: Some(reason), .. }) => Work::End(reason),
+            (None, Taken { end: Some(reason), .. }) => Work::End(*reason),
             (None, _) => Work::Gone,
         })
     }
@@ -415,6 +416,7 @@ impl Carrier {
     }
 
     /// Begins a turn, in which messages are delivered by it, the handler is run and what that writes is taken.
+    #[inline]
     pub fn begin_turn(&mut self) -> Turn<'_> {
         Turn::begin(self)
     }

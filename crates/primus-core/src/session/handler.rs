@@ -10,6 +10,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, atomic::Ordering},
     task::{Context, Poll, Waker},
+    thread,
 };
 
 use futures_task::{ArcWake, waker_ref};
@@ -177,28 +178,9 @@ impl Session {
         turn.and_then(Turn::end_poll).into_iter().for_each(Waker::wake);
         let stage = match polled {
             Ok(Outcome::Pending(future)) => Stage::Waiting(future),
-            Ok(Outcome::Callbacks) if self.is_input_over() => {
-                self.end(CloseReason::ENDED);
-                Stage::Done
-            }
-            Ok(Outcome::Callbacks) => Stage::Callbacks,
-            Ok(Outcome::Returned(result)) => {
-                match result {
-                    Ok(()) => self.end(CloseReason::ENDED),
-                    Err(error) => match error.downcast::<CloseReason>() {
-                        Ok(reason) => self.end(*reason),
-                        Err(error) => {
-                            tracing::warn!(spark = %self.id(), %error, "the handler failed");
-                            self.end(CloseReason::HANDLER_FAILED);
-                        }
-                    },
-                }
-                Stage::Done
-            }
-            Err(panic) => {
-                let message = panic_text(&*panic);
-                tracing::error!(spark = %self.id(), panic = message, "the handler panicked");
-                self.end(CloseReason::HANDLER_FAILED);
+            Ok(Outcome::Callbacks) if !self.is_input_over() => Stage::Callbacks,
+            over => {
+                self.end(self.why_over(over));
                 Stage::Done
             }
         };
@@ -224,6 +206,27 @@ impl Session {
             self.handler_returned();
         } else if again && !self.driving.load(Ordering::Acquire) {
             self.dispatch();
+        }
+    }
+
+    /// The reason to end with, now that the handler is over.
+    #[inline(never)]
+    fn why_over(&self, over: thread::Result<Outcome>) -> CloseReason {
+        let error = match over {
+            Ok(Outcome::Returned(Err(error))) => error,
+            Ok(_) => return CloseReason::ENDED,
+            Err(panic) => {
+                let message = panic_text(&*panic);
+                tracing::error!(spark = %self.id(), panic = message, "the handler panicked");
+                return CloseReason::HANDLER_FAILED;
+            }
+        };
+        match error.downcast::<CloseReason>() {
+            Ok(reason) => *reason,
+            Err(error) => {
+                tracing::warn!(spark = %self.id(), %error, "the handler failed");
+                CloseReason::HANDLER_FAILED
+            }
         }
     }
 

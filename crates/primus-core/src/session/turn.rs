@@ -69,6 +69,7 @@ pub struct Turn<'a> {
 }
 
 impl<'a> Turn<'a> {
+    #[inline]
     pub(super) fn begin(carrier: &'a mut Carrier) -> Self {
         let session = carrier.session();
         session.begin_turn();
@@ -133,6 +134,21 @@ impl<'a> Turn<'a> {
         if left { self.leave_inbox() } else { None }
     }
 
+    /// Ends it with something at hand, or a note that the handler has been woken.
+    #[cold]
+    fn leave(&self) {
+        let (written, brought) = HAND.with_borrow(|hand| (hand.count > 0, hand.brought));
+        if written {
+            drop(self.session().outbox());
+        }
+        let waits = if brought { self.leave_inbox() } else { None };
+        SESSION.set(ptr::null());
+        waits.into_iter().for_each(Waker::wake);
+        if WOKEN.take() {
+            self.session().schedule();
+        }
+    }
+
     /// Also takes the handler's own waker away, if it does not wait for data, or need not: who brought some has woken it.
     fn leave_inbox(&self) -> Option<Waker> {
         let session = self.session();
@@ -164,20 +180,17 @@ impl DerefMut for Turn<'_> {
 }
 
 impl Drop for Turn<'_> {
+    #[inline]
     fn drop(&mut self) {
         if self.at_hand {
-            let (written, brought) = HAND.with_borrow_mut(|hand| {
+            let left = HAND.with_borrow_mut(|hand| {
                 hand.left_reader = false; // where the handler has not been polled it waits still
-                (hand.count > 0, hand.brought)
+                hand.count > 0 || hand.brought
             });
-            if written {
-                drop(self.session().outbox());
-            }
-            let waits = if brought { self.leave_inbox() } else { None };
-            SESSION.set(ptr::null());
-            waits.into_iter().for_each(Waker::wake);
-            if WOKEN.take() {
-                self.session().schedule();
+            if left || WOKEN.get() {
+                self.leave();
+            } else {
+                SESSION.set(ptr::null());
             }
         }
         if !self.over.get() {
@@ -285,15 +298,16 @@ impl Session {
         Ok(())
     }
 
-    /// Hands over a batch likewise, or leaves it.
-    #[inline]
-    pub(super) fn bring(&self, generation: u64, batch: &mut Batch, meters: &Meters) {
-        if !batch.headed && self.may_bring(generation, batch.len(), batch.bytes) {
+    /// Hands over a batch likewise. False: it is left as it was.
+    pub(super) fn bring(&self, generation: u64, batch: &mut Batch, meters: &Meters) -> bool {
+        let may = !batch.headed && self.may_bring(generation, batch.len(), batch.bytes);
+        if may {
             // Before anything is borrowed: a recorder of metrics is not ours.
             batch.iter().for_each(|message| meters.received(message.len()));
             HAND.with_borrow_mut(|hand| hand.bring(batch));
             self.wake_for_brought();
         }
+        may
     }
 
     #[inline]

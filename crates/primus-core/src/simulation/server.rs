@@ -265,7 +265,7 @@ fn take(
     air.coverage.down += messages.len() as u64;
     frames.extend(messages.into_iter().map(Down::Data));
     if let Some(reason) = taken.gone {
-        return Took::Gone(reason);
+        return Took::Gone(*reason);
     }
     if taken.ping {
         frames.push(Down::Ping { recv: carrier.ack_now() });

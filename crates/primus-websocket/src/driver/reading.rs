@@ -56,15 +56,18 @@ impl<D: Dialect> Driver<D> {
             return progress;
         }
         let mut scratch = Scratch::take();
-        match self.read_socket(cx, carrier, &mut scratch) {
-            // A socket wakes us for more once it has said that there is nothing: a turn only to hear
-            // that would cost as much as the message.
-            Progress::Drained => match self.read_socket(cx, carrier, &mut scratch) {
-                Progress::Drained => Progress::More,
-                progress => progress,
-            },
-            progress => progress,
+        // A socket wakes us for more once it has said that there is nothing: a turn only to hear that would cost as much
+        // as the message.
+        for _ in 0..2 {
+            match self.read_socket(cx, carrier, &mut scratch) {
+                Progress::Drained => {}
+                progress => return progress,
+            }
+            if self.connection.io.poll_readable(cx).is_pending() {
+                return Progress::Waiting;
+            }
         }
+        Progress::More
     }
 
     /// Goes on with what was read before. `None`: there is nothing.
@@ -80,6 +83,7 @@ impl<D: Dialect> Driver<D> {
         Some(progress)
     }
 
+    #[inline]
     fn read_socket(
         &mut self,
         cx: &mut Context<'_>,
@@ -110,9 +114,26 @@ impl<D: Dialect> Driver<D> {
         carrier: &mut Carrier,
         cx: &mut Context<'_>,
     ) -> Option<Progress> {
+        match self.connection.frames.next_plain(input) {
+            // Alone, as most are, it needs no batch.
+            Some(data) if input.is_empty() && self.dialect.is_data(&data) => {
+                (!self.deliver(data.into(), carrier, cx)).then_some(Progress::Waiting)
+            }
+            first => self.read_many(first, input, carrier, cx),
+        }
+    }
+
+    /// The same, with what is the first of them.
+    fn read_many(
+        &mut self,
+        mut first: Option<Payload>,
+        input: &mut &mut [u8],
+        carrier: &mut Carrier,
+        cx: &mut Context<'_>,
+    ) -> Option<Progress> {
         let mut batch = Batch::default();
         loop {
-            let next = match self.connection.frames.next_plain(input) {
+            let next = match first.take().or_else(|| self.connection.frames.next_plain(input)) {
                 Some(data) if !self.dialect.is_data(&data) => Some(Ok(Received::Message(data))),
                 Some(data) => {
                     if batch.push(data) {
@@ -246,13 +267,12 @@ impl<D: Dialect> Driver<D> {
     }
 
     /// Hands a message to the session, or holds it until there is room. False: it is held.
+    #[inline]
     fn deliver(&mut self, message: Envelope, carrier: &mut Carrier, cx: &mut Context<'_>) -> bool {
         match carrier.deliver(message) {
             Ok(()) => true,
             Err(DeliverError::Full(message)) => {
-                let mut batch = Batch::default();
-                batch.push(message);
-                self.hold(batch, None, carrier, cx);
+                self.hold(Batch::from(message), None, carrier, cx);
                 false
             }
             // It is over, or goes on elsewhere, which taking tells.

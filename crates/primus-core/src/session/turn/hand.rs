@@ -42,7 +42,9 @@ impl Hand {
         if self.claimed.capacity() > LARGEST {
             self.claimed = VecDeque::new();
         }
-        self.written.resize_with(MOST, || None);
+        if self.written.is_empty() {
+            self.written.resize_with(MOST, || None);
+        }
     }
 
     /// Whether what has come may be read behind what is here, which is never in the inbox.
@@ -65,14 +67,18 @@ impl Hand {
     pub(super) fn bring(&mut self, batch: &mut Batch) {
         let bytes = batch.bytes;
         match batch.take() {
-            Ok(one) => return self.bring_one(one),
-            Err(many) if self.claimed.is_empty() => {
-                give_back(std::mem::replace(&mut self.claimed, many.into()).into());
-            }
-            Err(mut many) => {
-                self.claimed.extend(many.drain(..));
-                give_back(many);
-            }
+            Ok(one) => self.bring_one(one),
+            Err(many) => self.bring_many(many, bytes),
+        }
+    }
+
+    #[inline(never)]
+    fn bring_many(&mut self, mut many: Vec<Envelope>, bytes: usize) {
+        if self.claimed.is_empty() {
+            give_back(std::mem::replace(&mut self.claimed, many.into()).into());
+        } else {
+            self.claimed.extend(many.drain(..));
+            give_back(many);
         }
         self.claimed_bytes += bytes;
         (self.brought, self.left_reader) = (true, true);

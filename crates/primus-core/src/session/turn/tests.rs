@@ -74,7 +74,7 @@ async fn a_carrier_that_was_replaced_takes_nothing_though_its_turn_runs_the_hand
         turn_of_older.run_and_take(&mut cx, usize::MAX, |_| panic!("it is not the carrier"));
     drop(turn_of_older);
     let Poll::Ready(Taken { gone, .. }) = taken else { panic!("{taken:?}") };
-    assert_eq!(gone, Some(CloseReason::REPLACED));
+    assert_eq!(gone.as_deref(), Some(&CloseReason::REPLACED));
     assert_eq!(turn(&mut newer, &[], Waker::noop()).0, ["c"]);
 }
 
