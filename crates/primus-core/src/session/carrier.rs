@@ -163,10 +163,18 @@ impl Carrier {
         }
         let message = message.into();
         let size = message.len();
-        let Err(message) = self.session.bring_one(self.generation, message) else {
-            self.meters.received(size);
-            return Ok(());
-        };
+        match self.session.bring_one(self.generation, message) {
+            Ok(()) => {
+                self.meters.received(size);
+                Ok(())
+            }
+            Err(message) => self.deliver_one_to_inbox(message),
+        }
+    }
+
+    #[inline(never)]
+    fn deliver_one_to_inbox(&mut self, message: Envelope) -> Result<(), DeliverError> {
+        let size = message.len();
         if self.session.take_in(self.generation, self.expected, message)? {
             self.meters.received(size);
         }

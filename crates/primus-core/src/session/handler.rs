@@ -49,10 +49,11 @@ impl Slot {
     }
 }
 
-enum Outcome {
-    Pending(BoxFuture<'static, Result<(), BoxError>>),
-    Returned(Result<(), BoxError>),
+enum Polled {
+    /// The stage is as it was, or the next one.
+    Waits,
     Callbacks,
+    Returned(Result<(), BoxError>),
 }
 
 impl ArcWake for Session {
@@ -157,7 +158,7 @@ impl Session {
                 self.driving.store(false, Ordering::Release);
             }
         };
-        let stage = {
+        let mut stage = {
             let mut slot = self.slot();
             if !(slot.woken || self.is_woken_at_hand())
                 || matches!(slot.stage, Stage::Held | Stage::Busy | Stage::Done)
@@ -174,32 +175,29 @@ impl Session {
         if let Some(turn) = turn {
             turn.begin_poll();
         }
-        let polled = catch_unwind(AssertUnwindSafe(|| self.poll_stage(stage, &mut cx)));
+        let polled = catch_unwind(AssertUnwindSafe(|| self.poll_stage(&mut stage, &mut cx)));
         turn.and_then(Turn::end_poll).into_iter().for_each(Waker::wake);
-        let stage = match polled {
-            Ok(Outcome::Pending(future)) => Stage::Waiting(future),
-            Ok(Outcome::Callbacks) if !self.is_input_over() => Stage::Callbacks,
+        let done = match polled {
+            Ok(Polled::Waits) => false,
+            Ok(Polled::Callbacks) if !self.is_input_over() => false,
             over => {
+                self.drop_stage(std::mem::replace(&mut stage, Stage::Done)); // after a panic it is there yet
                 self.end(self.why_over(over));
-                Stage::Done
+                true
             }
         };
-        let done = matches!(stage, Stage::Done);
         let (again, abandoned) = {
             let mut slot = self.slot();
             // The grace may be over: then the future is dropped, where nobody holds a lock on it.
             let abandoned = matches!(slot.stage, Stage::Done);
-            let left = if abandoned {
-                Some(stage)
-            } else {
-                slot.stage = stage;
-                None
-            };
+            if !abandoned {
+                std::mem::swap(&mut slot.stage, &mut stage);
+            }
             slot.woken |= self.take_woken();
             end_turn();
-            (slot.woken && !done && !abandoned, left)
+            (slot.woken && !done && !abandoned, abandoned)
         };
-        if let Some(stage) = abandoned {
+        if abandoned {
             self.drop_stage(stage);
         }
         if done {
@@ -211,9 +209,9 @@ impl Session {
 
     /// The reason to end with, now that the handler is over.
     #[inline(never)]
-    fn why_over(&self, over: thread::Result<Outcome>) -> CloseReason {
+    fn why_over(&self, over: thread::Result<Polled>) -> CloseReason {
         let error = match over {
-            Ok(Outcome::Returned(Err(error))) => error,
+            Ok(Polled::Returned(Err(error))) => error,
             Ok(_) => return CloseReason::ENDED,
             Err(panic) => {
                 let message = panic_text(&*panic);
@@ -230,38 +228,45 @@ impl Session {
         }
     }
 
-    fn poll_stage(self: &Arc<Self>, stage: Stage, cx: &mut Context<'_>) -> Outcome {
-        let mut future = match stage {
-            Stage::Start => {
-                let spark = Spark::from_session(self);
-                self.mount.shared.hooks().connect(spark)
-            }
-            Stage::Waiting(future) => future,
-            Stage::Callbacks | Stage::Held | Stage::Busy | Stage::Done => {
-                self.serve(true, cx);
-                return Outcome::Callbacks;
-            }
+    fn poll_stage(self: &Arc<Self>, stage: &mut Stage, cx: &mut Context<'_>) -> Polled {
+        if let Stage::Start = stage {
+            let spark = Spark::from_session(self);
+            *stage = Stage::Waiting(self.mount.shared.hooks().connect(spark));
+        }
+        let Stage::Waiting(future) = stage else {
+            self.serve(true, cx);
+            return Polled::Callbacks;
         };
-        match future.as_mut().poll(cx) {
+        let result = match future.as_mut().poll(cx) {
             Poll::Pending => {
                 self.serve(false, cx);
-                Outcome::Pending(future)
+                return Polled::Waits;
             }
-            Poll::Ready(Ok(())) if self.stays() => {
-                drop(future);
-                self.serve(true, cx);
-                Outcome::Callbacks
-            }
-            Poll::Ready(result) => Outcome::Returned(result),
+            Poll::Ready(result) => result,
+        };
+        *stage = Stage::Callbacks;
+        if result.is_ok() && self.stays() {
+            self.serve(true, cx);
+            return Polled::Callbacks;
         }
+        Polled::Returned(result)
     }
 
     /// Serves listeners and callbacks. `alone`: the handler is over.
+    #[inline]
     fn serve(self: &Arc<Self>, alone: bool, cx: &mut Context<'_>) {
         let belongings = self.belongings_if_any();
-        if !alone && belongings.is_none() && !self.served.load(Ordering::Acquire) {
-            return;
+        if alone || belongings.is_some() || self.served.load(Ordering::Acquire) {
+            self.serve_any(belongings, alone, cx);
         }
+    }
+
+    fn serve_any(
+        self: &Arc<Self>,
+        belongings: Option<&Belongings>,
+        alone: bool,
+        cx: &mut Context<'_>,
+    ) {
         let data = self.callbacks().data();
         let spark = Spark::from_session(self);
         let data = data.as_ref();
