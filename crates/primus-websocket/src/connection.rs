@@ -11,7 +11,7 @@ use std::{
 
 use bytes::{Buf as _, BytesMut};
 use primus_core::{Carrier, CloseReason, MountSettings, Payload, Upgraded};
-use tokio::io::AsyncWriteExt as _;
+use tokio::{io::AsyncWriteExt as _, task::coop::poll_proceed};
 
 use crate::{
     deflate::{Agreed, Deflate, Inflate},
@@ -37,6 +37,11 @@ impl Scratch {
     pub(crate) fn take() -> Self {
         let buffer = READ.take();
         Self(if buffer.is_empty() { vec![0; SCRATCH].into() } else { buffer })
+    }
+
+    #[inline]
+    pub(crate) fn room(&mut self) -> &mut [u8] {
+        &mut self.0
     }
 }
 
@@ -153,15 +158,17 @@ impl Connection {
         Task::spawn(self, carrier, dialect);
     }
 
-    /// Reads once. Nothing at the end of the stream.
-    #[inline]
-    pub(crate) fn poll_read<'a>(
+    /// Reads once, out of the budget that the runtime gives the task for one poll, so that who reads on without end lets
+    /// others run, and its own timeout. Nothing at the end of the stream.
+    fn poll_read<'a>(
         &mut self,
         cx: &mut Context<'_>,
         scratch: &'a mut Scratch,
     ) -> Poll<io::Result<&'a mut [u8]>> {
-        let read = ready!(self.io.poll_read(cx, &mut scratch.0))?;
-        Poll::Ready(Ok(&mut scratch.0[..read]))
+        let budget = ready!(poll_proceed(cx));
+        let read = ready!(self.io.poll_read(cx, scratch.room()))?;
+        budget.made_progress();
+        Poll::Ready(Ok(&mut scratch.room()[..read]))
     }
 
     /// Queues our close frame.

@@ -67,10 +67,11 @@ fn send(_: &TcpStream, _: &[u8]) -> Option<io::Result<usize>> {
     None
 }
 
-/// Reads once.
+/// Reads once, as tokio does: a read that does not fill its buffer is the last one before the next event, so what the
+/// runtime knows of the socket is reset by it.
 ///
-/// tokio takes a read that does not fill its buffer for the last one before the next event, and so do we: then the
-/// socket's readiness is given back at once, which otherwise took one more system call to find out.
+/// But it is not taken from the budget that tokio gives a task for one poll, for which it looks at more than for all the
+/// rest: who calls this bounds its reads.
 #[cfg(target_os = "linux")]
 fn poll_recv(
     stream: &mut TcpStream,
@@ -121,7 +122,7 @@ fn poll_read(
 }
 
 impl Socket {
-    /// Reads once. Nothing at the end of the stream.
+    /// Reads once. Nothing at the end of the stream. To be called a bounded number of times in one poll of a task.
     #[inline]
     pub(crate) fn poll_read(
         &mut self,

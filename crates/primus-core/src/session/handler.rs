@@ -181,8 +181,9 @@ impl Session {
             Ok(Polled::Waits) => false,
             Ok(Polled::Callbacks) if !self.is_input_over() => false,
             over => {
-                self.drop_stage(std::mem::replace(&mut stage, Stage::Done)); // after a panic it is there yet
-                self.end(self.why_over(over));
+                self.drop_caught(std::mem::replace(&mut stage, Stage::Done)); // after a panic it is still there
+                self.end(self.why_over(&over));
+                self.drop_caught(over);
                 true
             }
         };
@@ -198,7 +199,7 @@ impl Session {
             (slot.woken && !done && !abandoned, abandoned)
         };
         if abandoned {
-            self.drop_stage(stage);
+            self.drop_caught(stage);
         }
         if done {
             self.handler_returned();
@@ -209,19 +210,19 @@ impl Session {
 
     /// The reason to end with, now that the handler is over.
     #[inline(never)]
-    fn why_over(&self, over: thread::Result<Polled>) -> CloseReason {
+    fn why_over(&self, over: &thread::Result<Polled>) -> CloseReason {
         let error = match over {
             Ok(Polled::Returned(Err(error))) => error,
             Ok(_) => return CloseReason::ENDED,
             Err(panic) => {
-                let message = panic_text(&*panic);
+                let message = panic_text(&**panic);
                 tracing::error!(spark = %self.id(), panic = message, "the handler panicked");
                 return CloseReason::HANDLER_FAILED;
             }
         };
-        match error.downcast::<CloseReason>() {
-            Ok(reason) => *reason,
-            Err(error) => {
+        match error.downcast_ref::<CloseReason>() {
+            Some(reason) => reason.clone(),
+            None => {
                 tracing::warn!(spark = %self.id(), %error, "the handler failed");
                 CloseReason::HANDLER_FAILED
             }
@@ -306,13 +307,13 @@ impl Session {
         if matches!(stage, Stage::Done) {
             return;
         }
-        self.drop_stage(stage);
+        self.drop_caught(stage);
         self.handler_returned();
     }
 
-    /// Dropping a handler runs user code.
-    fn drop_stage(&self, stage: Stage) {
-        if catch_unwind(AssertUnwindSafe(|| drop(stage))).is_err() {
+    /// Dropping a handler, or what it returned, runs user code.
+    fn drop_caught<T>(&self, over: T) {
+        if catch_unwind(AssertUnwindSafe(|| drop(over))).is_err() {
             tracing::error!(spark = %self.id(), "the handler panicked while it was dropped");
         }
     }

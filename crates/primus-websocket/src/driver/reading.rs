@@ -90,9 +90,9 @@ impl<D: Dialect> Driver<D> {
         carrier: &mut Carrier,
         scratch: &mut Scratch,
     ) -> Progress {
-        let mut input = match self.connection.poll_read(cx, scratch) {
+        let mut input = match self.connection.io.poll_read(cx, scratch.room()) {
             Poll::Pending => return Progress::Waiting,
-            Poll::Ready(Ok(read)) if !read.is_empty() => read,
+            Poll::Ready(Ok(read)) if read > 0 => &mut scratch.room()[..read],
             Poll::Ready(_) => {
                 self.lost();
                 return Progress::Waiting;
@@ -123,20 +123,21 @@ impl<D: Dialect> Driver<D> {
         }
     }
 
-    /// The same, with what is the first of them.
+    /// The same, where the first of them has been looked at: `plain`, if it is that.
     fn read_many(
         &mut self,
-        mut first: Option<Payload>,
+        mut plain: Option<Payload>,
         input: &mut &mut [u8],
         carrier: &mut Carrier,
         cx: &mut Context<'_>,
     ) -> Option<Progress> {
         let mut batch = Batch::default();
         loop {
-            let next = match first.take().or_else(|| self.connection.frames.next_plain(input)) {
+            let next = match plain {
                 Some(data) if !self.dialect.is_data(&data) => Some(Ok(Received::Message(data))),
                 Some(data) => {
                     if batch.push(data) {
+                        plain = self.connection.frames.next_plain(input);
                         continue;
                     }
                     None
@@ -158,6 +159,7 @@ impl<D: Dialect> Driver<D> {
                 None if input.is_empty() => return None,
                 None => {}
             }
+            plain = self.connection.frames.next_plain(input);
         }
     }
 
