@@ -215,3 +215,63 @@ impl std::fmt::Debug for Connection {
         f.debug_struct("Connection").field("out", &self.out.len()).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::pin::Pin;
+
+    use bytes::Bytes;
+    use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+    use super::*;
+
+    /// A client that sends the same frame without end, as fast as it is read.
+    struct Endless {
+        frame: [u8; 6],
+        sent: usize,
+    }
+
+    impl AsyncRead for Endless {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            buffer: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            while buffer.remaining() > 0 {
+                buffer.put_slice(&[self.frame[self.sent % 6]]);
+                self.sent += 1;
+            }
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    impl AsyncWrite for Endless {
+        fn poll_write(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            bytes: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            Poll::Ready(Ok(bytes.len()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[tokio::test]
+    async fn who_says_nothing_without_end_does_not_keep_others_from_running() {
+        for first in [0x89, 0x8a] {
+            let io = Box::new(Endless { frame: [first, 0x80, 1, 2, 3, 4], sent: 0 });
+            let upgraded = Upgraded { io, read: Bytes::new() };
+            let mut connection = Connection::new(upgraded, &MountSettings::new("/primus"), None);
+            let received = connection.receive(64);
+            let waited = tokio::time::timeout(Duration::from_millis(1), received).await;
+            assert!(waited.is_err(), "the time limit was never looked at");
+        }
+    }
+}

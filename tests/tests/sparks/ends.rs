@@ -1,11 +1,13 @@
 //! How a handler ends, and how its spark does.
 
 use std::{
-    io,
+    io, panic,
+    pin::Pin,
     sync::{
         Arc, Mutex, OnceLock,
         atomic::{AtomicUsize, Ordering},
     },
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -85,6 +87,56 @@ async fn a_panic_before_the_first_await_is_like_any_other() {
     let mut client = Client::open(server.address(), "/primus?panic", &[]).await.ok().unwrap();
     assert_eq!(client.close_code().await, 1011);
     Client::plain(server.address()).await.echoes("1").await;
+}
+
+/// What panics when it is dropped.
+#[derive(Debug)]
+struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        panic!("as it was told, when dropped");
+    }
+}
+
+impl std::fmt::Display for Bomb {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a bomb")
+    }
+}
+
+impl std::error::Error for Bomb {}
+
+/// A handler that panics, and once more when it is dropped.
+struct Panics(Bomb);
+
+impl Future for Panics {
+    type Output = primus::Result;
+
+    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Self::Output> {
+        panic!("as it was told, with {:?} at hand", self.0);
+    }
+}
+
+#[tokio::test]
+async fn a_panic_in_a_drop_ends_its_spark_and_nothing_else() {
+    let server = Server::start(websocket()).await;
+    let (log, mut events) = Log::new();
+    log_disconnections(&server, &log);
+    server.on_connection(|spark: Spark| -> Pin<Box<dyn Future<Output = _> + Send>> {
+        match spark.query().get("how") {
+            Some("poll") => Box::pin(Panics(Bomb)),
+            Some("error") => Box::pin(async { Err(Bomb.into()) }),
+            _ => Box::pin(async { panic::panic_any(Bomb) }),
+        }
+    });
+    for how in ["poll", "error", "payload"] {
+        let path = format!("/primus?how={how}");
+        let mut client = Client::open(server.address(), &path, &[]).await.ok().unwrap();
+        assert_eq!(client.close_code().await, 1011, "{how}");
+        assert_eq!(next(&mut events).await, "disconnected 1011 handler failed", "{how}");
+    }
+    assert_eq!((server.connected(), server.sessions()), (0, 0));
 }
 
 #[tokio::test]
