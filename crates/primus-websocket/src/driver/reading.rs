@@ -114,30 +114,16 @@ impl<D: Dialect> Driver<D> {
         carrier: &mut Carrier,
         cx: &mut Context<'_>,
     ) -> Option<Progress> {
-        match self.connection.frames.next_plain(input) {
-            // Alone, as most are, it needs no batch.
-            Some(data) if input.is_empty() && self.dialect.is_data(&data) => {
-                (!self.deliver(data.into(), carrier, cx)).then_some(Progress::Waiting)
-            }
-            first => self.read_many(first, input, carrier, cx),
-        }
-    }
-
-    /// The same, where the first of them has been looked at: `plain`, if it is that.
-    fn read_many(
-        &mut self,
-        mut plain: Option<Payload>,
-        input: &mut &mut [u8],
-        carrier: &mut Carrier,
-        cx: &mut Context<'_>,
-    ) -> Option<Progress> {
         let mut batch = Batch::default();
         loop {
-            let next = match plain {
+            let next = match self.connection.frames.next_plain(input) {
                 Some(data) if !self.dialect.is_data(&data) => Some(Ok(Received::Message(data))),
+                // Alone, as most are, it needs no batch.
+                Some(data) if input.is_empty() && batch.is_empty() => {
+                    return (!self.deliver(data.into(), carrier, cx)).then_some(Progress::Waiting);
+                }
                 Some(data) => {
                     if batch.push(data) {
-                        plain = self.connection.frames.next_plain(input);
                         continue;
                     }
                     None
@@ -159,7 +145,6 @@ impl<D: Dialect> Driver<D> {
                 None if input.is_empty() => return None,
                 None => {}
             }
-            plain = self.connection.frames.next_plain(input);
         }
     }
 
