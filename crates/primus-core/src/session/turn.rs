@@ -136,7 +136,7 @@ impl<'a> Turn<'a> {
 
     /// Ends it with something at hand, or a note that the handler has been woken.
     #[cold]
-    fn leave(&self) {
+    fn end_with_rest(&self) {
         let (written, brought) = HAND.with_borrow(|hand| (hand.count > 0, hand.brought));
         if written {
             drop(self.session().outbox());
@@ -188,7 +188,7 @@ impl Drop for Turn<'_> {
                 hand.count > 0 || hand.brought
             });
             if left || WOKEN.get() {
-                self.leave();
+                self.end_with_rest();
             } else {
                 SESSION.set(ptr::null());
             }
