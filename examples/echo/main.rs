@@ -12,7 +12,7 @@ use std::{borrow::Cow, num::NonZero, time::Duration};
 use axum::{Router, routing::get};
 use metrics_exporter_prometheus::PrometheusBuilder;
 use mimalloc::MiMalloc;
-use primus::{Builder, Flow, Mount, Payload, Spark, Written};
+use primus::{Builder, Flow, Message, Mount, Payload, Spark, Written};
 use primus_examples::{Args, CONFIG, Choice, Result, listening};
 use serde::Deserialize;
 use tokio::runtime;
@@ -86,18 +86,25 @@ fn metrics(path: &str) -> Result<Router> {
 #[serde(transparent)]
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
-/// The handler of both mounts. What a text is, the mount's parser knows.
+/// The handler of both mounts.
 async fn echo(mut spark: Spark) -> primus::Result {
     while let Some(message) = spark.next().await {
-        let text = message.decode::<Text<'_>>();
-        if !message.is_binary() && text.is_ok_and(|Text(text)| text.starts_with('b')) {
-            spark.mount().write_message(message);
-        } else if spark.write_message(message)? == Written::Pressured {
+        if answer(&spark, message)? == Written::Pressured {
             // A client that sends and does not read: nothing more is read from it until it does.
             spark.ready().await?;
         }
     }
     Ok(())
+}
+
+/// What a text is, the mount's parser knows. Nothing waits in here, so a handler that waits holds nothing of it.
+fn answer(spark: &Spark, message: Message) -> primus::Result<Written> {
+    let text = message.decode::<Text<'_>>();
+    if !message.is_binary() && text.is_ok_and(|Text(text)| text.starts_with('b')) {
+        spark.mount().write_message(message);
+        return Ok(Written::Queued);
+    }
+    Ok(spark.write_message(message)?)
 }
 
 /// The same for the text of an event.

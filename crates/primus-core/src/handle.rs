@@ -315,14 +315,16 @@ impl Spark {
     ///
     /// # Errors
     /// When the spark has ended.
-    pub async fn ready(&self) -> Result<(), WriteError> {
-        poll_fn(|cx| self.session.poll_ready(cx)).await
+    // Here and below no `async fn`, whose future is three times as large: a handler holds it while it waits.
+    pub fn ready(&self) -> impl Future<Output = Result<(), WriteError>> + Send {
+        poll_fn(|cx| self.session.poll_ready(cx))
     }
 
     /// The next message; `None` when no more will come. Safe in `select!`: nothing is lost when
     /// the future is dropped. One task reads at a time.
-    pub async fn next(&mut self) -> Option<Message> {
-        poll_fn(|cx| self.poll_message(cx)).await
+    #[expect(clippy::should_implement_trait, reason = "it has to be awaited")]
+    pub fn next(&mut self) -> impl Future<Output = Option<Message>> + Send {
+        poll_fn(|cx| self.poll_message(cx))
     }
 
     /// Ends the spark: what is queued is written first. The client does not come back unless the
