@@ -6,6 +6,7 @@ mod known;
 mod messages;
 mod pressure;
 mod turn;
+mod writes;
 
 use primus::{Builder, Primus};
 use primus_tests::server::{Server, soon};
