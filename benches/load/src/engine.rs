@@ -56,6 +56,8 @@ pub(crate) struct Engine {
     over: Vec<(usize, &'static str)>,
     pub(crate) mismatched: u64,
     pub(crate) deaf_ended: usize,
+    /// What happened to those that do not read, which is mostly that they could send more.
+    pub(crate) deaf_events: u64,
 }
 
 /// Well below the ports of one address: to find a free one gets slow as they fill.
@@ -85,6 +87,7 @@ impl Engine {
             over: Vec::new(),
             mismatched: 0,
             deaf_ended: 0,
+            deaf_events: 0,
         })
     }
 
@@ -184,6 +187,7 @@ impl Engine {
             connection.write(&request)?;
         }
         if connection.deaf && connection.ready {
+            self.deaf_events += 1;
             if !connection.closing {
                 let gone = event.is_read_closed() || event.is_error();
                 connection.closing = gone || connection.flush().is_err();

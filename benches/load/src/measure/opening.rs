@@ -10,6 +10,8 @@ use crate::engine::{Engine, Mode, Next};
 /// So many at one time, which is below any sensible backlog.
 const AT_A_TIME: usize = 256;
 const LIMIT: Duration = Duration::from_secs(120);
+/// After so long without an event, those that do not read have sent what the server takes.
+const QUIET: Duration = Duration::from_millis(500);
 
 #[derive(Default)]
 struct Opening {
@@ -56,6 +58,21 @@ pub(super) fn open(engine: &mut Engine, hearing: usize, deaf: usize) -> io::Resu
         };
         let ready = opening.ready;
         return Err(io::Error::other(format!("{ready} of {connections} connections, then: {why}")));
+    }
+    if deaf > 0 { settle(engine, &mut opening, end) } else { Ok(()) }
+}
+
+/// Waits until the server takes no more from those that do not read, so that this is not measured with the rest.
+fn settle(engine: &mut Engine, opening: &mut Opening, end: Instant) -> io::Result<()> {
+    let (mut events, mut since) = (engine.deaf_events, Instant::now());
+    while since.elapsed() < QUIET {
+        engine.step(opening)?;
+        if engine.deaf_events != events {
+            (events, since) = (engine.deaf_events, Instant::now());
+        }
+        if Instant::now() > end {
+            return Err(io::Error::other("those that do not read send without end"));
+        }
     }
     Ok(())
 }
