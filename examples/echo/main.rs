@@ -90,7 +90,7 @@ struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 async fn echo(mut spark: Spark) -> primus::Result {
     while let Some(message) = spark.next().await {
         if answer(&spark, message)? == Written::Pressured {
-            // A client that sends and does not read: nothing more is read from it until it does.
+            // A client that sends and does not read: it has to, before it is answered more.
             spark.ready().await?;
         }
     }

@@ -313,8 +313,11 @@ impl Spark {
     /// Waits until less than the soft mark (`pressure`, 64 KiB) is queued or not acknowledged.
     /// Who awaits this between writes never overflows what is kept for the client.
     ///
+    /// Meanwhile more is read from the client than an inbox holds, up to `max_inbox`: the acknowledgement may
+    /// be behind it.
+    ///
     /// # Errors
-    /// When the spark has ended.
+    /// When the spark has ended; [`WriteError::Backlogged`] when that is not enough.
     // Here and below no `async fn`, whose future is three times as large: a handler holds it while it waits.
     pub fn ready(&self) -> impl Future<Output = Result<(), WriteError>> + Send {
         poll_fn(|cx| self.session.poll_ready(cx))

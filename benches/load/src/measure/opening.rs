@@ -10,7 +10,7 @@ use crate::engine::{Engine, Mode, Next};
 /// So many at one time, which is below any sensible backlog.
 const AT_A_TIME: usize = 256;
 const LIMIT: Duration = Duration::from_secs(120);
-/// After so long without an event, those that do not read have sent what the server takes.
+/// After so long without an event, those that do not read have sent all, or what the server and the sockets take.
 const QUIET: Duration = Duration::from_millis(500);
 
 #[derive(Default)]
@@ -62,7 +62,7 @@ pub(super) fn open(engine: &mut Engine, hearing: usize, deaf: usize) -> io::Resu
     if deaf > 0 { settle(engine, &mut opening, end) } else { Ok(()) }
 }
 
-/// Waits until the server takes no more from those that do not read, so that this is not measured with the rest.
+/// Waits until those that do not read can send no more, so that this is not measured with the rest.
 fn settle(engine: &mut Engine, opening: &mut Opening, end: Instant) -> io::Result<()> {
     let (mut events, mut since) = (engine.deaf_events, Instant::now());
     while since.elapsed() < QUIET {
@@ -70,8 +70,11 @@ fn settle(engine: &mut Engine, opening: &mut Opening, end: Instant) -> io::Resul
         if engine.deaf_events != events {
             (events, since) = (engine.deaf_events, Instant::now());
         }
+        if opening.lost > 0 {
+            return Err(io::Error::other(opening.why));
+        }
         if Instant::now() > end {
-            return Err(io::Error::other("those that do not read send without end"));
+            return Err(io::Error::other("it takes too long"));
         }
     }
     Ok(())
