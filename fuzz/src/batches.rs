@@ -2,6 +2,7 @@
 
 use std::{
     future::{Future as _, poll_fn},
+    ops::ControlFlow,
     pin::pin,
     task::Poll,
     time::Duration,
@@ -11,7 +12,7 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use http_body_util::BodyExt as _;
 use primus_core::{
-    Head, Payload, Request,
+    CloseReason, Head, Payload, Request,
     native::{Frame, lines, parse},
     parser,
     request::full,
@@ -49,6 +50,7 @@ pub fn batches(data: &[u8]) {
                 }
             }
             assert!(server.primus.sessions() <= 1);
+            end(&server, &token).await;
         });
     });
 }
@@ -91,6 +93,20 @@ async fn send(server: &Server, token: &str, batch: &[u8], echoed: &mut Vec<Paylo
     }
     assert_eq!(*echoed, server.heard());
     true
+}
+
+/// Ends what is left, and lets the handler return, which would keep its session for as long as the fuzzer runs.
+async fn end(server: &Server, token: &str) {
+    server.primus.for_each(|spark| {
+        spark.end(CloseReason::ENDED);
+        ControlFlow::<()>::Continue(())
+    });
+    while server.primus.sessions() > 0 {
+        poll(server, token).await;
+    }
+    while !server.has_returned() {
+        tokio::task::yield_now().await;
+    }
 }
 
 /// A poll of a client that does not wait: `None` where there is nothing to say.

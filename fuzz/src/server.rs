@@ -44,6 +44,11 @@ impl Server {
         Self { primus, transformer, heard }
     }
 
+    /// Whether no handler is left.
+    pub(crate) fn has_returned(&self) -> bool {
+        Arc::strong_count(&self.heard) == 2 // ours, and that of those to come
+    }
+
     /// What all handlers were told until now.
     pub(crate) fn heard(&self) -> Vec<Payload> {
         self.heard.lock().unwrap_or_else(PoisonError::into_inner).clone()

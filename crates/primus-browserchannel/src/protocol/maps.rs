@@ -129,6 +129,10 @@ impl Maps {
         }
         let bad = Bad("expected {\"ofs\":0,\"data\":[...]}");
         let text = replace_halves(std::str::from_utf8(body).map_err(|_| bad)?);
+        // serde would read an array as the members in their order.
+        if !text.trim_ascii_start().starts_with('{') {
+            return Err(bad);
+        }
         let Body { ofs, data: Values(maps) } = serde_json::from_str(&text).map_err(|_| bad)?;
         if maps.len() > MOST {
             return Err(TooMany);
@@ -260,6 +264,7 @@ mod tests {
             "",
             "{",
             "[]",
+            "[1,[]]",
             "{\"data\":1}",
             "{\"data\":[1]}",
             "{\"ofs\":-1,\"data\":[]}",
