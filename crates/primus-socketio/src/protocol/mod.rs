@@ -6,6 +6,7 @@
 //! ```
 
 mod arguments;
+mod attachments;
 mod json;
 mod msgpack;
 mod packet;
