@@ -496,6 +496,8 @@ for (const transport of TRANSPORTS) {
     const ada = await Person.join(t, server.url, 'Ada', { transport, allow: NETWORK_ERRORS });
     const bob = await Person.join(t, server.url, 'Bob', { transport });
     await ada.say('before');
+    // Its own page shows it at once, which a reload would take with it.
+    await bob.hears('before');
     await ada.page.reload();
     await ada.isIn('lobby');
     await ada.uses(transport);

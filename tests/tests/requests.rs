@@ -1,6 +1,12 @@
 //! Requests both ways, and every way in which there is no answer.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    pin::pin,
+    sync::Arc,
+    task::{Context, Wake, Waker},
+    time::Duration,
+};
 
 use primus::{CloseReason, Primus, Rejection, RequestError, Spark, State};
 use primus_tests::{
@@ -331,4 +337,52 @@ async fn ready_fails_where_its_acknowledgement_cannot_be_read() {
     }
     let error = "what is awaited is behind more messages than are read ahead (max_inbox)";
     assert_eq!(soon(told.recv()).await.as_deref(), Some(error));
+}
+
+#[derive(Default)]
+struct Woken(Notify);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.notify_one();
+    }
+}
+
+#[tokio::test]
+async fn ready_that_was_given_up_does_not_fail_the_next_one_once_there_was_room() {
+    let server = Server::start(Primus::builder().max_inbox(16 << 10).resume_messages(4)).await;
+    let (tell, mut told) = mpsc::channel(1);
+    server.on_connection(move |mut spark| {
+        let tell = tell.clone();
+        async move {
+            (0..8).try_for_each(|number| spark.write(&number).map(drop))?;
+            let woken = Arc::<Woken>::default();
+            let waker = Waker::from(Arc::clone(&woken));
+            let polled = pin!(spark.ready()).poll(&mut Context::from_waker(&waker));
+            tell.send(format!("{polled:?}")).await?;
+            // That it is backlogged, which nobody asks for: the acknowledgement is behind what is not read.
+            woken.0.notified().await;
+            while spark
+                .next()
+                .await
+                .is_some_and(|message| message.payload().as_text() != Some("\"done\""))
+            {
+            }
+            tell.send(format!("{:?}", spark.ready().await)).await?;
+            (0..8).try_for_each(|number| spark.write(&number).map(drop))?;
+            let polled = pin!(spark.ready()).poll(&mut Context::from_waker(&waker));
+            tell.send(format!("{polled:?}")).await?;
+            while spark.next().await.is_some() {}
+            Ok(())
+        }
+    });
+    let mut client = ws::Client::resumable(server.address()).await;
+    assert_eq!(soon(told.recv()).await.as_deref(), Some("Pending"));
+    for _ in 0..300 {
+        client.send(json!("x".repeat(100)).to_string()).await;
+    }
+    client.send("primus::ack:8::").await;
+    client.send("\"done\"").await;
+    assert_eq!(soon(told.recv()).await.as_deref(), Some("Ok(())"));
+    assert_eq!(soon(told.recv()).await.as_deref(), Some("Pending"));
 }

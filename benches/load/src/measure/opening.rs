@@ -79,3 +79,53 @@ fn settle(engine: &mut Engine, opening: &mut Opening, end: Instant) -> io::Resul
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{ErrorKind, Read as _, Write as _},
+        net::{TcpListener, TcpStream},
+        thread,
+    };
+
+    use super::*;
+    use crate::dialect::{Dialect, Script};
+
+    fn accept(listener: &TcpListener) -> TcpStream {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut request = Vec::new();
+        while !request.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            stream.read_exact(&mut byte).unwrap();
+            request.extend(byte);
+        }
+        stream.write_all(b"HTTP/1.1 101 Switching Protocols\r\n\r\n").unwrap();
+        stream
+    }
+
+    #[test]
+    fn it_is_measured_only_when_those_that_do_not_read_have_sent_all() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = thread::spawn(move || {
+            let (mut hearing, mut deaf) = (accept(&listener), accept(&listener));
+            let (mut buffer, mut read) = ([0; 64 << 10], 0);
+            let mut read_to = |end| {
+                while read < end {
+                    read += deaf.read(&mut buffer).unwrap();
+                }
+            };
+            read_to(3 << 20);
+            hearing.set_read_timeout(Some(QUIET / 5)).unwrap();
+            let early = hearing.read(&mut [0]).map_err(|error| error.kind());
+            read_to(6 << 20);
+            hearing.set_read_timeout(None).unwrap();
+            (early, hearing.read(&mut [0]).unwrap())
+        });
+        let script = Script::new(Dialect::Plain, "e", 1);
+        let mut engine = Engine::new(address, "/", script).unwrap();
+        open(&mut engine, 1, 1).unwrap();
+        engine.send(engine.live()[0], 1);
+        assert_eq!(server.join().unwrap(), (Err(ErrorKind::WouldBlock), 1));
+    }
+}

@@ -203,6 +203,7 @@ impl Session {
         }
         if !outbox.is_pressured(self.resume, self.limits()) {
             self.awaits_room.store(false, Ordering::Relaxed);
+            self.backlog.store(false, Ordering::Relaxed);
             return Poll::Ready(Ok(()));
         }
         if self.backlog.swap(false, Ordering::Relaxed) {
