@@ -5,30 +5,24 @@
 //! Both judge alike: a test compares them over random and hostile streams.
 //!
 //! ```text
-//!          ┌── whole data frame ──▶ unmask, inflate, check UTF-8 ──▶ message
+//!          ┌── whole data frame ──▶ unmask, check UTF-8 ──▶ message
 //! boundary ┤
-//!          └── fragment, control, cut or wrong ──▶ tungstenite ──▶ message complete ──▶ boundary
+//!          └── fragment, control, compressed, cut or wrong ──▶ its header ──▶ tungstenite ──▶ message complete ──▶ boundary
 //! ```
 //!
 //! tungstenite knows no compression (RFC 7692): a compressed message is binary to it, and is inflated when
-//! it is complete. RSV1 is taken off the first frame where it was agreed on; anywhere else tungstenite sees
-//! it, and says that it is wrong.
+//! it is complete.
 
 use primus_core::{CloseReason, Payload};
 
-use crate::{
-    deflate::{Inflate, compressed_bound},
-    out::Out,
-};
+use crate::{deflate::Inflate, out::Out};
 
+mod fragments;
 mod slow;
 mod whole;
 
-use self::slow::Slow;
+use self::{fragments::Limits, slow::Slow};
 
-/// The opcodes of data (RFC 6455 §5.2).
-const TEXT: u8 = 1;
-const BINARY: u8 = 2;
 /// In the first frame of a message: it is compressed (RFC 7692 §6).
 const RSV1: u8 = 0x40;
 
@@ -91,39 +85,11 @@ impl Frames {
             if let Some(message) = self.next_plain(input) {
                 return Ok(Some(Received::Message(message)));
             }
-            if self.slow.is_none()
-                && let Some(inflate) = &mut self.inflate
-                && let Some(message) = whole::compressed(input, self.max_message, inflate)
-            {
-                return message.map(|message| Some(Received::Message(message)));
-            }
-            if let Some(first) = self.begins_compressed(input) {
-                *input = &mut std::mem::take(input)[1..];
-                self.next_slowly(&mut &mut [first][..], out)?;
-            } else if let Some(received) = self.next_slowly(input, out)? {
+            if let Some(received) = self.next_slowly(input, out)? {
                 return Ok(Some(received));
             }
         }
         Ok(None)
-    }
-
-    /// Takes note of it when a compressed message begins, and gives the first byte of its frame as
-    /// tungstenite is to see it: binary, and without RSV1.
-    fn begins_compressed(&mut self, input: &[u8]) -> Option<u8> {
-        let first = *input.first()?;
-        self.inflate.as_ref()?;
-        let opcode = first & 0x0f;
-        if first & 0x70 != RSV1 || !matches!(opcode, TEXT | BINARY) {
-            return None;
-        }
-        let max = compressed_bound(self.max_message);
-        let slow = self.slow();
-        if !slow.fragments.is_between_messages() {
-            return None;
-        }
-        slow.compressed = Some(opcode == TEXT);
-        slow.limit(max);
-        Some(first & 0x80 | BINARY)
     }
 
     /// Gives tungstenite the rest of the current frame, or what there is of it.
@@ -132,22 +98,19 @@ impl Frames {
         input: &mut &mut [u8],
         out: &mut Out,
     ) -> Result<Option<Received>, CloseReason> {
-        let (max_message, max_fragments) = (self.max_message, self.max_fragments);
-        let slow = self.slow.get_or_insert_with(|| Box::new(Slow::new(max_message)));
-        let piece = slow.fragments.frame(input, max_fragments).map_err(|_| too_many_fragments())?;
-        let (now, rest) = std::mem::take(input).split_at_mut(piece.length);
-        *input = rest;
-        let mut received = slow.read(now, out)?;
-        if received.is_none() && !slow.fragments.is_text(now, &piece) {
-            // tungstenite would see it when the frame is complete.
-            return Err(CloseReason::INVALID_TEXT);
-        }
+        let limits = Limits {
+            message: self.max_message,
+            fragments: self.max_fragments,
+            compressed: self.inflate.is_some(),
+        };
+        let slow = self.slow.get_or_insert_default();
+        let Some(piece) = slow.fragments.next(input, &limits)? else { return Ok(None) };
+        let mut received = slow.read(&piece, out)?;
         if let Some(Received::Message(Payload::Binary(bytes))) = &received
-            && let Some(text) = slow.compressed.take()
+            && let Some(text) = slow.fragments.compressed.take()
             && let Some(inflate) = &mut self.inflate
         {
-            slow.limit(max_message);
-            let message = inflate.message(max_message, |inflating| inflating.push(bytes))?;
+            let message = inflate.message(limits.message, |inflating| inflating.push(bytes))?;
             received = Some(Received::Message(payload(text, message)?));
         }
         if slow.fragments.is_between_messages() && !slow.closing {
@@ -157,18 +120,14 @@ impl Frames {
         Ok(received)
     }
 
-    fn slow(&mut self) -> &mut Slow {
-        self.slow.get_or_insert_with(|| Box::new(Slow::new(self.max_message)))
-    }
-
     /// Queues our close frame. tungstenite does it, so that it knows the peer's as the answer.
     pub(crate) fn close(&mut self, reason: &CloseReason, out: &mut Out) {
-        self.slow().close(reason, out);
+        self.slow.get_or_insert_default().close(reason, out);
     }
 
     /// Queues the answer to the peer's close, behind everything else.
     pub(crate) fn answer_close(&mut self, out: &mut Out) {
-        self.slow().answer_close(out);
+        self.slow.get_or_insert_default().answer_close(out);
     }
 }
 
@@ -178,10 +137,6 @@ fn payload(text: bool, message: Vec<u8>) -> Result<Payload, CloseReason> {
     } else {
         Ok(message.into())
     }
-}
-
-fn too_many_fragments() -> CloseReason {
-    CloseReason::POLICY.with_text("too many fragments")
 }
 
 #[cfg(test)]

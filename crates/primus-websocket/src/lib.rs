@@ -16,7 +16,6 @@ mod connection;
 mod deflate;
 mod dialect;
 mod driver;
-mod fragments;
 mod frame;
 mod frames;
 mod handshake;
@@ -27,7 +26,6 @@ mod sync;
 mod task;
 mod transformer;
 mod turns;
-mod utf8;
 
 pub use primus_core::classic::{Classic, Incoming, Rendering, Sink};
 

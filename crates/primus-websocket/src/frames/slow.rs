@@ -1,4 +1,4 @@
-//! Frames that tungstenite reads: those that are not there as a whole, fragments, control, and what is wrong.
+//! Frames that tungstenite reads: those that are not there as a whole, fragments, and control.
 
 use std::io::{self, Read, Write};
 
@@ -10,53 +10,55 @@ use tokio_tungstenite::tungstenite::{
     protocol::{CloseFrame, Role, WebSocketConfig, WebSocketContext, frame::coding::CloseCode},
 };
 
-use super::Received;
-use crate::{fragments::Fragments, out::Out};
+use super::{
+    Received,
+    fragments::{Fragments, Piece},
+};
+use crate::out::Out;
 
 /// tungstenite, and where in the stream it is.
 #[derive(Debug)]
 pub(super) struct Slow {
     context: WebSocketContext,
     pub(super) fragments: Fragments,
-    /// The message has to be inflated, and then: it is text.
-    pub(super) compressed: Option<bool>,
     /// A close frame has been read or written: from here on all is tungstenite's.
     pub(super) closing: bool,
 }
 
-/// What tungstenite reads from and writes to: a slice of input, then `WouldBlock`.
+/// What tungstenite reads from and writes to: a header and what has come behind it, then `WouldBlock`.
 pub(super) struct Feed<'a> {
+    pub(super) header: &'a [u8],
     pub(super) input: &'a [u8],
     pub(super) out: &'a mut Out,
 }
 
-impl Slow {
-    pub(super) fn new(max_message: usize) -> Self {
+impl Default for Slow {
+    fn default() -> Self {
         let config = WebSocketConfig::default()
             // Eagerly allocated by tungstenite, and only a way station: input comes by slices.
             .read_buffer_size(512)
             .write_buffer_size(0)
-            .max_message_size(Some(max_message))
-            .max_frame_size(Some(max_message));
+            // What is too big never comes here.
+            .max_message_size(None)
+            .max_frame_size(None);
         let context = WebSocketContext::new(Role::Server, Some(config));
-        Self { context, fragments: Fragments::default(), compressed: None, closing: false }
+        Self { context, fragments: Fragments::default(), closing: false }
     }
+}
 
-    /// Bounds messages from now on.
-    pub(super) fn limit(&mut self, max_message: usize) {
-        self.context.set_config(|config| {
-            config.max_message_size = Some(max_message);
-            config.max_frame_size = Some(max_message);
-        });
-    }
-
+impl Slow {
     /// Reads bytes of one frame.
     pub(super) fn read(
         &mut self,
-        input: &[u8],
+        piece: &Piece<'_>,
         out: &mut Out,
     ) -> Result<Option<Received>, CloseReason> {
-        let mut feed = Feed { input, out };
+        let mut header = Vec::new();
+        if let Some((first, length)) = &piece.header {
+            // It fails only where it cannot be written, and this can.
+            let _ = first.format(*length, &mut header);
+        }
+        let mut feed = Feed { header: &header, input: piece.payload, out };
         let read = loop {
             match self.context.read(&mut feed) {
                 Ok(Message::Ping(_) | Message::Frame(_)) => {}
@@ -88,14 +90,14 @@ impl Slow {
         let code = CloseCode::from(reason.code());
         let frame = CloseFrame { code, reason: reason.frame_text().to_owned().into() };
         self.closing = true;
-        let mut feed = Feed { input: &[], out };
+        let mut feed = Feed { header: &[], input: &[], out };
         // It fails only where the peer has closed already; then its answer is queued.
         let _ = self.context.close(&mut feed, code.is_allowed().then_some(frame));
     }
 
     /// Queues the answer to the peer's close.
     pub(super) fn answer_close(&mut self, out: &mut Out) {
-        let mut feed = Feed { input: &[], out };
+        let mut feed = Feed { header: &[], input: &[], out };
         // An error says that the connection is closed, which is the point.
         let _ = self.context.flush(&mut feed);
     }
@@ -103,10 +105,11 @@ impl Slow {
 
 impl Read for Feed<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.input.is_empty() {
+        if self.header.is_empty() && self.input.is_empty() {
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        self.input.read(buffer)
+        let length = self.header.read(buffer)?;
+        Ok(length + self.input.read(&mut buffer[length..])?)
     }
 }
 

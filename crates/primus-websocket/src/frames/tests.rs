@@ -11,7 +11,7 @@ use super::{
     *,
 };
 
-const MAX: usize = 300;
+const MAX: usize = 2_000;
 
 /// What a stream says, how it fails, and what is answered to it.
 type Read = (Vec<Received>, Option<CloseReason>, Vec<u8>);
@@ -33,7 +33,7 @@ fn by_tungstenite(stream: &[u8], max: usize) -> Read {
     let (mut out, mut received) = (Out::default(), Vec::new());
     let mut input = stream;
     loop {
-        let mut feed = Feed { input, out: &mut out };
+        let mut feed = Feed { header: &[], input, out: &mut out };
         let read = context.read(&mut feed);
         let left = feed.input.len();
         input = &input[input.len() - left..];
@@ -80,15 +80,12 @@ fn by_frames(mut frames: Frames, stream: &[u8], chunks: &[usize]) -> Read {
     (received, None, answers(out))
 }
 
-/// What tungstenite alone would say, except that ours need not wait for the end of a frame to see that its text
-/// is none. Then that is what tungstenite says when the frame is complete, if the message is not too big as well.
+/// What tungstenite alone would say, except that ours need not wait for the end of a frame to see that it is wrong. Then
+/// that is what tungstenite says when the frame is complete.
 fn agrees(ours: &Read, stream: &[u8]) -> Result<(), TestCaseError> {
-    const LARGE: usize = 8 * MAX;
     let mut theirs = by_tungstenite(stream, MAX);
-    let early = ours.1 == Some(CloseReason::INVALID_TEXT)
-        && (theirs.1.is_none() || theirs.1 == Some(CloseReason::TOO_BIG));
-    if early {
-        theirs = by_tungstenite(&[stream, &[b'x'; LARGE]].concat(), LARGE);
+    if ours.1.is_some() && theirs.1.is_none() {
+        theirs = by_tungstenite(&[stream, &[b'x'; MAX]].concat(), MAX);
     }
     prop_assert_eq!(ours, &theirs);
     Ok(())
@@ -103,7 +100,7 @@ fn frame() -> impl Strategy<Value = Vec<u8>> {
     let payload = prop_oneof![
         8 => "[a-zé€😀]{0,40}".prop_map(String::into_bytes),
         2 => proptest::collection::vec(any::<u8>(), 0..20),
-        1 => proptest::collection::vec(Just(b'x'), 120..320),
+        1 => proptest::collection::vec(Just(b'x'), 120..MAX + 20),
     ];
     let masked = prop_oneof![30 => Just(true), 1 => Just(false)];
     (first, payload, any::<[u8; 4]>(), masked, 0..3u8).prop_map(
@@ -177,6 +174,65 @@ fn a_wrong_byte_of_text_is_refused_before_its_frame_is_complete() {
         matches!(&received[..], [Received::Message(Payload::Binary(bytes))] if bytes.len() == 4)
     );
     assert_eq!(error, Some(CloseReason::INVALID_TEXT));
+}
+
+/// The code by which a stream fails with its last byte, and not before, however it is cut.
+fn fails_with_its_last_byte(stream: &[u8]) -> Option<u16> {
+    let codes = [1, 3, stream.len()].map(|chunk| {
+        let frames = || Frames::new(MAX, 9);
+        assert_eq!(by_frames(frames(), &stream[..stream.len() - 1], &[chunk]).1, None);
+        by_frames(frames(), stream, &[chunk]).1.map(|reason| reason.code())
+    });
+    assert!(codes.iter().all(|code| *code == codes[0]), "{codes:?}");
+    codes[0]
+}
+
+#[test]
+fn a_wrong_frame_is_refused_by_its_header() {
+    const MASK: [u8; 4] = *b"mask";
+    let header = |first: u8, length: u16| {
+        let mut header = vec![first, 0xfe];
+        header.extend(length.to_be_bytes());
+        [&header, &MASK[..]].concat()
+    };
+    let begun = [&b"\x01\x81mask"[..], &[b'a' ^ b'm']].concat();
+    for (what, stream, code) in [
+        ("RSV1", header(0xc1, 200), 1002),
+        ("RSV2", header(0xa2, 200), 1002),
+        ("RSV3", header(0x91, 200), 1002),
+        ("an opcode that is none", header(0x83, 200), 1002),
+        ("a control opcode that is none", header(0x8b, 100), 1002),
+        ("a ping in pieces", header(0x09, 100), 1002),
+        ("a long ping", header(0x89, 126), 1002),
+        ("a continuation of nothing", header(0x80, 200), 1002),
+        ("text in the midst of text", [&begun[..], &header(0x81, 200)].concat(), 1002),
+        ("no mask", vec![0x81, 0x7e, 0, 200], 1002),
+        ("a frame that is too big", header(0x81, MAX as u16 + 1), 1009),
+        ("the same with RSV1", header(0xc1, MAX as u16 + 1), 1009),
+        ("a message that is too big", [&begun[..], &header(0x80, MAX as u16)].concat(), 1009),
+    ] {
+        assert_eq!(fails_with_its_last_byte(&stream), Some(code), "{what}");
+        let theirs = by_tungstenite(&[&stream[..], &[b'x'; MAX]].concat(), MAX);
+        assert_eq!(theirs.1.map(|reason| reason.code()), Some(code), "{what}");
+    }
+    let many = [&begun[..], &b"\x00\x80mask".repeat(8)].concat();
+    assert_eq!(by_frames(Frames::new(MAX, 9), &many, &[5]), (vec![], None, vec![]));
+    assert_eq!(fails_with_its_last_byte(&[&many[..], b"\x00\x80mask"].concat()), Some(1008));
+}
+
+#[test]
+fn the_first_wrong_byte_of_a_text_is_refused() {
+    for (text, at) in [
+        (&b"\xce\xba\xe1\xbd\xb9\xf4\x90\x80\x80edited"[..], 6), // above U+10FFFF
+        (b"a\xed\xa0\x80", 2),                                   // a surrogate
+        (b"\xc0\xaf", 0),                                        // longer than need be
+        (b"\xe2\x82a", 2),                                       // cut by another character
+        (b"\xff", 0),
+    ] {
+        let masked = text.iter().zip(b"mask".iter().cycle()).map(|(byte, mask)| byte ^ mask);
+        let stream: Vec<u8> = b"\x01\xa0mask".iter().copied().chain(masked).collect();
+        assert_eq!(fails_with_its_last_byte(&stream[..=6 + at]), Some(1007), "{text:?}");
+    }
 }
 
 #[test]

@@ -1,9 +1,8 @@
 //! Data frames that are whole messages, read where they lie.
 
 use bytes::Bytes;
-use primus_core::{CloseReason, Payload};
+use primus_core::Payload;
 
-use super::{Inflate, compressed_bound, payload};
 use crate::frame::unmask;
 
 /// A frame of which everything is there, still masked.
@@ -74,19 +73,4 @@ pub(super) fn plain(input: &mut &mut [u8], max: usize) -> Option<Payload> {
     };
     whole.take(input);
     Some(message)
-}
-
-/// The same, of one that is compressed.
-pub(super) fn compressed(
-    input: &mut &mut [u8],
-    max: usize,
-    inflate: &mut Inflate,
-) -> Option<Result<Payload, CloseReason>> {
-    if !matches!(input.first(), Some(0xc1 | 0xc2)) {
-        return None;
-    }
-    let whole = Whole::at(input, compressed_bound(max))?;
-    let inflated = inflate.message(max, |it| it.push(whole.payload(input)));
-    whole.take(input);
-    Some(inflated.and_then(|message| payload(whole.first == 0xc1, message)))
 }
