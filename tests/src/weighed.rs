@@ -1,19 +1,35 @@
-//! A server that is weighed: `weigh`, in a process of its own.
+//! A server that is weighed, in a process of its own: `weigh`, or `weigh-axum`.
 
 use std::{
-    io::{BufRead as _, BufReader, Lines, Write as _},
+    io::{BufRead as _, BufReader, Lines, Write as _, stdin},
     net::SocketAddr,
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
     sync::atomic::{AtomicU32, Ordering},
+    thread,
     time::{Duration, Instant},
 };
 
+use primus::Primus;
 use tokio::time::sleep;
 
 use crate::server::PATIENCE;
 
 /// How long nothing may change until that counts as rest, where all clients are connected or gone.
 pub const PAUSE: Duration = Duration::from_millis(200);
+
+/// Answers each line of the input, in such a process, with what it holds: `heap` says how many bytes are alive.
+///
+/// # Panics
+/// Outside of a runtime.
+pub fn tell(primus: Primus, heap: impl Fn() -> usize + Send + 'static) {
+    let runtime = tokio::runtime::Handle::current().metrics();
+    thread::spawn(move || {
+        for _ in stdin().lines() {
+            println!("{} {} {}", heap(), runtime.num_alive_tasks(), primus.sessions());
+            let _ = std::io::stdout().flush();
+        }
+    });
+}
 
 /// A server with an echo for a handler.
 pub struct Weighed {
@@ -30,10 +46,12 @@ pub struct Weight {
     pub heap: usize,
     /// Tasks of its runtime.
     pub tasks: usize,
+    /// Sessions, with a carrier or without.
+    pub sessions: usize,
 }
 
 impl Weighed {
-    /// Starts `program`, which is `env!("CARGO_BIN_EXE_weigh")`, with this `primus.toml`.
+    /// Starts `program`, such as `env!("CARGO_BIN_EXE_weigh")`, with this `primus.toml`.
     ///
     /// # Panics
     /// If it does not start.
@@ -72,9 +90,9 @@ impl Weighed {
     pub fn weight(&mut self) -> Weight {
         self.ask.write_all(b"\n").expect("it runs");
         let line = self.lines.next().expect("it answers").expect("it answers");
-        let (heap, tasks) = line.split_once(' ').expect("two numbers");
-        let number = |text: &str| text.parse().expect("a number");
-        Weight { heap: number(heap), tasks: number(tasks) }
+        let mut numbers = line.split(' ').map(|number| number.parse().expect("a number"));
+        let mut number = || numbers.next().expect("three numbers");
+        Weight { heap: number(), tasks: number(), sessions: number() }
     }
 
     /// What it holds once nothing has changed for so long.
@@ -99,7 +117,8 @@ impl Weighed {
         let deadline = Instant::now() + patience;
         loop {
             let now = self.weight();
-            if now.heap <= most.heap && now.tasks <= most.tasks {
+            let Weight { heap, tasks, sessions } = now;
+            if heap <= most.heap && tasks <= most.tasks && sessions <= most.sessions {
                 return Ok(());
             }
             if Instant::now() > deadline {

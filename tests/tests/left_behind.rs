@@ -1,4 +1,4 @@
-//! What hostile clients leave behind: no task, and no byte. What each of them is told is tested beside its protocol; here
+//! What hostile clients leave behind: no session, no task, and no byte. What each of them is told is tested beside its protocol; here
 //! each comes again and again, to a server that is weighed before and afterwards.
 
 use std::{
@@ -45,7 +45,7 @@ async fn leave_nothing<H>(
         for _ in 0..ROUNDS {
             come(to, input).await;
         }
-        let left = server.sinks_to(Weight { heap, tasks }, REMEMBERED).await;
+        let left = server.sinks_to(Weight { heap, tasks, sessions: 0 }, REMEMBERED).await;
         assert_eq!(left, Ok(()), "{what} leaves more behind than {heap} bytes and {tasks} tasks");
     }
 }
