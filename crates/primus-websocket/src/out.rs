@@ -17,6 +17,9 @@ use crate::{
     frame,
 };
 
+#[cfg(test)]
+mod tests;
+
 /// Pieces of one vectored write.
 const SLICES: usize = 32;
 /// A payload of one's own from this size on is not copied behind its header.
@@ -269,137 +272,5 @@ impl io::Write for Out {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A socket that takes at most `step` bytes at a time, and is full after each `rests` of them.
-    struct Narrow {
-        step: usize,
-        rests: usize,
-        calls: usize,
-        taken: Vec<u8>,
-    }
-
-    impl AsyncWrite for Narrow {
-        fn poll_write(
-            mut self: Pin<&mut Self>,
-            _: &mut Context<'_>,
-            bytes: &[u8],
-        ) -> Poll<io::Result<usize>> {
-            self.calls += 1;
-            if self.calls.is_multiple_of(self.rests) {
-                return Poll::Pending;
-            }
-            let step = self.step.min(bytes.len());
-            self.taken.extend_from_slice(&bytes[..step]);
-            Poll::Ready(Ok(step))
-        }
-
-        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-            Poll::Ready(Ok(()))
-        }
-
-        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-            Poll::Ready(Ok(()))
-        }
-    }
-
-    /// A socket that takes everything, and passes it on when it is flushed, so much at a time.
-    #[derive(Default)]
-    struct Holding {
-        held: usize,
-        passed: usize,
-    }
-
-    impl AsyncWrite for Holding {
-        fn poll_write(
-            mut self: Pin<&mut Self>,
-            _: &mut Context<'_>,
-            bytes: &[u8],
-        ) -> Poll<io::Result<usize>> {
-            self.held += bytes.len();
-            Poll::Ready(Ok(bytes.len()))
-        }
-
-        fn poll_flush(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-            let step = self.held.min(100);
-            self.held -= step;
-            self.passed += step;
-            if self.held == 0 { Poll::Ready(Ok(())) } else { Poll::Pending }
-        }
-
-        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-            Poll::Ready(Ok(()))
-        }
-    }
-
-    #[test]
-    fn what_a_socket_holds_back_is_flushed_out_of_it() {
-        let mut cx = Context::from_waker(std::task::Waker::noop());
-        let (mut out, mut socket) = (Out::default(), Holding::default());
-        out.push_message(&"x".repeat(348).into());
-        for passed in [100, 200, 300] {
-            assert!(out.poll_write(&mut cx, &mut socket).is_pending());
-            assert_eq!((socket.passed, out.len(), out.is_empty()), (passed, 0, false));
-            assert!(out.buffers.is_none());
-        }
-        assert!(out.poll_write(&mut cx, &mut socket).is_ready());
-        assert_eq!((socket.passed, out.is_empty()), (352, true));
-    }
-
-    fn spare() -> usize {
-        let buffers = SPARE.take();
-        let capacity = buffers.as_ref().map_or(0, |buffers| buffers.tail.capacity());
-        SPARE.set(buffers);
-        capacity
-    }
-
-    #[test]
-    fn order_is_kept_through_partial_writes_and_full_sockets() {
-        for (step, rests) in [(1, 7), (3, 2), (100, 3), (100, usize::MAX), (100_000, 2)] {
-            let mut out = Out::default();
-            let mut socket = Narrow { step, rests, calls: 0, taken: Vec::new() };
-            let mut cx = Context::from_waker(std::task::Waker::noop());
-            let mut expected = Vec::new();
-            for index in 0..200_usize {
-                let payload = Payload::from(index.to_string().repeat(1 + index * index / 20));
-                if index % 3 == 0 {
-                    out.push(frame::message(&payload));
-                } else {
-                    out.push_message(&payload);
-                }
-                expected.extend_from_slice(&frame::message(&payload));
-                assert_eq!(out.len(), expected.len() - socket.taken.len());
-                if index % 5 == 0 {
-                    let _ = out.poll_write(&mut cx, &mut socket);
-                }
-            }
-            while out.poll_write(&mut cx, &mut socket).is_pending() {}
-            assert!(socket.taken == expected && out.is_empty(), "step {step}, rests {rests}");
-        }
-    }
-
-    #[test]
-    fn the_buffers_are_the_threads_and_those_who_have_nothing_to_write_leave_them_there() {
-        let mut cx = Context::from_waker(std::task::Waker::noop());
-        let mut socket = Vec::new();
-        let mut out = Out::default();
-        out.push_message(&"x".repeat(1000).into());
-        assert!(out.poll_write(&mut cx, &mut socket).is_ready());
-        assert!(out.buffers.is_none());
-        let kept = spare();
-        assert!(kept >= 1000);
-        assert!(Out::default().poll_write(&mut cx, &mut socket).is_ready());
-        assert_eq!(spare(), kept);
-        // What is left for a socket that is full is in a piece of its own size.
-        let mut full = Narrow { step: 10, rests: 2, calls: 0, taken: Vec::new() };
-        out.push_message(&"y".repeat(100).into());
-        assert!(out.poll_write(&mut cx, &mut full).is_pending());
-        let left = out.buffers.as_ref().unwrap();
-        assert_eq!((out.len(), left.pieces[0].len(), left.tail.capacity()), (92, 92, 0));
     }
 }
