@@ -20,7 +20,7 @@ use primus_tests::{
     ws,
 };
 use serde_json::Value;
-use tokio::sync::mpsc;
+use tokio::{runtime::Handle, sync::mpsc};
 
 /// JSON that counts how often it encodes.
 struct Counting(Arc<AtomicUsize>);
@@ -389,5 +389,30 @@ fn a_server_outlives_the_runtime_on_which_it_was_used_first() {
             });
             assert_eq!(client.text().await, "\"you\"");
         });
+    }
+}
+
+#[tokio::test]
+async fn a_broadcast_to_300_wakes_two_tasks() {
+    let server = Server::start(Primus::builder().transformer("websocket")).await;
+    let runtime = Handle::current().metrics();
+    let tasks = || runtime.num_alive_tasks();
+    let own = tasks() + 1; // the mount's, from its first session on
+    let mut clients = Vec::new();
+    for (count, woken) in [(1, 1), (256, 1), (257, 2), (300, 2)] {
+        while clients.len() < count {
+            clients.push(ws::Client::plain(server.address()).await);
+        }
+        until("rest, with one task for each", || tasks() == own + count).await;
+        assert_eq!(server.write("first").unwrap(), count);
+        assert_eq!(tasks() - own - count, woken, "for {count}");
+        // What is published before they have run needs no others.
+        assert_eq!(server.write("second").unwrap(), count);
+        assert_eq!(tasks() - own - count, woken, "for {count}");
+        for client in &mut clients {
+            assert_eq!(client.text().await, "\"first\"");
+            assert_eq!(client.text().await, "\"second\"");
+        }
+        assert_eq!(tasks(), own + count);
     }
 }

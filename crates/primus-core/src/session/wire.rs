@@ -25,6 +25,9 @@ use crate::{
     shared::Shared,
 };
 
+#[cfg(test)]
+mod tests;
+
 /// Writes what waits for one client.
 pub trait Wire: Send + Sync {
     /// Takes what waits in the outbox and writes it, as far as that goes without waiting. The rest, and
