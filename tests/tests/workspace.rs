@@ -290,8 +290,30 @@ fn each_example_has_150_lines_at_most_and_the_echo_handler_20() {
     let handler = &echo[echo.find("async fn echo(").expect("the handler")..];
     let lines = handler.lines().take_while(|line| *line != "}").count() + 1;
     assert!(lines <= 20, "the handler has {lines}");
-    assert_eq!(echo.matches("on_connection(").count(), 1);
-    assert!(!echo.contains("cfg"), "nothing but its options chooses what it does");
+}
+
+/// The options that a page of the documentation has methods for.
+fn options(page: &str) -> BTreeSet<&str> {
+    let methods = page.split('`').filter_map(|quoted| {
+        quoted.strip_prefix("Builder::").or_else(|| quoted.strip_prefix("Mount::"))
+    });
+    methods.collect()
+}
+
+#[test]
+fn nothing_in_echo_selects_a_special_path() {
+    let echo = file("examples/echo/main.rs");
+    assert_eq!(echo.matches("on_connection(").count(), 1, "both mounts have one handler");
+    assert_eq!(echo.matches(".mount(\"").count(), 1);
+    let page = file("docs/configuration.md");
+    let options = options(&page);
+    assert!(options.len() > 50, "the page names them");
+    let set: Vec<_> = options.into_iter().filter(|o| echo.contains(&format!(".{o}("))).collect();
+    assert_eq!(set, ["listen", "max_message", "parser"], "everything else is as it comes");
+    assert!(echo.contains("Mount::new().parser(\"raw\").max_message(16 << 20);"));
+    for special in ["cfg", "env::", "primus::core", "primus::http", "_interval(", "nodelay"] {
+        assert!(!echo.contains(special), "`{special}`");
+    }
 }
 
 #[test]
