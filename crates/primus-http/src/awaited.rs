@@ -61,6 +61,9 @@ impl Asked {
             Version::HTTP_11 => !has_token(headers, header::CONNECTION, "close"),
             _ => has_token(headers, header::CONNECTION, "keep-alive"),
         };
+        // It may have had a length beside its chunks, which hyper drops: such a connection has to be closed
+        // (RFC 9112 §6.3).
+        let keep_alive = keep_alive && !headers.contains_key(header::TRANSFER_ENCODING);
         Self { version, keep_alive }
     }
 

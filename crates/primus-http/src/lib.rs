@@ -13,6 +13,7 @@ mod app;
 mod awaited;
 pub mod cors;
 mod forwarded;
+mod framing;
 mod io;
 mod listen;
 mod options;

@@ -10,7 +10,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::Request;
+use http::{HeaderValue, Request, StatusCode, header};
 use hyper::{
     body::Incoming,
     server::conn::{http1, http2},
@@ -22,8 +22,9 @@ use tokio::{io::AsyncWriteExt as _, net::TcpStream, time::timeout};
 use tower_service::Service;
 
 use crate::{
-    app::App,
+    app::{App, refuse},
     awaited::{Asked, Awaited, Held, What},
+    framing,
     io::PeerAddr,
     options::Options,
     outflow::Outflow,
@@ -238,6 +239,13 @@ impl<S: Inner> hyper::service::Service<Request<Incoming>> for Answering<S> {
         let answer = self.answer.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some((answer, asked)) = answer {
             let answer = self.awaited.clone().stream(asked, answer);
+            return Box::pin(ready(Ok(answer)));
+        }
+        if !framing::is_plain(request.headers()) {
+            let error = "the only transfer coding is chunked, once";
+            let mut answer = refuse(StatusCode::BAD_REQUEST, error);
+            let close = HeaderValue::from_static("close");
+            answer.headers_mut().insert(header::CONNECTION, close);
             return Box::pin(ready(Ok(answer)));
         }
         request.extensions_mut().insert(self.peer);
