@@ -3,6 +3,7 @@
 
 pub mod certificate;
 pub mod http;
+pub mod narrow;
 pub mod peer;
 pub mod program;
 pub mod server;

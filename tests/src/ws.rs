@@ -17,7 +17,7 @@ use tokio_tungstenite::{
     tungstenite::{ClientRequestBuilder, Error, Message, protocol::WebSocketConfig},
 };
 
-use crate::server::soon;
+use crate::{narrow, server::soon};
 
 /// The subprotocol of the resumable dialect.
 pub const RESUMABLE: &str = "primus.2";
@@ -346,6 +346,15 @@ impl Raw {
         Self { stream: crate::http::connect(to).await, read: BytesMut::new() }
     }
 
+    /// A plain WebSocket of `path` with the smallest buffer for what it does not read.
+    ///
+    /// # Panics
+    /// If it is refused.
+    pub async fn narrow(to: SocketAddr, path: &str) -> Self {
+        let raw = Self { stream: narrow::connect(to).await, read: BytesMut::new() };
+        raw.upgraded(to, path, "").await
+    }
+
     /// A plain WebSocket of `path`.
     ///
     /// # Panics
@@ -371,16 +380,24 @@ impl Raw {
     /// # Panics
     /// If it is refused.
     pub async fn open_as(to: SocketAddr, path: &str, headers: &str) -> Self {
-        let mut raw = Self::connect(to).await;
-        raw.send(format!(
+        Self::connect(to).await.upgraded(to, path, headers).await
+    }
+
+    async fn upgraded(mut self, to: SocketAddr, path: &str, headers: &str) -> Self {
+        self.send(format!(
             "GET {path} HTTP/1.1\r\nhost: {to}\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
              sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
              {headers}\r\n"
         ))
         .await;
-        let (status, head) = raw.head().await;
+        let (status, head) = self.head().await;
         assert_eq!(status, StatusCode::SWITCHING_PROTOCOLS, "{head}");
-        raw
+        self
+    }
+
+    /// Sends until nothing more is taken, or all is: how many bytes that were.
+    pub async fn fill_up(&mut self, bytes: &[u8]) -> usize {
+        narrow::fill(&mut self.stream, bytes).await
     }
 
     /// Sends bare bytes. A server that has closed is none of its business.
@@ -412,18 +429,44 @@ impl Raw {
     /// The next frame; `None` when the connection is over.
     pub async fn frame(&mut self) -> Option<Frame> {
         loop {
-            if let Some((start, length)) = self.frame_header()
-                && self.read.len() >= start + length
-            {
-                let first = self.read[0];
-                self.read.advance(start);
-                let payload = self.read.split_to(length).to_vec();
-                return Some(Frame { first, payload });
+            if let Some(frame) = self.read_ahead() {
+                return Some(frame);
             }
             if !self.fill().await {
                 return None;
             }
         }
+    }
+
+    /// The next frame. Meanwhile it sends on, and takes off `rest` what it has sent.
+    pub async fn frame_meanwhile(&mut self, rest: &mut &[u8]) -> Option<Frame> {
+        loop {
+            if let Some(frame) = self.read_ahead() {
+                return Some(frame);
+            }
+            let (mut reading, mut writing) = self.stream.split();
+            let one = async {
+                tokio::select! {
+                    read = reading.read_buf(&mut self.read) => {
+                        read.is_ok_and(|read| read > 0).then_some(0)
+                    }
+                    sent = writing.write(rest), if !rest.is_empty() => sent.ok(),
+                }
+            };
+            *rest = &rest[soon(one).await?..];
+        }
+    }
+
+    /// A frame that has been read already.
+    fn read_ahead(&mut self) -> Option<Frame> {
+        let (start, length) = self.frame_header()?;
+        if self.read.len() < start + length {
+            return None;
+        }
+        let first = self.read[0];
+        self.read.advance(start);
+        let payload = self.read.split_to(length).to_vec();
+        Some(Frame { first, payload })
     }
 
     /// Where the payload begins, and its length.

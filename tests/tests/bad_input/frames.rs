@@ -1,9 +1,8 @@
 //! Frames of WebSockets that are none.
 
-use std::time::Duration;
-
 use primus_tests::{
     server::{Server, until},
+    weighed::Weighed,
     ws::{Client, Closed, Raw, frame, header, opcode},
 };
 
@@ -172,17 +171,35 @@ async fn any_cut_of_good_frames_is_good() {
 
 #[tokio::test]
 async fn a_peer_that_pings_and_never_reads_is_held_up() {
-    let server = Server::echo(websocket()).await;
+    /// 13 MB.
+    const PINGS: u32 = 100_000;
+    /// What may wait in the server's memory: 256 KiB of pongs, and what it has read ahead.
+    const MOST: usize = 512 << 10;
+    let config = "transformer = \"websocket\"\nparser = \"raw\"\n";
+    let mut server = Weighed::start(env!("CARGO_BIN_EXE_weigh"), config);
     let mut bystander = Client::plain(server.address()).await;
-    let mut raw = Raw::open(server.address(), "/primus").await;
-    let pings: Vec<u8> = (0..100_000).flat_map(|_| frame(opcode::PING, [1; 125])).collect();
-    let flood = tokio::time::timeout(Duration::from_millis(500), async {
-        loop {
-            raw.send(&pings).await;
-        }
-    });
-    assert!(flood.await.is_err());
+    let mut raw = Raw::narrow(server.address(), "/primus").await;
+    bystander.echoes("before").await;
+    let before = server.weight().heap;
+    let payload = |n: u32| n.to_be_bytes().into_iter().cycle().take(125).collect::<Vec<u8>>();
+    let pings: Vec<u8> = (0..PINGS).flat_map(|n| frame(opcode::PING, payload(n))).collect();
+
+    let taken = raw.fill_up(&pings).await;
+    assert!(taken < pings.len(), "the server read on");
+    let more = server.weight().heap.saturating_sub(before);
+    assert!(more < MOST, "{more} bytes for pongs that nobody reads");
     bystander.echoes("still here").await;
+
+    // What comes late is all there, in its order.
+    let mut rest = &pings[taken..];
+    for n in 0..PINGS {
+        let pong = raw.frame_meanwhile(&mut rest).await.expect("a pong");
+        assert_eq!((pong.first, pong.payload), (opcode::PONG, payload(n)));
+    }
+    assert!(rest.is_empty());
+    raw.send(frame(opcode::TEXT, "and on")).await;
+    assert_eq!(raw.frame().await.unwrap().payload, b"and on");
+    bystander.echoes("after").await;
 }
 
 #[tokio::test]
