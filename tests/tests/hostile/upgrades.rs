@@ -11,6 +11,9 @@ use tokio::io::AsyncWriteExt as _;
 
 use super::{Scene, websocket};
 
+/// The default of `max_headers`.
+const MAX_HEADERS: usize = 64;
+
 fn handshake(headers: &str) -> Vec<u8> {
     format!(
         "GET /primus HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
@@ -135,11 +138,32 @@ async fn a_pong_is_what_the_ping_was_byte_by_byte() {
 #[tokio::test]
 async fn a_handshake_with_more_headers_than_may_be_is_431() {
     let mut scene = Scene::new(websocket()).await;
-    let mut raw = Raw::connect(scene.to()).await;
-    raw.send(handshake(&"x: 1\r\n".repeat(2000))).await;
-    assert_eq!(raw.head().await.0, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
-    raw.gone().await;
-    scene.is_unharmed("headers").await;
+    let good = String::from_utf8(handshake("")).unwrap();
+    let (line, headers) = good.split_once("\r\n").unwrap();
+    let room = MAX_HEADERS - headers.trim_end().lines().count();
+    for (more, status) in [
+        (room, StatusCode::SWITCHING_PROTOCOLS),
+        (room + 1, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE),
+        (2000, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE),
+    ] {
+        let junk = "x: 1\r\n".repeat(more);
+        for (what, head) in [
+            ("behind", handshake(&junk)),
+            // Of such a head the upgrade would be lost to who keeps the first headers only.
+            ("in front", format!("{line}\r\n{junk}{headers}").into()),
+        ] {
+            let mut raw = Raw::connect(scene.to()).await;
+            raw.send(head).await;
+            let (answer, head) = raw.head().await;
+            assert_eq!(answer, status, "{more} {what}");
+            if status.is_client_error() {
+                assert!(head.contains("\r\nconnection: close\r\n"), "{more} {what}: {head}");
+                raw.gone().await;
+            }
+            drop(raw);
+            scene.is_unharmed(what).await;
+        }
+    }
 }
 
 #[tokio::test]

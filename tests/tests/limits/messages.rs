@@ -112,6 +112,36 @@ async fn too_many_fragments_are_1008_empty_ones_included() {
 }
 
 #[tokio::test]
+async fn by_default_a_message_has_128_fragments_at_most_however_they_come() {
+    const MOST: usize = 128;
+    let server = Server::echo(websocket()).await;
+    let bystander = bystander(&server).await;
+    for (what, size, written) in
+        [("empty", 0, usize::MAX), ("a byte", 1, usize::MAX), ("by byte", 1, 1)]
+    {
+        for begins in [TEXT_BEGINS, BINARY_BEGINS] {
+            let mut raw = Raw::open(server.address(), "/primus").await;
+            let whole = pieces(begins, &[size; MOST]);
+            let open = pieces(begins, &[size; MOST + 1]);
+            let (open, one_more) = open.split_at(open.len() - frame(ENDS, "x".repeat(size)).len());
+            for bytes in [&whole[..], open] {
+                for bytes in bytes.chunks(written.min(bytes.len())) {
+                    raw.send(bytes).await;
+                    tokio::task::yield_now().await;
+                }
+            }
+            assert_eq!(raw.frame().await.unwrap().payload, b"x".repeat(size * MOST), "{what}");
+            raw.send(frame(opcode::PING, "still good")).await;
+            assert_eq!(raw.frame().await.unwrap().payload, b"still good", "{what}");
+            raw.send(one_more).await;
+            let closed = raw.closed().await.expect("a close frame");
+            assert_eq!((closed.code, &*closed.text), (1008, "too many fragments"), "{what}");
+        }
+    }
+    unharmed(&server, bystander).await;
+}
+
+#[tokio::test]
 async fn what_came_before_too_many_fragments_is_answered() {
     let server = Server::echo(websocket().max_fragments(2)).await;
     let mut raw = Raw::open(server.address(), "/primus").await;
