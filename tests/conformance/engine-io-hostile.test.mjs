@@ -116,15 +116,23 @@ for (const transport of ['websocket', 'polling']) {
 }
 
 test('hostile: upgrades to something else, and to somewhere else, that are cut', async () => {
-  for (const [path, to] of [['/elsewhere', 'websocket'], ['/engine.io/?EIO=4&transport=websocket', 'h2c']]) {
-    await new Promise((resolve, reject) => {
+  for (const [path, to, status] of [
+    ['/elsewhere', 'websocket', 404],
+    ['/engine.io/?EIO=4&transport=websocket', 'h2c', 400],
+  ]) {
+    const said = new Promise((resolve, reject) => {
       const connection = net.connect(server.port, '127.0.0.1', () => {
         connection.write(`GET ${path} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: ${to}\r\n\r\n`);
       });
-      connection.on('data', () => connection.resetAndDestroy());
+      let answer;
+      connection.once('data', (data) => {
+        answer = data.toString('latin1');
+        connection.resetAndDestroy();
+      });
       connection.on('error', reject);
-      connection.on('close', resolve);
+      connection.on('close', () => resolve(answer));
     });
+    assert.match(await within(5000, 'an answer', said), new RegExp(`^HTTP/1\\.1 ${status} `), to);
   }
   await lives();
 });
