@@ -1,5 +1,7 @@
 //! What is asked for on the command line.
 
+use std::fmt::Write as _;
+
 use super::scenarios::{SCENARIOS, Scenario};
 use super::servers::{SERVERS, Server};
 
@@ -25,6 +27,9 @@ cargo xtask bench [options]: what servers cost beside each other
   --rtload PROGRAM    compare with this load generator, too
 ";
 
+/// How long a measurement takes, if nothing else is asked for.
+const SECONDS: f64 = 2.0;
+
 /// Names of the two.
 const THREADS: &str = "threads";
 const NOT_READING: &str = "not-reading";
@@ -37,7 +42,7 @@ impl Options {
             not_reading: true,
             servers: SERVERS.iter().collect(),
             rounds: 3,
-            seconds: 2.0,
+            seconds: SECONDS,
             rtload: None,
         };
         let mut arguments = arguments.iter();
@@ -66,6 +71,18 @@ impl Options {
             }
         }
         Ok(options)
+    }
+
+    /// What was asked for, as the page shows it: without paths of this machine.
+    pub(super) fn command(&self) -> String {
+        let mut command = format!("cargo xtask bench --rounds {}", self.rounds);
+        if self.seconds.to_bits() != SECONDS.to_bits() {
+            let _ = write!(command, " --seconds {}", self.seconds);
+        }
+        if self.rtload.is_some() {
+            command += " --rtload PATH";
+        }
+        command
     }
 
     /// Only then the page can be written.
@@ -102,6 +119,16 @@ mod tests {
         let beside = Options::parse(&["--scenarios", "threads"]).unwrap();
         assert!(beside.threads && !beside.not_reading && beside.scenarios.is_empty());
         assert!((some.seconds - 0.5).abs() < 1e-9);
+    }
+
+    #[test]
+    fn the_page_shows_the_command_without_paths_of_this_machine() {
+        let command = |arguments: &[&str]| Options::parse(arguments).unwrap().command();
+        assert_eq!(command(&[]), "cargo xtask bench --rounds 3");
+        let arguments = ["--rtload", "/somewhere/rtload", "--rounds", "2", "--seconds", "0.5"];
+        let shown = "cargo xtask bench --rounds 2 --seconds 0.5 --rtload PATH";
+        assert_eq!(command(&arguments), shown);
+        assert_eq!(command(&arguments[..4]), "cargo xtask bench --rounds 2 --rtload PATH");
     }
 
     #[test]

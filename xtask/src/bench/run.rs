@@ -50,7 +50,7 @@ pub(crate) fn bench(root: &Path, target: &Path, arguments: &[&str]) -> Result<bo
     }
     let file = root.join("docs/benchmarks.md");
     if options.is_everything() {
-        let command = format!("cargo xtask bench --rounds {}", options.rounds);
+        let command = options.command();
         let former = fs::read_to_string(&file).unwrap_or_default();
         let machine = machine::describe(root, &tools);
         write(&file, &page::write(&command, &machine, &sections, &former))?;
@@ -341,14 +341,18 @@ impl Bench<'_> {
                     }
                 }
                 if let (Some(ours), Some(theirs)) = (median(&both[0]), median(&both[1])) {
+                    let ratio = ours / theirs;
                     let _ = writeln!(
                         out,
-                        "| {} | {} | {} | {} | {:.2} |",
+                        "| {} | {} | {} | {} | {ratio:.2} |",
                         server.name,
                         scenario.name,
                         shown(ours),
                         shown(theirs),
-                        ours / theirs
+                    );
+                    let problem = disagreement(ratio);
+                    self.problems.extend(
+                        problem.map(|it| format!("{}, {}: {it}", server.name, scenario.name)),
                     );
                 }
             }
@@ -363,9 +367,28 @@ fn most(server: f64, generator: f64, cores: usize) -> f64 {
     2.0_f64.min(1.0 / generator).min(cores as f64 / (server + generator))
 }
 
+/// What is wrong where one load generator finds so many times what the other does, as the table shows it.
+fn disagreement(ratio: f64) -> Option<String> {
+    let agree = (0.9..=1.1).contains(&((ratio * 100.0).round() / 100.0));
+    (!agree).then(|| {
+        format!("primus-load says {ratio:.2} times what rtload does; from 0.90 to 1.10 they agree")
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn load_generators_that_differ_by_more_than_a_tenth_disagree() {
+        for ratio in [0.9, 1.0, 1.1, 0.896, 1.104] {
+            assert_eq!(disagreement(ratio), None, "{ratio}");
+        }
+        let told = "primus-load says 1.11 times what rtload does; from 0.90 to 1.10 they agree";
+        assert_eq!(disagreement(1.11).as_deref(), Some(told));
+        assert!(disagreement(0.89).is_some_and(|problem| problem.contains("says 0.89 times")));
+        assert!(disagreement(f64::NAN).is_some() && disagreement(f64::INFINITY).is_some());
+    }
 
     #[test]
     fn two_threads_can_be_twice_as_fast_only_where_the_generator_keeps_up() {
