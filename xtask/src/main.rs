@@ -7,6 +7,7 @@ mod autobahn;
 mod bench;
 mod cargo_output;
 mod child;
+mod commit;
 mod features;
 mod fuzz;
 mod instructions;

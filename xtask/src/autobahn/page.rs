@@ -1,4 +1,4 @@
-//! The page about a full run. It has no date and no times, so that it changes when a result does.
+//! The page about a full run. It has no date and no times: it says which commit was tested, and what came of it.
 
 use std::fmt::Write as _;
 
@@ -7,6 +7,8 @@ use super::results::{Case, Verdict};
 
 /// Of what took part.
 pub(super) struct Versions {
+    /// Of this project.
+    pub(super) commit: String,
     pub(super) suite: String,
     pub(super) python: String,
     pub(super) rust: String,
@@ -55,8 +57,11 @@ What passes is OK, or informational, which is said of cases without a right and 
     if failed > 0 {
         let _ = writeln!(page, "\nFailed:\n\n{}", failures(cases));
     }
-    let Versions { suite, python, rust } = versions;
-    let _ = writeln!(page, "\nautobahntestsuite {suite}, Python {python}, {rust}.");
+    let Versions { commit, suite, python, rust } = versions;
+    let _ = writeln!(
+        page,
+        "\nTested: commit {commit}. autobahntestsuite {suite}, Python {python}, {rust}."
+    );
     page
 }
 
@@ -100,6 +105,7 @@ mod tests {
 
     fn page(printed: &str) -> String {
         let versions = Versions {
+            commit: "1234abc with changes".into(),
             suite: "25.10.1".into(),
             python: "2.7.18".into(),
             rust: "rustc 1.95".into(),
@@ -117,7 +123,9 @@ mod tests {
             "{page}"
         );
         assert!(
-            page.ends_with("\nautobahntestsuite 25.10.1, Python 2.7.18, rustc 1.95.\n"),
+            page.ends_with(
+                "\nTested: commit 1234abc with changes. autobahntestsuite 25.10.1, Python 2.7.18, rustc 1.95.\n"
+            ),
             "{page}"
         );
         assert!(!page.contains("Failed:"), "{page}");

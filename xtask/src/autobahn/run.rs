@@ -11,6 +11,7 @@ use super::python::{Environment, HOW_TO_GET_IT, Python, pinned};
 use super::results::{self, Case, READER};
 use super::server::Server;
 use crate::child;
+use crate::commit;
 use crate::outcome::{Outcome, Row, report};
 use crate::processes::Processes;
 use crate::setup::step;
@@ -31,11 +32,13 @@ pub(crate) fn full(root: &Path, target: &Path, arguments: &[&str]) -> Result<boo
     let processes = Processes::start()?;
     let environment = Environment::prepare(root, &python, &processes)?;
     let begun = Instant::now();
+    let commit = commit::of(root);
     build(root, &processes)?;
     let run = Run { processes: &processes, environment, reports: target.join("autobahn") };
     let found = run.cases(&cases, &target.join("release/examples/echo"), FULL)?;
     if cases.are_all() {
         let versions = page::Versions {
+            commit,
             suite: pinned(root, "autobahntestsuite")?,
             python: python.version,
             rust: child::answer(Command::new("rustc").arg("--version")).unwrap_or_default(),
