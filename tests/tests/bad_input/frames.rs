@@ -216,3 +216,25 @@ async fn a_wrong_byte_of_text_is_1007_before_its_frame_is_complete() {
         assert_eq!(raw.closed().await.map(|closed| closed.code), Some(1007), "{what}");
     }
 }
+
+#[tokio::test]
+async fn a_wrong_header_is_answered_without_its_payload() {
+    let server = Server::echo(websocket().max_message(1 << 20)).await;
+    let header = |first, length| [&header(first, length), &b"mask"[..]].concat();
+    let begun = frame(0x01, "a");
+    let unmasked = [&[opcode::TEXT, 0x7f][..], &100_000_u64.to_be_bytes()].concat();
+    for (what, stream, code) in [
+        ("a reserved bit", header(opcode::TEXT | 0x40, 100_000), 1002),
+        ("an unknown opcode", header(0x83, 100_000), 1002),
+        ("a ping of 126 bytes", header(opcode::PING, 126), 1002),
+        ("a ping in pieces", header(opcode::PING & 0x7f, 100), 1002),
+        ("a continuation of nothing", header(0x80, 100_000), 1002),
+        ("text within text", [begun.clone(), header(opcode::TEXT, 100_000)].concat(), 1002),
+        ("no mask", unmasked, 1002),
+        ("a message over the limit", [begun, header(0x80, 1 << 20)].concat(), 1009),
+    ] {
+        let mut raw = Raw::open(server.address(), "/primus").await;
+        raw.send(stream).await;
+        assert_eq!(raw.closed().await.map(|closed| closed.code), Some(code), "{what}");
+    }
+}

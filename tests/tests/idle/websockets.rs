@@ -88,6 +88,14 @@ fn after_a_burst(to: SocketAddr) -> TcpStream {
     stream
 }
 
+/// The header of a large message, and one byte of it.
+fn announcing(to: SocketAddr) -> TcpStream {
+    let mut stream = plain(to);
+    let whole = frame(TEXT, large().as_bytes());
+    send(&mut stream, &whole[..whole.len() - 200_001]);
+    stream
+}
+
 /// A large message each way, compressed.
 fn compressed(to: SocketAddr) -> TcpStream {
     let offer = "Sec-WebSocket-Extensions: permessage-deflate\r\n";
@@ -127,6 +135,11 @@ async fn what_went_through_an_idle_websocket_leaves_nothing_on_the_heap() {
     ];
     cheap("", SOME, kinds).await;
     cheap("compression = true\n", SOME, &[("a WebSocket that compresses", 1695, compressed)]).await;
+}
+
+#[tokio::test]
+async fn what_a_header_only_announces_is_not_reserved() {
+    cheap("", SOME, &[("a WebSocket that announced a message", 2563, announcing)]).await;
 }
 
 #[tokio::test]
