@@ -17,6 +17,14 @@ use crate::{
 pub type HandlerResult = Result<(), BoxError>;
 
 type OnConnection = Arc<dyn Fn(Spark) -> BoxFuture<'static, HandlerResult> + Send + Sync>;
+
+/// A connection handler, and the bytes of its future.
+#[derive(Clone)]
+struct Handler {
+    call: OnConnection,
+    bytes: usize,
+}
+
 type OnDisconnection = Arc<dyn Fn(Spark, CloseReason) -> BoxFuture<'static, ()> + Send + Sync>;
 type OnResume = Arc<dyn Fn(Spark) -> BoxFuture<'static, ()> + Send + Sync>;
 type Reauthorize = Arc<
@@ -30,7 +38,7 @@ type Expiry = Arc<dyn Fn(&User) -> Option<SystemTime> + Send + Sync>;
 #[derive(Default)]
 pub(crate) struct Hooks {
     authorizer: RwLock<Option<Arc<dyn Authorizer>>>,
-    connection: RwLock<Option<OnConnection>>,
+    connection: RwLock<Option<Handler>>,
     disconnection: RwLock<Option<OnDisconnection>>,
     detach: RwLock<Option<OnDisconnection>>,
     resume: RwLock<Option<OnResume>>,
@@ -60,8 +68,18 @@ impl Hooks {
         set(&self.authorizer, Some(authorizer));
     }
 
-    pub(crate) fn set_connection(&self, f: OnConnection) {
-        set(&self.connection, Some(f));
+    pub(crate) fn set_connection<F, Fut>(&self, f: F)
+    where
+        F: Fn(Spark) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = HandlerResult> + Send + 'static,
+    {
+        let call: OnConnection = Arc::new(move |spark| Box::pin(f(spark)));
+        set(&self.connection, Some(Handler { call, bytes: size_of::<Fut>() }));
+    }
+
+    /// Bytes of the future of the connection handler, if there is one.
+    pub(crate) fn handler_bytes(&self) -> Option<usize> {
+        get(&self.connection).map(|handler| handler.bytes)
     }
 
     pub(crate) fn set_disconnection(&self, f: OnDisconnection) {
@@ -114,7 +132,7 @@ impl Hooks {
     pub(crate) fn connect(&self, mut spark: Spark) -> BoxFuture<'static, HandlerResult> {
         self.plugins.on_connection(&spark);
         match get(&self.connection) {
-            Some(connection) => connection(spark),
+            Some(handler) => (handler.call)(spark),
             None => Box::pin(async move {
                 while spark.next().await.is_some() {}
                 Ok(())

@@ -46,6 +46,7 @@ mod shared;
 #[cfg(test)]
 mod simulation;
 mod spark;
+mod stats;
 pub mod transform;
 mod transformer;
 
@@ -80,6 +81,7 @@ pub use self::{
     settings::{Compression, Limits, MountSettings, Overflow, Settings},
     shared::Phase,
     spark::{State, WriteError, Written},
+    stats::Stats,
     transform::Flow,
     transformer::Transformer,
 };

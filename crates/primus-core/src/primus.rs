@@ -111,7 +111,7 @@ impl Primus {
         F: Fn(Spark) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = HandlerResult> + Send + 'static,
     {
-        self.shared.hooks().set_connection(Arc::new(move |spark| Box::pin(handler(spark))));
+        self.shared.hooks().set_connection(handler);
     }
 
     /// Sets what runs when a spark is over, after its handler, with the reason.

@@ -46,7 +46,7 @@ pub use primus_core::{
     CloseReason, DecodeError, EmitError, EncodeError, End, EndReport, Flow, FromFn, Head,
     JoinError, Keep, Kind, Member, Message, Middleware, NameError, NotAvailable, Overflow, Page,
     Parser, Payload, Place, Plugin, PluginError, Plugins, Position, PresenceChange, Query,
-    Rejection, RequestError, Requesting, Response, Sending, SparkId, State, Transformer,
+    Rejection, RequestError, Requesting, Response, Sending, SparkId, State, Stats, Transformer,
     WriteError, Written, handle::Spark,
 };
 

@@ -5,6 +5,7 @@ mod ends;
 mod known;
 mod messages;
 mod pressure;
+mod stats;
 mod turn;
 mod writes;
 

@@ -79,6 +79,11 @@ impl Rules {
         }
     }
 
+    pub(crate) fn handler_bytes(&self) -> Option<usize> {
+        let own = self.hooks.handler_bytes();
+        own.or_else(|| self.parent.as_ref()?.handler_bytes())
+    }
+
     pub(crate) async fn disconnect(&self, spark: Spark, reason: CloseReason) {
         match &self.parent {
             Some(parent) if !self.hooks.has_disconnection() => {

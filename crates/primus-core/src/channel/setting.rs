@@ -35,7 +35,14 @@ impl ChannelRules {
         F: Fn(Spark) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = HandlerResult> + Send + 'static,
     {
-        self.rules.hooks.set_connection(Arc::new(move |spark| Box::pin(handler(spark))));
+        self.rules.hooks.set_connection(handler);
+    }
+
+    /// Bytes of the future of that handler, of which every spark has one; `None` without a handler. A
+    /// channel of a pattern that has none of its own has the pattern's. That of the root is in
+    /// [`Stats`](crate::Stats), too.
+    pub fn handler_bytes(&self) -> Option<usize> {
+        self.rules.handler_bytes()
     }
 
     /// Sets what runs when a spark has left this channel, after its handler, with the reason.
