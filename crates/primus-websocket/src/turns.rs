@@ -1,7 +1,7 @@
 //! Whose turn it is, where several may work on one thing: its task, and others who pass by.
 //!
 //! The task waits for the turns of others, which are short. Nobody else waits: who finds it taken leaves
-//! word and goes, and who has it looks for that when done. `tests/tests/turns.rs` tries all orders in which
+//! word and goes, and who has it looks for that when done. `tests/model` tries all orders in which
 //! this may happen.
 
 use super::sync::{AtomicBool, Mutex, MutexGuard, Ordering, PoisonError, TryLockError};

@@ -1,7 +1,7 @@
 //! What the handler is brought without the inbox, and how others find out.
 //!
 //! Whoever has the inbox under its lock says so here ([`Brought::look_in`]); who works in the turn does not take that lock.
-//! Each side writes before it reads, so that one of them at least sees the other. `tests/tests/turns.rs` tries all
+//! Each side writes before it reads, so that one of them at least sees the other. `tests/model` tries all
 //! orders in which this may happen.
 
 use super::sync::{AtomicBool, Ordering};

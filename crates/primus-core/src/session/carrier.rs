@@ -2,7 +2,7 @@
 
 use std::{
     future::poll_fn,
-    sync::{Arc, MutexGuard, atomic::Ordering},
+    sync::{Arc, atomic::Ordering},
     task::{Context, Poll, Waker},
     time::Duration,
 };
@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use super::{
     Resume, Session, Turn, Wire,
     outbox::{Carried, Life, Outbox, Place},
+    sync::MutexGuard,
 };
 use crate::{close::CloseReason, metrics::Meters, packet::Outgoing};
 

@@ -4,15 +4,20 @@ use std::{
     any::Any,
     fmt,
     sync::{
-        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        Arc, OnceLock,
         atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     },
     time::Duration,
 };
 
 use super::{
-    Callbacks, Client, Resume, Session, brought::Brought, handler::Slot, inbox::Inbox,
-    notices::Notices, outbox::Outbox,
+    Callbacks, Client, Resume, Session,
+    brought::Brought,
+    handler::Slot,
+    inbox::Inbox,
+    notices::Notices,
+    outbox::Outbox,
+    sync::{self, Mutex, MutexGuard, PoisonError},
 };
 use crate::{
     admission::Permit,
@@ -72,8 +77,8 @@ impl Session {
             pinged: AtomicBool::new(false),
             answers: AtomicBool::new(false),
             paused: AtomicBool::new(false),
-            driving: AtomicBool::new(false),
-            untouched: AtomicBool::new(false),
+            driving: sync::AtomicBool::new(false),
+            untouched: sync::AtomicBool::new(false),
             served: AtomicBool::new(false),
             announced: AtomicBool::new(false),
             admitted: AtomicBool::new(true),

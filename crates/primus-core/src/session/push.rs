@@ -1,13 +1,14 @@
 //! From the application to the client: into the outbox, and what may wait there.
 
 use std::{
-    sync::{Arc, MutexGuard, atomic::Ordering},
+    sync::{Arc, atomic::Ordering},
     task::{Context, Poll, Waker},
 };
 
 use super::{
     Session, Wires,
     outbox::{Outbox, Pushed},
+    sync::MutexGuard,
 };
 use crate::{
     envelope::Envelope,

@@ -1,7 +1,7 @@
 //! From the client to the handler: into the inbox, and out of it through the incoming transforms.
 
 use std::{
-    sync::{Arc, MutexGuard, atomic::Ordering},
+    sync::{Arc, atomic::Ordering},
     task::{Context, Poll, Waker},
 };
 
@@ -10,6 +10,7 @@ use super::{
     control::OWN,
     inbox::Inbox,
     mail::{Lane, Mail, MailBox, poll_mail},
+    sync::MutexGuard,
     wakers::Wakers,
 };
 use crate::{

@@ -1,3 +1,9 @@
-//! What `brought` stands on; a model checker has its own.
+//! What a session stands on where several threads meet; the model checker of `tests/model` has its own.
 
-pub(crate) use std::sync::atomic::{AtomicBool, Ordering};
+pub(crate) use std::{
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread_local,
+};

@@ -39,7 +39,10 @@ use std::{
 };
 
 use self::hand::Hand;
-use super::{Batch, Carrier, Client, Lane, Resume, Session, Taken, inbox::Inbox, outbox::Outbox};
+use super::{
+    Batch, Carrier, Client, Lane, Resume, Session, Taken, inbox::Inbox, outbox::Outbox,
+    sync::thread_local,
+};
 use crate::{envelope::Envelope, message::Payload, metrics::Meters, packet::Outgoing};
 
 mod hand;
