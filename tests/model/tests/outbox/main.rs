@@ -121,6 +121,16 @@ fn a_handler_that_is_woken_while_its_task_begins_to_wait_is_polled() {
 }
 
 #[test]
+fn a_handler_that_is_woken_while_it_is_polled_is_polled_again() {
+    in_all_orders(|| {
+        let connection = Connection::open(true);
+        connection.beside(|it| it.gate.open());
+        connection.poll(&["wait"]);
+        assert_eq!(connection.run().written, ["wait"]);
+    });
+}
+
+#[test]
 fn nobody_but_the_task_waits() {
     in_all_orders(|| {
         let connection = Connection::open(true);
