@@ -20,6 +20,7 @@ mod options;
 mod origin;
 mod outflow;
 mod page;
+mod patient;
 pub mod post;
 mod scripts;
 mod serve;

@@ -8,6 +8,7 @@ use std::{
     pin::{Pin, pin},
     sync::{Mutex, PoisonError},
     task::{Context, Poll},
+    time::Duration,
 };
 
 use http::{HeaderValue, Request, StatusCode, header};
@@ -28,9 +29,15 @@ use crate::{
     io::PeerAddr,
     options::Options,
     outflow::Outflow,
+    patient::Patient,
     service::{Inner, PrimusService},
     socket::Socket,
 };
+
+/// How often a peer of HTTP/2 is asked whether it is there.
+const PING: Duration = Duration::from_secs(30);
+/// How long it has to answer.
+const PONG: Duration = Duration::from_secs(20);
 
 /// Which HTTP a connection speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -274,12 +281,39 @@ async fn two<I: Io, S: Inner>(
         .max_header_list_size(u32::try_from(options.max_header_bytes).unwrap_or(u32::MAX))
         .max_pending_accept_reset_streams(20)
         .max_send_buf_size(64 << 10)
-        .keep_alive_interval(std::time::Duration::from_secs(30))
-        .serve_connection(TokioIo::new(io), service);
+        .keep_alive_interval(PING)
+        .keep_alive_timeout(PONG)
+        .serve_connection(TokioIo::new(Patient::new(io, PING + PONG)), service);
     let mut connection = pin!(connection);
     tokio::select! {
         result = &mut connection => return Ok(result?),
         () = &mut shutdown => connection.as_mut().graceful_shutdown(),
     }
     Ok(connection.await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use primus_core::{Primus, Settings};
+    use tokio::io::duplex;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_of_http2_that_reads_nothing_is_given_up() {
+        let primus = Primus::new(Settings::default(), Default::default(), []);
+        let service = App::new(primus, [], Options::default()).service();
+        let peer = SocketAddr::from(([127, 0, 0, 1], 1)).into();
+        // Too little room for the server's settings and a ping.
+        let (near, mut far) = duplex(40);
+        let settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+        far.write_all(&[b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", &settings[..]].concat())
+            .await
+            .unwrap();
+        let served = serve(near, Version::Two, peer, service, Box::pin(pending()));
+        let ended = timeout(2 * (PING + PONG), served).await.expect("it ends");
+        assert!(ended.is_err());
+    }
 }
