@@ -52,7 +52,10 @@ fn get<T: Clone>(slot: &RwLock<Option<T>>) -> Option<T> {
 }
 
 fn set<T>(slot: &RwLock<Option<T>>, value: Option<T>) {
-    *slot.write().unwrap_or_else(PoisonError::into_inner) = value;
+    let mut slot = slot.write().unwrap_or_else(PoisonError::into_inner);
+    let before = std::mem::replace(&mut *slot, value);
+    drop(slot);
+    drop(before); // what it holds is the application's: not under the lock
 }
 
 impl Hooks {

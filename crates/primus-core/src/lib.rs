@@ -45,6 +45,7 @@ mod settings;
 mod shared;
 #[cfg(test)]
 mod simulation;
+mod snapshot;
 mod spark;
 mod stats;
 pub mod transform;

@@ -2,11 +2,14 @@
 //!
 //! The client library, the spec and preflights are answered before; the origin has been checked.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::request::{Head, Response};
+use crate::{
+    request::{Head, Response},
+    snapshot::Snapshot,
+};
 
 /// Which requests a layer sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -90,15 +93,10 @@ pub struct UnknownLayer(String);
 /// the layers that it began with.
 #[derive(Default)]
 pub struct Middlewares {
-    layers: RwLock<Arc<Vec<Layer>>>,
+    layers: Snapshot<Vec<Layer>>,
 }
 
 impl Middlewares {
-    fn edit<T>(&self, edit: impl FnOnce(&mut Vec<Layer>) -> T) -> T {
-        let mut layers = self.layers.write().unwrap_or_else(PoisonError::into_inner);
-        edit(Arc::make_mut(&mut layers))
-    }
-
     /// Adds a layer at `place`, for requests of `kind`. One of the same name is replaced where it
     /// stands.
     ///
@@ -112,10 +110,10 @@ impl Middlewares {
         run: impl Middleware,
     ) -> Result<(), UnknownLayer> {
         let layer = Layer { name: name.into(), kind, enabled: true, run: Arc::new(run) };
-        self.edit(|layers| {
+        // What is left over is dropped without the lock.
+        let (added, _over) = self.layers.edit(|layers| {
             if let Some(same) = layers.iter_mut().find(|layer| &*layer.name == name) {
-                *same = layer;
-                return Ok(());
+                return (Ok(()), Some(std::mem::replace(same, layer)));
             }
             let index = |wanted: &str| {
                 layers
@@ -124,23 +122,27 @@ impl Middlewares {
                     .ok_or_else(|| UnknownLayer(wanted.to_owned()))
             };
             let at = match place {
-                Place::First => 0,
-                Place::Last => layers.len(),
-                Place::Before(other) => index(other)?,
-                Place::After(other) => index(other)? + 1,
+                Place::First => Ok(0),
+                Place::Last => Ok(layers.len()),
+                Place::Before(other) => index(other),
+                Place::After(other) => index(other).map(|at| at + 1),
             };
-            layers.insert(at, layer);
-            Ok(())
-        })
+            match at {
+                Ok(at) => layers.insert(at, layer),
+                Err(unknown) => return (Err(unknown), Some(layer)),
+            }
+            (Ok(()), None)
+        });
+        added
     }
 
     /// Takes a layer out; false if it was not there.
     pub fn remove(&self, name: &str) -> bool {
-        self.edit(|layers| {
-            let before = layers.len();
-            layers.retain(|layer| &*layer.name != name);
-            layers.len() < before
-        })
+        let removed = self.layers.edit(|layers| {
+            let at = layers.iter().position(|layer| &*layer.name == name)?;
+            Some(layers.remove(at))
+        });
+        removed.is_some()
     }
 
     /// Lets a disabled layer run again; false if it is not there.
@@ -154,7 +156,7 @@ impl Middlewares {
     }
 
     fn set_enabled(&self, name: &str, enabled: bool) -> bool {
-        self.edit(|layers| {
+        self.layers.edit(|layers| {
             let layer = layers.iter_mut().find(|layer| &*layer.name == name);
             layer.map(|layer| layer.enabled = enabled).is_some()
         })
@@ -162,16 +164,13 @@ impl Middlewares {
 
     /// The names, in order.
     pub fn names(&self) -> Vec<Arc<str>> {
-        self.snapshot().iter().map(|layer| Arc::clone(&layer.name)).collect()
-    }
-
-    fn snapshot(&self) -> Arc<Vec<Layer>> {
-        Arc::clone(&self.layers.read().unwrap_or_else(PoisonError::into_inner))
+        let layers = self.layers.get().unwrap_or_default();
+        layers.iter().map(|layer| Arc::clone(&layer.name)).collect()
     }
 
     /// Runs the layers on a request; `Some` is the answer of the one that stopped it.
     pub async fn run(&self, head: &mut Head) -> Option<Response> {
-        let layers = self.snapshot();
+        let layers = self.layers.get()?;
         let upgrade = head.wants_websocket();
         for layer in layers.iter().filter(|layer| layer.enabled) {
             let applies = match layer.kind {

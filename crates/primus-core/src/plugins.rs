@@ -3,8 +3,8 @@
 use std::{
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     sync::{
-        Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        Arc,
+        atomic::{AtomicBool, Ordering},
     },
 };
 
@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::{
     close::CloseReason, handle::Spark, message::Message, plugin::Plugin, primus::Primus,
-    transform::Flow,
+    snapshot::Snapshot, transform::Flow,
 };
 
 /// A plugin could not be added.
@@ -82,7 +82,7 @@ impl<'a> Plugins<'a> {
         // Outside of the lock: it may ask for other plugins.
         guarded(&name, "install", || plugin.install(self.primus))
             .map_err(|_| PluginError::Panicked(name.to_string()))?;
-        list.edit(|entries| entries.push(Entry { name: Arc::clone(&name), plugin, client }));
+        list.push(Entry { name: Arc::clone(&name), plugin, client });
         Ok(())
     }
 
@@ -98,26 +98,29 @@ impl<'a> Plugins<'a> {
 
     /// The names, in order.
     pub fn names(&self) -> Vec<Arc<str>> {
-        self.list().snapshot().iter().map(|entry| Arc::clone(&entry.name)).collect()
+        self.list().now().entries.iter().map(|entry| Arc::clone(&entry.name)).collect()
     }
 
     /// The plugin of this name, if it is there.
     pub fn get(&self, name: &str) -> Option<Arc<dyn Plugin>> {
-        let entries = self.list().snapshot();
-        entries.iter().find(|entry| &*entry.name == name).map(|entry| Arc::clone(&entry.plugin))
+        let list = self.list().now();
+        list.entries
+            .iter()
+            .find(|entry| &*entry.name == name)
+            .map(|entry| Arc::clone(&entry.plugin))
     }
 
     /// Counts the changes. Who has made something of [`client_scripts`](Self::client_scripts) sees
     /// by it whether that is still up to date.
     pub fn generation(&self) -> u64 {
-        self.list().generation.load(Ordering::Acquire)
+        self.list().now().generation
     }
 
     /// The clients' halves, in order, and the generation that they are of.
     pub fn client_scripts(&self) -> (u64, Vec<ClientScript>) {
-        let list = self.list().read();
+        let list = self.list().now();
         let scripts = list.entries.iter().filter_map(|entry| entry.client.clone()).collect();
-        (self.generation(), scripts)
+        (list.generation, scripts)
     }
 }
 
@@ -139,13 +142,14 @@ fn client_script(plugin: &dyn Plugin) -> Result<Option<ClientScript>, PluginErro
 #[derive(Default)]
 pub(crate) struct Installed {
     any: AtomicBool,
-    generation: AtomicU64,
-    list: RwLock<List>,
+    list: Snapshot<List>,
 }
 
-#[derive(Default)]
+#[derive(Default, Clone)]
 struct List {
-    entries: Arc<Vec<Entry>>,
+    entries: Vec<Entry>,
+    /// Counts the changes of these.
+    generation: u64,
     /// The names of those that are being added or removed.
     busy: Vec<Arc<str>>,
 }
@@ -165,49 +169,45 @@ struct Reserved<'a> {
 
 impl Drop for Reserved<'_> {
     fn drop(&mut self) {
-        self.list.write().busy.retain(|name| *name != self.name);
+        self.list.list.edit(|list| list.busy.retain(|name| *name != self.name));
     }
 }
 
 impl Installed {
-    fn read(&self) -> RwLockReadGuard<'_, List> {
-        self.list.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn write(&self) -> RwLockWriteGuard<'_, List> {
-        self.list.write().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn snapshot(&self) -> Arc<Vec<Entry>> {
-        Arc::clone(&self.read().entries)
+    fn now(&self) -> Arc<List> {
+        self.list.get().unwrap_or_default()
     }
 
     fn reserve(&self, name: &Arc<str>) -> Result<Reserved<'_>, PluginError> {
-        let mut list = self.write();
-        if list.busy.contains(name) || list.entries.iter().any(|entry| entry.name == *name) {
-            return Err(PluginError::SameName(name.to_string()));
-        }
-        list.busy.push(Arc::clone(name));
+        self.list.edit(|list| {
+            if list.busy.contains(name) || list.entries.iter().any(|entry| entry.name == *name) {
+                return Err(PluginError::SameName(name.to_string()));
+            }
+            list.busy.push(Arc::clone(name));
+            Ok(())
+        })?;
         Ok(Reserved { list: self, name: Arc::clone(name) })
     }
 
     fn take(&self, name: &str) -> Option<(Entry, Reserved<'_>)> {
-        let mut list = self.write();
-        let at = list.entries.iter().position(|entry| &*entry.name == name)?;
-        let entry = self.change(&mut list, |entries| entries.remove(at));
-        list.busy.push(Arc::clone(&entry.name));
+        let entry = self.list.edit(|list| {
+            let at = list.entries.iter().position(|entry| &*entry.name == name)?;
+            let entry = self.change(list, |entries| entries.remove(at));
+            list.busy.push(Arc::clone(&entry.name));
+            Some(entry)
+        })?;
         let name = Arc::clone(&entry.name);
         Some((entry, Reserved { list: self, name }))
     }
 
-    fn edit<T>(&self, edit: impl FnOnce(&mut Vec<Entry>) -> T) -> T {
-        self.change(&mut self.write(), edit)
+    fn push(&self, entry: Entry) {
+        self.list.edit(|list| self.change(list, |entries| entries.push(entry)));
     }
 
     fn change<T>(&self, list: &mut List, change: impl FnOnce(&mut Vec<Entry>) -> T) -> T {
-        let changed = change(Arc::make_mut(&mut list.entries));
+        let changed = change(&mut list.entries);
         self.any.store(!list.entries.is_empty(), Ordering::Relaxed);
-        self.generation.fetch_add(1, Ordering::Release);
+        list.generation += 1;
         changed
     }
 
@@ -221,7 +221,7 @@ impl Installed {
         if self.is_empty() {
             return;
         }
-        for Entry { name, plugin, .. } in &*self.snapshot() {
+        for Entry { name, plugin, .. } in &self.now().entries {
             guarded(name, "on_connection", || plugin.on_connection(spark))
                 .unwrap_or_else(|panic| resume_unwind(panic));
         }
@@ -232,7 +232,7 @@ impl Installed {
         if self.is_empty() {
             return;
         }
-        for Entry { name, plugin, .. } in &*self.snapshot() {
+        for Entry { name, plugin, .. } in &self.now().entries {
             let _ = guarded(name, "on_disconnection", || plugin.on_disconnection(spark, reason));
         }
     }
@@ -241,7 +241,7 @@ impl Installed {
         if self.is_empty() {
             return Flow::Pass;
         }
-        for Entry { name, plugin, .. } in &*self.snapshot() {
+        for Entry { name, plugin, .. } in &self.now().entries {
             let flow = guarded(name, "incoming", || plugin.incoming(spark, message))
                 .unwrap_or_else(|panic| resume_unwind(panic));
             if flow == Flow::Drop {
@@ -256,7 +256,7 @@ impl Installed {
         if self.is_empty() {
             return Flow::Pass;
         }
-        for Entry { name, plugin, .. } in &*self.snapshot() {
+        for Entry { name, plugin, .. } in &self.now().entries {
             let flow = guarded(name, "outgoing", || plugin.outgoing(message));
             if flow.unwrap_or(Flow::Drop) == Flow::Drop {
                 return Flow::Drop;

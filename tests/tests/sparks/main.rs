@@ -6,6 +6,7 @@ mod known;
 mod messages;
 mod pressure;
 mod stats;
+mod stuck;
 mod turn;
 mod writes;
 

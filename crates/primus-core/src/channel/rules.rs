@@ -1,6 +1,6 @@
 //! What the application set for a channel, or for all channels of a pattern.
 
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use serde_json::Value;
 
@@ -13,6 +13,7 @@ use crate::{
     plugins::Installed,
     request::BoxFuture,
     rooms::PresenceChange,
+    snapshot::Snapshot,
 };
 
 type Decision<T> = BoxFuture<'static, Result<T, Rejection>>;
@@ -39,7 +40,7 @@ pub(crate) struct Rules {
     /// What holds where this says nothing: of a channel whose name fits a pattern, the pattern's.
     parent: Option<Arc<Self>>,
     pub(crate) hooks: Hooks,
-    listeners: RwLock<Listeners>,
+    pub(super) listeners: Snapshot<Listeners>,
     entry: RwLock<Option<Entry>>,
     join: RwLock<Option<Join>>,
     publish: RwLock<Option<Join>>,
@@ -56,7 +57,10 @@ macro_rules! slots {
         }
 
         pub(crate) fn $set(&self, hook: $kind) {
-            *self.$name.write().unwrap_or_else(PoisonError::into_inner) = Some(hook);
+            let mut slot = self.$name.write().unwrap_or_else(PoisonError::into_inner);
+            let before = slot.replace(hook);
+            drop(slot);
+            drop(before); // what it holds is the application's: not under the lock
         }
     )*};
 }
@@ -95,7 +99,7 @@ impl Rules {
 
     /// The listeners of an event: its own, else those of the pattern.
     pub(crate) fn listeners_of(&self, name: &str) -> Vec<Erased> {
-        let own = self.listeners().of(name).to_vec();
+        let own = self.listeners.get().map_or_else(Vec::new, |own| own.of(name).to_vec());
         match &self.parent {
             Some(parent) if own.is_empty() => parent.listeners_of(name),
             _ => own,
@@ -104,27 +108,14 @@ impl Rules {
 
     /// Those of all events: its own, and those of the pattern.
     pub(crate) fn any_listeners(&self) -> Vec<OnAny> {
-        let mut any = self.listeners().any().to_vec();
+        let mut any = self.listeners.get().map_or_else(Vec::new, |own| own.any().to_vec());
         any.extend(self.parent.iter().flat_map(|parent| parent.any_listeners()));
         any
     }
 
     pub(crate) fn has_listeners(&self) -> bool {
         let inherited = || self.parent.as_ref().is_some_and(|parent| parent.has_listeners());
-        !self.listeners().is_empty() || inherited()
-    }
-
-    fn listeners(&self) -> RwLockReadGuard<'_, Listeners> {
-        self.listeners.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn listeners_mut(&self) -> RwLockWriteGuard<'_, Listeners> {
-        self.listeners.write().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Takes the listeners of an event away, to be dropped without a lock.
-    pub(crate) fn take_listeners(&self, name: &str) -> Option<Vec<Erased>> {
-        self.listeners_mut().remove(name)
+        self.listeners.get().is_some_and(|own| !own.is_empty()) || inherited()
     }
 
     slots! {
@@ -134,5 +125,44 @@ impl Rules {
         joined, set_joined: Moved;
         left, set_left: Moved;
         presence, set_presence: Presence;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::{Barrier, mpsc::channel},
+        thread,
+        time::Duration,
+    };
+
+    use super::*;
+    use crate::events::erase;
+
+    #[test]
+    fn an_event_finds_its_listeners_while_somebody_has_their_lock() {
+        let pattern = Arc::new(Rules::default());
+        pattern.listeners.edit(|all| all.add("moved", erase(async |(): ()| ())));
+        let rules = Rules::of_pattern(Arc::clone(&pattern));
+        rules.listeners.edit(|own| own.add_any(Arc::new(|_, _, _| ())));
+        let found = || {
+            let named = ["moved", "other"].map(|name| rules.listeners_of(name).len());
+            (named, rules.any_listeners().len(), rules.has_listeners())
+        };
+        let (turn, (sender, came)) = (Barrier::new(2), channel());
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                found();
+                turn.wait();
+                turn.wait();
+                sender.send(found()).unwrap();
+            });
+            turn.wait();
+            let held = (pattern.listeners.hold(), rules.listeners.hold());
+            turn.wait();
+            let came = came.recv_timeout(Duration::from_secs(10));
+            drop(held);
+            assert_eq!(came, Ok(([1, 0], 1, true)));
+        });
     }
 }

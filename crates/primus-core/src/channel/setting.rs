@@ -143,18 +143,19 @@ impl ChannelRules {
     /// When the name is none for an event, or reserved.
     pub fn on<M>(&self, name: &str, listener: impl Listener<M>) -> Result<(), NameError> {
         names::check_event(name)?;
-        self.rules.listeners_mut().add(name, events::erase(listener));
+        let listener = events::erase(listener);
+        self.rules.listeners.edit(|listeners| listeners.add(name, listener));
         Ok(())
     }
 
     /// Takes the listeners of an event away; false if there were none.
     pub fn off(&self, name: &str) -> bool {
-        self.rules.take_listeners(name).is_some()
+        self.rules.listeners.edit(|listeners| listeners.remove(name)).is_some()
     }
 
     /// Adds a listener of all events that come, before those of their names.
     pub fn on_any(&self, f: impl Fn(&Spark, &str, &Message) + Send + Sync + 'static) {
-        self.rules.listeners_mut().add_any(Arc::new(f));
+        self.rules.listeners.edit(|listeners| listeners.add_any(Arc::new(f)));
     }
 }
 

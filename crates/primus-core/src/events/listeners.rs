@@ -8,7 +8,7 @@ use crate::{handle::Spark, message::Message};
 pub(crate) type OnAny = Arc<dyn Fn(&Spark, &str, &Message) + Send + Sync>;
 
 /// By the names of the events.
-#[derive(Default)]
+#[derive(Default, Clone)]
 pub(crate) struct Listeners {
     named: HashMap<Box<str>, Vec<Erased>>,
     any: Vec<OnAny>,
