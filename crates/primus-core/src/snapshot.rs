@@ -1,92 +1,46 @@
 //! A value that messages look at and that seldom changes: who looks takes no lock.
 
-use std::{
-    any::Any,
-    cell::RefCell,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError, Weak,
-        atomic::{AtomicU64, Ordering},
-    },
-};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// So many values a thread remembers. One that it has forgotten it looks up under its lock.
-const REMEMBERED: usize = 16;
+use arc_swap::ArcSwapOption;
 
-/// Numbers the states of all values, so that none is ever taken for another.
-static NEXT: AtomicU64 = AtomicU64::new(1);
-
-thread_local! {
-    static SEEN: RefCell<Seen> = const { RefCell::new(Seen::NOTHING) };
-}
-
-/// What a thread has looked at. It keeps nothing of that alive.
-struct Seen {
-    states: [Option<(u64, Weak<dyn Any + Send + Sync>)>; REMEMBERED],
-    oldest: usize,
-}
-
-impl Seen {
-    const NOTHING: Self = Self { states: [const { None }; REMEMBERED], oldest: 0 };
-
-    fn recall(&self, number: u64) -> Option<Arc<dyn Any + Send + Sync>> {
-        let (_, value) = self.states.iter().flatten().find(|(seen, _)| *seen == number)?;
-        value.upgrade()
-    }
-
-    fn remember(&mut self, number: u64, value: Weak<dyn Any + Send + Sync>) {
-        self.states[self.oldest] = Some((number, value));
-        self.oldest = (self.oldest + 1) % REMEMBERED;
-    }
-}
-
-/// It has a lock for those who change it. Who looks compares a number, and finds what its thread has
-/// seen, once after each change under the lock.
-#[derive(Default)]
+/// Who looks has what it was then. Those who change it take turns.
 pub(crate) struct Snapshot<T> {
-    /// Of the state that it is in; 0: it has never been changed.
-    number: AtomicU64,
-    value: Mutex<Arc<T>>,
+    value: ArcSwapOption<T>,
+    turn: Mutex<()>,
 }
 
-impl<T: Clone + Send + Sync + 'static> Snapshot<T> {
-    fn lock(&self) -> MutexGuard<'_, Arc<T>> {
-        self.value.lock().unwrap_or_else(PoisonError::into_inner)
+impl<T> Default for Snapshot<T> {
+    fn default() -> Self {
+        Self { value: ArcSwapOption::empty(), turn: Mutex::new(()) }
+    }
+}
+
+impl<T: Clone + Default> Snapshot<T> {
+    fn turn(&self) -> MutexGuard<'_, ()> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What it is now; `None`: what it was made as.
+    /// What it is now; `None`: it has never been changed.
     pub(crate) fn get(&self) -> Option<Arc<T>> {
-        let number = self.number.load(Ordering::Acquire);
-        if number == 0 {
-            return None;
-        }
-        let seen = SEEN.try_with(|seen| seen.borrow().recall(number)).ok().flatten();
-        Some(seen.and_then(|seen| seen.downcast().ok()).unwrap_or_else(|| self.look()))
+        self.value.load_full()
     }
 
-    #[cold]
-    fn look(&self) -> Arc<T> {
-        let (number, value) = {
-            let value = self.lock();
-            (self.number.load(Ordering::Relaxed), Arc::clone(&value))
-        };
-        let weak: Weak<T> = Arc::downgrade(&value);
-        let _ = SEEN.try_with(|seen| seen.borrow_mut().remember(number, weak));
-        value
-    }
-
-    /// Changes it, under the lock: what is taken out is to be returned, so that it is dropped without.
+    /// Changes it. What is taken out is to be returned, so that it is dropped when others may change it again.
     pub(crate) fn edit<R>(&self, edit: impl FnOnce(&mut T) -> R) -> R {
-        let mut value = self.lock();
-        // Where nobody else has it, what threads have seen ends here.
-        let result = edit(Arc::make_mut(&mut value));
-        self.number.store(NEXT.fetch_add(1, Ordering::Relaxed), Ordering::Release);
+        let turn = self.turn();
+        let mut value = self.get().as_deref().cloned().unwrap_or_default();
+        let result = edit(&mut value);
+        let before = self.value.swap(Some(Arc::new(value)));
+        drop(turn);
+        drop(before);
         result
     }
 
-    /// Keeps everybody out who would take the lock.
+    /// Keeps everybody out who would change it.
     #[cfg(test)]
     pub(crate) fn hold(&self) -> impl Sized {
-        self.lock()
+        self.turn()
     }
 }
 
@@ -103,7 +57,7 @@ mod tests {
     const PATIENCE: Duration = Duration::from_secs(10);
 
     #[test]
-    fn who_has_looked_looks_again_without_a_lock() {
+    fn who_looks_takes_no_lock() {
         let (value, looked) = (Snapshot::<Vec<u8>>::default(), Barrier::new(2));
         value.edit(|value| value.push(1));
         let (sender, seen) = channel();
@@ -166,26 +120,5 @@ mod tests {
         assert_eq!((before.len(), value.get().unwrap().len()), (1, 0));
         drop(before);
         assert_eq!(Arc::strong_count(&held), 1);
-    }
-
-    #[test]
-    fn more_values_than_a_thread_remembers_are_told_apart() {
-        let values: Vec<_> = (0..REMEMBERED * 2 + 1)
-            .map(|number| {
-                let value = Snapshot::<usize>::default();
-                value.edit(|value| *value = number);
-                value
-            })
-            .collect();
-        let looked = |values: &[Snapshot<usize>]| -> Vec<_> {
-            values.iter().map(|value| *value.get().unwrap()).collect()
-        };
-        for _ in 0..3 {
-            assert_eq!(looked(&values), (0..values.len()).collect::<Vec<_>>());
-        }
-        let few = &values[..REMEMBERED];
-        assert_eq!(looked(few), looked(few));
-        let _held: Vec<_> = few.iter().map(Snapshot::hold).collect();
-        assert_eq!(looked(few), (0..REMEMBERED).collect::<Vec<_>>());
     }
 }
