@@ -221,7 +221,8 @@ impl Installed {
         if self.is_empty() {
             return;
         }
-        for Entry { name, plugin, .. } in &self.now().entries {
+        let list = self.list.look();
+        for Entry { name, plugin, .. } in list.iter().flat_map(|list| &list.entries) {
             guarded(name, "on_connection", || plugin.on_connection(spark))
                 .unwrap_or_else(|panic| resume_unwind(panic));
         }
@@ -232,7 +233,8 @@ impl Installed {
         if self.is_empty() {
             return;
         }
-        for Entry { name, plugin, .. } in &self.now().entries {
+        let list = self.list.look();
+        for Entry { name, plugin, .. } in list.iter().flat_map(|list| &list.entries) {
             let _ = guarded(name, "on_disconnection", || plugin.on_disconnection(spark, reason));
         }
     }
@@ -241,7 +243,8 @@ impl Installed {
         if self.is_empty() {
             return Flow::Pass;
         }
-        for Entry { name, plugin, .. } in &self.now().entries {
+        let list = self.list.look();
+        for Entry { name, plugin, .. } in list.iter().flat_map(|list| &list.entries) {
             let flow = guarded(name, "incoming", || plugin.incoming(spark, message))
                 .unwrap_or_else(|panic| resume_unwind(panic));
             if flow == Flow::Drop {
@@ -256,7 +259,8 @@ impl Installed {
         if self.is_empty() {
             return Flow::Pass;
         }
-        for Entry { name, plugin, .. } in &self.now().entries {
+        let list = self.list.look();
+        for Entry { name, plugin, .. } in list.iter().flat_map(|list| &list.entries) {
             let flow = guarded(name, "outgoing", || plugin.outgoing(message));
             if flow.unwrap_or(Flow::Drop) == Flow::Drop {
                 return Flow::Drop;

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use arc_swap::ArcSwapOption;
+use arc_swap::{ArcSwapOption, Guard};
 
 /// Who looks has what it was then. Those who change it take turns.
 pub(crate) struct Snapshot<T> {
@@ -19,6 +19,11 @@ impl<T> Default for Snapshot<T> {
 impl<T: Clone + Default> Snapshot<T> {
     fn turn(&self) -> MutexGuard<'_, ()> {
         self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What it is now, to be looked at for a moment: not even its references are counted.
+    pub(crate) fn look(&self) -> Guard<Option<Arc<T>>> {
+        self.value.load()
     }
 
     /// What it is now; `None`: it has never been changed.

@@ -15,7 +15,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, Version, header};
+use http::{HeaderMap, HeaderValue, Version, header};
 use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use primus_core::{Body, BoxError, BoxFuture, Response, request::has_token};
@@ -133,7 +133,7 @@ impl Awaited {
     }
 
     /// Lends the body of an answer that is a stream.
-    pub(crate) fn stream(self, mut asked: Asked, response: Response) -> Response {
+    pub(crate) fn stream(self, mut asked: Asked, mut response: Response) -> Response {
         let headers = response.headers();
         asked.keep_alive &= !has_token(headers, header::CONNECTION, "close");
         let framed = [header::CONTENT_LENGTH, header::TRANSFER_ENCODING];
@@ -141,6 +141,10 @@ impl Awaited {
             || framed.iter().any(|name| headers.contains_key(name))
         {
             return response;
+        }
+        if !asked.keep_alive {
+            let close = HeaderValue::from_static("close");
+            response.headers_mut().insert(header::CONNECTION, close);
         }
         response.map(|body| Loan::of(self, What::Stream(body), asked).boxed_unsync())
     }

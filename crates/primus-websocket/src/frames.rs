@@ -56,7 +56,7 @@ impl Frames {
         Self { inflate: inflate.map(Box::new), ..self }
     }
 
-    /// Bounds the messages from the next one on. Returns what bounded them.
+    /// Bounds messages from the next frame on. Returns what bounded them.
     pub(crate) fn limit(&mut self, max_message: usize) -> usize {
         std::mem::replace(&mut self.max_message, max_message)
     }

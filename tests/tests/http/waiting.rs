@@ -225,6 +225,19 @@ async fn a_stream_comes_in_chunks_and_its_connection_goes_on_behind_it() {
 }
 
 #[tokio::test]
+async fn a_stream_behind_a_body_in_chunks_says_that_it_is_the_last_on_its_connection() {
+    const CHUNKED: &str = "transfer-encoding: chunked\r\n\r\n0\r\n\r\n";
+    let server = Server::start(Primus::builder()).await;
+    for (body, close) in [("content-length: 0\r\n\r\n", false), (CHUNKED, true)] {
+        let mut client = bare(server.address()).await;
+        client.say(&format!("GET /primus/sse HTTP/1.1\r\nhost: x\r\n{body}")).await;
+        let head = client.to("\r\n\r\n").await.to_ascii_lowercase();
+        assert!(head.starts_with("http/1.1 200 "), "{head}");
+        assert_eq!(head.contains("\r\nconnection: close\r\n"), close, "{head}");
+    }
+}
+
+#[tokio::test]
 async fn a_stream_to_a_client_of_http_1_0_ends_with_its_connection() {
     let server = Server::start(Primus::builder()).await;
     server.on_connection(async |spark| {

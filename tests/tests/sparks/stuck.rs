@@ -150,7 +150,8 @@ async fn nobody_waits_for_code_of_the_application_that_is_stuck() {
     let (over, ended) = std_mpsc::channel::<()>();
     let rescue = release.clone();
     let watch = std::thread::spawn(move || {
-        let hangs = ended.recv_timeout(PATIENCE) == Err(std_mpsc::RecvTimeoutError::Timeout);
+        let hangs = ended.recv_timeout(PATIENCE * PLACES.len() as u32)
+            == Err(std_mpsc::RecvTimeoutError::Timeout);
         if hangs {
             PLACES.iter().for_each(|_| rescue.send(()).unwrap_or_default());
         }

@@ -11,7 +11,7 @@ use crate::engine::{Engine, Mode, Next};
 const AT_A_TIME: usize = 256;
 const LIMIT: Duration = Duration::from_secs(120);
 /// After so long without an event, those that do not read have sent all, or what the server and the sockets take.
-const QUIET: Duration = Duration::from_millis(500);
+const QUIET: Duration = Duration::from_millis(if cfg!(test) { 2000 } else { 500 });
 
 #[derive(Default)]
 struct Opening {
@@ -116,7 +116,7 @@ mod tests {
                 }
             };
             read_to(3 << 20);
-            hearing.set_read_timeout(Some(QUIET / 5)).unwrap();
+            hearing.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
             let early = hearing.read(&mut [0]).map_err(|error| error.kind());
             read_to(6 << 20);
             hearing.set_read_timeout(None).unwrap();

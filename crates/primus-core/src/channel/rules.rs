@@ -99,23 +99,25 @@ impl Rules {
 
     /// The listeners of an event: its own, else those of the pattern.
     pub(crate) fn listeners_of(&self, name: &str) -> Vec<Erased> {
-        let own = self.listeners.get().map_or_else(Vec::new, |own| own.of(name).to_vec());
+        let own = self.listeners.look();
+        let own = own.as_deref().map_or(&[][..], |own| own.of(name));
         match &self.parent {
             Some(parent) if own.is_empty() => parent.listeners_of(name),
-            _ => own,
+            _ => own.to_vec(),
         }
     }
 
     /// Those of all events: its own, and those of the pattern.
     pub(crate) fn any_listeners(&self) -> Vec<OnAny> {
-        let mut any = self.listeners.get().map_or_else(Vec::new, |own| own.any().to_vec());
+        let own = self.listeners.look();
+        let mut any = own.as_deref().map_or_else(Vec::new, |own| own.any().to_vec());
         any.extend(self.parent.iter().flat_map(|parent| parent.any_listeners()));
         any
     }
 
     pub(crate) fn has_listeners(&self) -> bool {
         let inherited = || self.parent.as_ref().is_some_and(|parent| parent.has_listeners());
-        self.listeners.get().is_some_and(|own| !own.is_empty()) || inherited()
+        self.listeners.look().as_deref().is_some_and(|own| !own.is_empty()) || inherited()
     }
 
     slots! {

@@ -77,9 +77,9 @@ impl Fragments {
             let Some(byte) = input.split_off_first_mut() else { return Ok(None) };
             self.header[usize::from(self.have)] = *byte;
             self.have += 1;
-            if let Some(length) = self.complete() {
-                self.frame = Some(self.begin(length, limits)?);
+            if let Some((length, mask)) = self.complete() {
                 self.have = 0;
+                self.frame = Some(self.begin(length, mask, limits)?);
                 begins = true;
             }
         }
@@ -101,24 +101,32 @@ impl Fragments {
         self.have == 0 && self.frame.is_none() && self.count == 0
     }
 
-    /// The length of the payload, once the header is complete.
-    fn complete(&self) -> Option<u64> {
+    /// The length of the payload and its mask, if it has one, once the header is complete.
+    fn complete(&self) -> Option<(u64, Option<[u8; 4]>)> {
         let have = usize::from(self.have);
         if have < 2 {
             return None;
         }
-        let mask = if self.header[1] & 0x80 == 0 { 0 } else { 4 };
+        let masked = self.header[1] & 0x80 != 0;
         let (length, payload) = match self.header[1] & 0x7f {
             126 => (4, u64::from(u16::from_be_bytes([self.header[2], self.header[3]]))),
             127 => (10, self.header[2..10].iter().fold(0, |n, b| n << 8 | u64::from(*b))),
             short => (2, u64::from(short)),
         };
-        (have == length + mask).then_some(payload)
+        if !masked {
+            return (have == length).then_some((payload, None));
+        }
+        (have == length + 4).then(|| (payload, self.header[..have].last_chunk().copied()))
     }
 
     /// Judges a frame whose header is complete: where several things are wrong, as tungstenite does.
-    fn begin(&mut self, length: u64, limits: &Limits) -> Result<Frame, CloseReason> {
-        let [first, second, ..] = self.header;
+    fn begin(
+        &mut self,
+        length: u64,
+        mask: Option<[u8; 4]>,
+        limits: &Limits,
+    ) -> Result<Frame, CloseReason> {
+        let first = self.header[0];
         let fin = first & 0x80 != 0;
         let mut opcode = OpCode::from(first & 0x0f);
         let in_message = self.count > 0;
@@ -146,13 +154,12 @@ impl Fragments {
             return Err(CloseReason::TOO_BIG);
         }
         let reserved = first & 0x70 & if compressed { !RSV1 } else { 0xff };
-        let mask = self.header[..usize::from(self.have)].last_chunk();
-        let Some(&mask) = mask.filter(|_| sound && reserved == 0 && second & 0x80 != 0) else {
+        let Some(mask) = mask.filter(|_| sound && reserved == 0) else {
             return Err(CloseReason::PROTOCOL_ERROR);
         };
         if matches!(opcode, OpCode::Data(_)) {
             self.count += 1;
-            self.size += length;
+            self.size = self.size.saturating_add(length);
             if self.count > limits.fragments {
                 return Err(CloseReason::POLICY.with_text("too many fragments"));
             }
